@@ -1,0 +1,1 @@
+"""One room for each foreign system; only here are foreign errors met and translated."""

@@ -1,0 +1,94 @@
+"""Choose TCP ports on the loopback address once, and name who holds one that is taken."""
+
+import random
+import socket
+from collections.abc import Collection, Mapping
+
+import psutil
+
+from wafergate.errors import ConfigError, ServiceError
+
+LOOPBACK = "127.0.0.1"
+# Below the kernel's range for outgoing connections (32768 and up on Linux), so that a remembered port is not
+# handed to some client while the stack is down.
+FIRST, LAST = 20000, 29999
+# What people type into a browser keeps the number its documentation names, where that is free.
+PREFERRED = {"prefect": 4200, "dashboard": 8501}
+TRIES = 200
+
+
+def variable(name: str) -> str:
+    """Return the environment variable that sets the port of this name."""
+    return f"WAFERGATE_PORT_{name.upper()}"
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on this loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger do not count
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def choose(name: str, taken: Collection[int]) -> int:
+    """Return a free port for a service, outside `taken`.
+
+    Raises:
+        ServiceError: None was found.
+    """
+    preferred = [PREFERRED[name]] if name in PREFERRED else []
+    candidates = [*preferred, *random.sample(range(FIRST, LAST + 1), TRIES)]
+    for port in candidates:
+        if port not in taken and is_free(port):
+            return port
+    raise ServiceError(
+        f"no free port for {name} between {FIRST} and {LAST} in {TRIES} tries: set {variable(name)} to a free one"
+    )
+
+
+def wanted(name: str, environ: Mapping[str, str]) -> int | None:
+    """Return the port that the environment asks for, or None.
+
+    Raises:
+        ConfigError: The value is not a port number an ordinary user may bind.
+    """
+    text = environ.get(variable(name), "")
+    if not text:
+        return None
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise ConfigError(f"{variable(name)} must be a port number from 1024 to 65535, found {text!r}")
+    return int(text)
+
+
+def require_free(name: str, port: int) -> None:
+    """Check that a remembered or requested port can be used now.
+
+    Raises:
+        ServiceError: Somebody else listens there; the message names them where the system tells.
+    """
+    if is_free(port):
+        return
+    raise ServiceError(
+        f"port {port} of {name} is held by {holder(port)}: end that process (if it belongs to another wafergate "
+        f"folder, with `wafergate down` there), or set {variable(name)} to a free port"
+    )
+
+
+def holder(port: int) -> str:
+    """Describe the process that listens on a port, as far as this user may see it."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return "another process"
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+            if connection.pid is None:
+                return "a process of another user"
+            try:
+                return f"{psutil.Process(connection.pid).name()!r} (pid {connection.pid})"
+            except psutil.NoSuchProcess:
+                break
+    return "another process"

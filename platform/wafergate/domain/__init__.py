@@ -1,0 +1,1 @@
+"""Frozen value objects: what the stages speak and the tables hold."""

@@ -1,0 +1,45 @@
+"""Digests and ids: the same inputs give the same id, so a rerun finds its own work."""
+
+import dataclasses
+import enum
+import hashlib
+import json
+from datetime import date, datetime
+from pathlib import PurePath
+
+__all__ = ["canonical_json", "digest_bytes", "digest_of", "identify"]
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    message = f"a digest needs plain values, found {type(value).__name__}: {value!r}"
+    raise TypeError(message)
+
+
+def canonical_json(value: object) -> str:
+    """Write `value` as JSON with sorted keys and no spaces, so that equal values give equal text."""
+    return json.dumps(value, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`."""
+    return digest_bytes(canonical_json(value).encode())
+
+
+def identify(kind: str, *inputs: object) -> str:
+    """Return an id such as `split-3f2a…` (16 hexadecimal digits) that depends on `inputs` alone."""
+    return f"{kind}-{digest_of(inputs)[:16]}"

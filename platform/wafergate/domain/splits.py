@@ -1,0 +1,114 @@
+"""Which image may teach and which may judge (rules M8 to M11)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le
+
+__all__ = ["LeakProof", "Side", "Split", "SplitMember", "SplitMode", "SplitPolicy"]
+
+
+class Side(StrEnum):
+    """Where an image stands; `unused` images of a tested group neither teach nor judge."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    UNUSED = "unused"
+
+
+class SplitMode(StrEnum):
+    """The evenness that was reached, in the order of preference."""
+
+    BOTH_EVEN = "both-even"
+    TEST_EVEN = "test-even"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPolicy:
+    """How a line wants its images split.
+
+    Attributes:
+        group_by: metadata keys whose values, together, name a group that never crosses the split.
+        neighbour_key: a numeric metadata key; images whose numbers follow each other closely are one group.
+        neighbour_gap: numbers at most this far apart are neighbours.
+        test_per_class: defect instances of every class wanted in test.
+        val_per_class: defect instances of every class wanted in validation.
+        min_train_share: share of a class's instances that must stay for training.
+        normal_share: share of the images without defect that goes to test and, again, to validation.
+        tolerance: a side counts as even when its largest class is at most this much above its smallest.
+        seed: chooses among equally good splits.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    group_by: tuple[str, ...] = ()
+    neighbour_key: str = ""
+    neighbour_gap: Annotated[int, Ge(0)] = 0
+    test_per_class: Annotated[int, Ge(1)] = 100
+    val_per_class: Annotated[int, Ge(1)] = 20
+    min_train_share: Annotated[float, Ge(0), Le(0.95)] = 0.4
+    normal_share: Annotated[float, Ge(0), Le(0.45)] = 0.2
+    tolerance: Annotated[float, Ge(0), Le(1)] = 0.25
+    seed: int = 0
+    time_limit_s: Annotated[float, Gt(0)] = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SplitMember:
+    """One image of a split; `group` is the unit that moved as a whole."""
+
+    split_id: str
+    position: int
+    name: str
+    side: Side
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeakProof:
+    """What the leak check looked at; every cross edge is a leak, so there must be none."""
+
+    pairs: int
+    cross_edges: int
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A dataset version cut into sides.
+
+    Attributes:
+        id: from dataset version, policy and seed.
+        dataset_id: the version that was split.
+        mode: the evenness reached; in `test-even` mode numbers from validation carry a warning.
+        counts: instances per side and defect class.
+        images: images per side.
+        normal_images: images without defect per side.
+        groups: how many groups there were.
+        evenness: per side, largest class count over smallest (1.0 is even; 0 when a class is missing).
+        optimal: whether the solver proved that no better split exists.
+        gap: the proven relative optimality gap, 0..1.
+        test_digest: SHA-256 over the test images and their boxes: the seal of the test set.
+        leak: the proof that nothing crosses.
+        warnings: sentences for a person.
+        created_at: when it became visible.
+    """
+
+    id: str
+    dataset_id: str
+    mode: SplitMode
+    counts: Mapping[str, Mapping[str, int]]
+    images: Mapping[str, int]
+    normal_images: Mapping[str, int]
+    groups: int
+    evenness: Mapping[str, float]
+    optimal: bool
+    gap: float
+    test_digest: str
+    leak: LeakProof
+    warnings: tuple[str, ...]
+    created_at: datetime

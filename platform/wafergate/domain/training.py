@@ -1,0 +1,379 @@
+"""Augmentation plans, training sets, training jobs and the models that come of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+from wafergate.domain.samples import LabelledBox
+
+__all__ = [
+    "AugmentPolicy",
+    "Candidate",
+    "Channels",
+    "ClassPlan",
+    "Decoder",
+    "EpochReport",
+    "HardwareProfile",
+    "LicencePolicy",
+    "ModelPolicy",
+    "ModelVersion",
+    "OperationKind",
+    "TrainedArtefact",
+    "TrainingEpoch",
+    "TrainingItem",
+    "TrainingJob",
+    "TrainingSet",
+]
+
+
+class Channels(StrEnum):
+    """What the three input channels of the model hold."""
+
+    IMAGE = "image"
+    GOLDEN = "golden"  # image, golden reference, tolerant difference
+
+
+class Decoder(StrEnum):
+    """How the raw output of an exported model becomes boxes."""
+
+    YOLOX = "yolox"  # (n, anchors, 5 + classes) on a grid: centre, size, objectness, class scores
+    YOLO = "yolo"  # (n, 4 + classes, anchors): centre, size in input pixels, class scores
+    END_TO_END = "end2end"  # (n, detections, 6): corners in input pixels, score, class; no suppression needed
+
+
+class OperationKind(StrEnum):
+    """Augmentations that keep a box exact to the pixel."""
+
+    FLIP_HORIZONTAL = "flip_horizontal"
+    FLIP_VERTICAL = "flip_vertical"
+    TURN_90 = "turn_90"
+    TURN_180 = "turn_180"
+    TURN_270 = "turn_270"
+    CROP = "crop"
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentPolicy:
+    """How much may be added to a training set, and how (rules M5, M6).
+
+    Attributes:
+        target: `median` or `max` of the classes' instance counts, or a number: what rare classes are raised to.
+        per_original: augmented images made of one original, at most.
+        per_class: augmented instances of a class as a multiple of its originals, at most.
+        total: augmented images as a multiple of the originals, at most.
+        operations: what the product allows; a pattern with a direction does not turn.
+        seed: chooses the originals and the crops.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    target: str = "median"
+    per_original: Annotated[int, Ge(0), Le(20)] = 4
+    per_class: Annotated[float, Ge(0), Le(20)] = 4.0
+    total: Annotated[float, Ge(0), Le(5)] = 1.0
+    operations: tuple[OperationKind, ...] = tuple(OperationKind)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.target not in {"median", "max"} and not self.target.isdigit():
+            message = f"target must be 'median', 'max' or a number of instances, found {self.target!r}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """What the plan does for one defect class: originals behind it, instances added, the cap that bound it."""
+
+    defect_class: str
+    original_images: int
+    original_instances: int
+    added_instances: int
+    target: int
+    bound_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingItem:
+    """One image that training reads, with its lineage.
+
+    Attributes:
+        training_set_id: the set it belongs to.
+        position: 0-based place in the set.
+        origin: name of the sample it was made from.
+        operations: what was done to it, in order, e.g. `("crop:10,20,106,116", "turn_90")`; empty for an original.
+        image: SHA-256 of the file that is trained on (channels already composed).
+        width: pixels.
+        height: pixels.
+        boxes: the defects in this file's pixels.
+        side: `train` or `validation`.
+    """
+
+    training_set_id: str
+    position: int
+    origin: str
+    operations: tuple[str, ...]
+    image: str
+    width: int
+    height: int
+    boxes: tuple[LabelledBox, ...]
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What was really trained on: the originals of the training side and their augmentations."""
+
+    id: str
+    split_id: str
+    channels: Channels
+    originals: int
+    augmented: int
+    validation: int
+    plan: tuple[ClassPlan, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that could be trained.
+
+    Attributes:
+        name: as in the catalogue, e.g. `yolox-nano`.
+        backend: `libreyolo` or `ultralytics`.
+        architecture: the backend's own name for it.
+        parameters: in millions.
+        code_licence: SPDX identifier of the code.
+        weights_licence: SPDX identifier of the published weights; empty when it starts from random weights.
+        licence_source: where the licences are written.
+        weights: a file, relative to the line file; empty for the architecture alone.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: Annotated[str, MinLen(1)]
+    backend: Annotated[str, MinLen(1)]
+    architecture: Annotated[str, MinLen(1)]
+    code_licence: Annotated[str, MinLen(1)]
+    parameters: Annotated[float, Gt(0)] = 1.0
+    weights_licence: str = ""
+    licence_source: str = ""
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """What is trained and for how long.
+
+    Attributes:
+        candidate: name in the catalogue or in `[[models.candidates]]`.
+        candidates: the team's own entries.
+        channels: what the model sees.
+        image_size: the longer side, pixels, a multiple of 32.
+        epochs: at most this many.
+        batch: effective batch size.
+        learning_rate: peak; 0 leaves it to the backend.
+        random_start: whether a candidate may start from random weights.
+        mosaic: probability of pasting four training images into one during training, 0..1.
+        seed: of everything random in training.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    candidate: str = "yolox-nano"
+    candidates: tuple[Candidate, ...] = ()
+    channels: Channels = Channels.IMAGE
+    image_size: Annotated[int, Ge(32), Le(4096)] = 416
+    epochs: Annotated[int, Ge(1), Le(2000)] = 30
+    batch: Annotated[int, Ge(1), Le(1024)] = 8
+    learning_rate: Annotated[float, Ge(0), Le(1)] = 0.0
+    random_start: bool = False
+    mosaic: Annotated[float, Ge(0), Le(1)] = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image_size % 32:
+            message = f"image_size must be a multiple of 32, found {self.image_size}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareProfile:
+    """What a machine offers or a line demands; 0 means no limit.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        memory_mib: memory that may be used, MiB.
+        latency_ms: median time for one image at batch 1, milliseconds.
+        size_mib: size of the exported model, MiB.
+        threads: CPU threads.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    device: Annotated[str, MinLen(1)] = "auto"
+    memory_mib: Annotated[float, Ge(0)] = 0.0
+    latency_ms: Annotated[float, Ge(0)] = 0.0
+    size_mib: Annotated[float, Ge(0)] = 0.0
+    threads: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LicencePolicy:
+    """Which licences of code and weights a line may train with, and which may reach production.
+
+    Attributes:
+        allowed: SPDX identifiers that may be trained and promoted.
+        research_only: identifiers that may be trained and never promoted.
+        exceptions: SPDX identifier to who accepted it and why.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    allowed: tuple[str, ...] = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0")
+    research_only: tuple[str, ...] = ()
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """All a trainer needs, and nothing of the platform.
+
+    Attributes:
+        candidate: what to train.
+        classes: defect classes in the order of their indices.
+        data: folder in YOLO layout: `images/train`, `labels/train`, `images/val`, `labels/val`.
+        folder: scratch folder of this job.
+        weights: file to start from; None starts from random weights.
+        channels: whether the three channels are colours or measurements: colour augmentation suits only the first.
+        image_size: pixels, a multiple of 32.
+        epochs: at most this many.
+        batch: images a step.
+        learning_rate: peak; 0 leaves it to the backend.
+        mosaic: probability, 0..1.
+        seed: of everything random.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads; 0 for all.
+    """
+
+    candidate: Candidate
+    classes: tuple[str, ...]
+    data: Path
+    folder: Path
+    weights: Path | None
+    channels: Channels
+    image_size: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    mosaic: float
+    seed: int
+    device: str
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch as it ends: 1-based number, epochs planned, mean loss, seconds, mAP50 on validation if known."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    map50: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEpoch:
+    """An epoch's row in the store: progress of a training that may still run."""
+
+    id: str
+    model_id: str
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    map50: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedArtefact:
+    """What a trainer hands back.
+
+    Attributes:
+        weights: the native checkpoint.
+        onnx: the exported model, fixed input size, batch axis free.
+        decoder: how raw output becomes boxes.
+        epochs: how many were run.
+        batch: the batch size really used.
+        seconds: wall time of the training.
+        versions: versions of the libraries that made it.
+    """
+
+    weights: Path
+    onnx: Path
+    decoder: Decoder
+    epochs: int
+    batch: int
+    seconds: float
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A trained model with everything needed to run it and to explain it.
+
+    Attributes:
+        id: from training set, specification and weights it started from.
+        line: the production line.
+        number: 1, 2, 3 … in the order of arrival.
+        training_set_id: what it was trained on.
+        split_id: the split behind that.
+        dataset_id: the dataset version behind that.
+        candidate: the catalogue entry.
+        classes: defect classes in the order of their indices.
+        channels: what it sees.
+        image_size: pixels.
+        weights: SHA-256 of the native checkpoint in S3.
+        onnx: SHA-256 of the exported model in S3: what is judged, promoted and run.
+        decoder: how its raw output becomes boxes.
+        thresholds: operating score per class, frozen on validation.
+        start: SHA-256 of the weights it started from; None for random.
+        epochs: how many were run.
+        batch: batch size used.
+        seed: of the training.
+        seconds: training time.
+        size_mib: size of the exported model.
+        latency_ms: median time for one image at batch 1 on the machine that trained it.
+        versions: libraries.
+        created_at: when it became visible.
+    """
+
+    id: str
+    line: str
+    number: int
+    training_set_id: str
+    split_id: str
+    dataset_id: str
+    candidate: Candidate
+    classes: tuple[str, ...]
+    channels: Channels
+    image_size: int
+    weights: str
+    onnx: str
+    decoder: Decoder
+    thresholds: Mapping[str, float]
+    start: str | None
+    epochs: int
+    batch: int
+    seed: int
+    seconds: float
+    size_mib: float
+    latency_ms: float
+    versions: Mapping[str, str]
+    created_at: datetime

@@ -1,0 +1,184 @@
+"""The line file: everything a team decides about one production line, checked as a whole."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from wafergate.domain.alerts import AlertPolicy, SchedulePolicy
+from wafergate.domain.drift import DriftPolicy
+from wafergate.domain.gate import GatePolicy
+from wafergate.domain.identity import digest_bytes
+from wafergate.domain.samples import BoxPolicy
+from wafergate.domain.splits import SplitPolicy
+from wafergate.domain.taxonomy import Taxonomy
+from wafergate.domain.training import AugmentPolicy, HardwareProfile, LicencePolicy, ModelPolicy
+from wafergate.errors import ConfigError
+
+__all__ = ["Hardware", "IntakePolicy", "Line", "LineFile", "load_line", "parse_line"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,62}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Line(_Section):
+    """`[line]`: what is produced and which defects matter."""
+
+    name: Name
+    product: str = ""
+    classes: Annotated[tuple[Name, ...], Field(min_length=1)]
+    critical: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _critical_classes_exist(self) -> Self:
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            message = f"each class is named once, found twice: {', '.join(twice)}"
+            raise ValueError(message)
+        unknown = [name for name in self.critical if name not in self.classes]
+        if unknown:
+            message = f"critical classes must be in classes, found {', '.join(unknown)}"
+            raise ValueError(message)
+        return self
+
+
+class IntakePolicy(_Section):
+    """`[intake]`: what file names tell, and the licence of the images.
+
+    Attributes:
+        pattern: regular expression searched in each image's path; named groups become metadata (lot, wafer …).
+        reference: path of the golden reference made from the image's `{folder}`, `{stem}` and `{suffix}`.
+        mask_gap: parts of a mask nearer than this many pixels are one defect.
+        mask_min_area: parts of a mask smaller than this many pixels are no defect.
+        max_pixels: images with more pixels are quarantined undecoded.
+        licence: SPDX identifier of the images and labels.
+    """
+
+    pattern: str = ""
+    reference: str = ""
+    mask_gap: Annotated[int, Field(ge=0)] = 0
+    mask_min_area: Annotated[int, Field(ge=1)] = 9
+    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    licence: str = "LicenseRef-Proprietary"
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            message = f"not a regular expression: {error}"
+            raise ValueError(message) from error
+        return value
+
+
+class Hardware(_Section):
+    """`[hardware.train]` and `[hardware.serve]` (rule M14)."""
+
+    train: HardwareProfile = HardwareProfile()
+    serve: HardwareProfile = HardwareProfile()
+
+
+class LineFile(_Section):
+    """A whole line file; `digest` is the SHA-256 of its text, kept by every flow run."""
+
+    line: Line
+    intake: IntakePolicy = IntakePolicy()
+    taxonomy: Taxonomy = Taxonomy()
+    boxes: BoxPolicy = BoxPolicy()
+    split: SplitPolicy = SplitPolicy()
+    augment: AugmentPolicy = AugmentPolicy()
+    models: ModelPolicy = ModelPolicy()
+    hardware: Hardware = Hardware()
+    licences: LicencePolicy = LicencePolicy()
+    gate: GatePolicy = GatePolicy()
+    prevalence: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    drift: DriftPolicy = DriftPolicy()
+    alerts: AlertPolicy = AlertPolicy()
+    schedule: SchedulePolicy = SchedulePolicy()
+    path: Path = Field(default=Path(), exclude=True)
+    text: str = Field(default="", exclude=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's text."""
+        return digest_bytes(self.text.encode())
+
+    @property
+    def name(self) -> str:
+        """Name of the production line."""
+        return self.line.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Defect classes in the order of the file."""
+        return self.line.classes
+
+    @model_validator(mode="after")
+    def _classes_are_known(self) -> Self:
+        wrong = [
+            f"[taxonomy] maps {mapping.raw!r} to {mapping.defect_class!r}, which is not in [line] classes"
+            for mapping in self.taxonomy.map
+            if mapping.defect_class not in self.classes
+        ]
+        wrong += [
+            f"[prevalence] names {name!r}, which is not in [line] classes"
+            for name in self.prevalence
+            if name not in self.classes
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "(file)"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"{key}: unknown key; see the README's table of line-file keys"
+    if error["type"] == "missing":
+        return f"{key}: required, not given"
+    found = "" if isinstance(error.get("input"), (dict, list, tuple)) else f", found {error.get('input')!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}{found}"
+
+
+def parse_line(text: str, path: Path) -> LineFile:
+    """Check the text of a line file as a whole.
+
+    Raises:
+        ConfigError: all errors at once, each with its key and what would be right.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path.name} is not TOML: {error}"
+        raise ConfigError(message) from error
+    try:
+        return LineFile.model_validate(tables | {"path": path, "text": text})
+    except ValidationError as error:
+        problems = [_explain(item) for item in error.errors()]
+        message = f"{path.name} has {len(problems)} error(s):\n" + "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigError(message) from error
+
+
+def load_line(path: Path) -> LineFile:
+    """Read and check a line file.
+
+    Raises:
+        ConfigError: it is not there, is not text, or has errors.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        message = f"there is no line file {path}; `wafergate init` writes one to start from"
+        raise ConfigError(message) from error
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the line file {path} cannot be read: {error}"
+        raise ConfigError(message) from error
+    return parse_line(text, path)

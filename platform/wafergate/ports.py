@@ -1,0 +1,224 @@
+"""What the jobs need from the outside world, as small Protocols; wiring.py chooses who fills them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wafergate.domain.alerts import Alert
+from wafergate.domain.drift import DriftPolicy, FeatureDrift
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
+from wafergate.domain.samples import ImageRecord, ValidationFinding
+from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+
+__all__ = [
+    "AlertChannel",
+    "Clock",
+    "Detector",
+    "DetectorLoader",
+    "DriftMeter",
+    "FactStore",
+    "FileStore",
+    "ImageExaminer",
+    "LedgerDraft",
+    "Progress",
+    "Source",
+    "SuiteValidator",
+    "Trainer",
+]
+
+Row = TypeVar("Row")
+Clock = Callable[[], datetime]
+Progress = Callable[[str, int, int], None]
+"""Told `(stage, done, total)` as work goes on; total 0 while it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDraft:
+    """A ledger entry before it is numbered and chained."""
+
+    line: str
+    kind: LedgerKind
+    subject: str
+    actor: str
+    reason: str
+    details: Mapping[str, object]
+
+
+class Source(Protocol):
+    """Where raw images and labels lie: a folder, an archive, an S3 prefix."""
+
+    @property
+    def title(self) -> str:
+        """Name it for a person."""
+
+    def names(self) -> Sequence[str]:
+        """List every file as a relative path with `/`, sorted; unsafe names are left out."""
+
+    def unsafe(self) -> Sequence[tuple[str, str]]:
+        """List what was refused: (name, why), e.g. links that point outside."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            SourceError: it is not there or cannot be read.
+        """
+
+
+class ImageExaminer(Protocol):
+    """Decodes an image once and tells everything about it."""
+
+    def __call__(self, data: bytes, *, now: datetime) -> ImageRecord:
+        """Return the record of an image file.
+
+        Raises:
+            SourceError: it is not an image, is truncated or too large.
+        """
+
+
+class FactStore(Protocol):
+    """Rows of the domain's value objects; a row is immutable once it is visible."""
+
+    def save(
+        self,
+        row: object,
+        parts: Iterable[object] = (),
+        *,
+        ledger: Sequence[LedgerDraft] = (),
+        alerts: Sequence[Alert] = (),
+    ) -> bool:
+        """Make a row visible with its parts, ledger entries and alerts in one transaction.
+
+        Returns:
+            False when a row with this id was already there; then nothing is written.
+        """
+
+    def save_all(self, rows: Iterable[object]) -> int:
+        """Save rows of one kind at once, leaving those already there; return how many were new."""
+
+    def get(self, kind: type[Row], row_id: str) -> Row:
+        """Return a row by its id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
+        """Return the rows whose columns equal the values given, newest first; parts in order of position."""
+
+    def next_number(self, kind: type[object], line: str) -> int:
+        """Return the next number of a line's dataset or model versions: 1, 2, 3 …."""
+
+    def champion(self, line: str) -> Champion | None:
+        """Return the model that judges the line now, if any."""
+
+    def promote(self, champion: Champion, *, kind: LedgerKind, details: Mapping[str, object]) -> LedgerEntry:
+        """Make a model the line's only champion and tell it in the ledger, in one transaction.
+
+        Raises:
+            PromotionError: its gate decision is not there, is of another model or is not a pass.
+        """
+
+    def ledger(self, line: str | None = None) -> list[LedgerEntry]:
+        """Return the ledger, oldest first."""
+
+    def waiting_alerts(self) -> list[Alert]:
+        """Return the alerts no channel has taken yet, oldest first."""
+
+    def mark_alert(self, alert: Alert) -> None:
+        """Store an alert's state, attempts, last error and time of sending."""
+
+
+class FileStore(Protocol):
+    """Files addressed by the SHA-256 of their bytes."""
+
+    def put(self, data: bytes) -> str:
+        """Store bytes, if they are not there yet, and return their SHA-256."""
+
+    def put_all(self, items: Iterable[bytes]) -> list[str]:
+        """Store many at once, streaming; return their SHA-256 in order."""
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            NotFoundError: nothing is stored under the digest.
+            StorageError: what is stored has another digest.
+        """
+
+    def fetch(self, digest: str) -> Path:
+        """Return a local, read-only copy from the cache."""
+
+    def has(self, digest: str) -> bool:
+        """Tell whether it is stored."""
+
+
+class SuiteValidator(Protocol):
+    """Runs the validation suite over the tables of a dataset version."""
+
+    def __call__(
+        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]
+    ) -> tuple[list[ValidationFinding], bytes]:
+        """Return the findings and the full report (JSON).
+
+        Raises:
+            ServiceError: an expectation itself broke; that is not a finding about the data.
+        """
+
+
+class Trainer(Protocol):
+    """Trains one candidate and exports it."""
+
+    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+        """Train, telling each epoch as it ends.
+
+        Raises:
+            ConfigError: the architecture is unknown or the weights do not fit it.
+            HardwareError: memory ran out at batch 1.
+            TrainingError: training or export failed.
+        """
+
+
+class Detector(Protocol):
+    """An exported model ready to run."""
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+        """Detect in images `(h, w, 3)` uint8 with the model's channels; one result each, in their pixels."""
+
+
+class DetectorLoader(Protocol):
+    """Opens a model's exported file."""
+
+    def __call__(self, model: ModelVersion, onnx: Path) -> Detector:
+        """Return the detector.
+
+        Raises:
+            TrainingError: the file is not a model this loader can run.
+        """
+
+
+class DriftMeter(Protocol):
+    """Measures each feature's distance between a reference and now."""
+
+    def __call__(
+        self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy
+    ) -> tuple[list[FeatureDrift], bytes]:
+        """Return the distances and a self-contained HTML report."""
+
+
+class AlertChannel(Protocol):
+    """Carries a message to people."""
+
+    def __call__(self, title: str, body: str) -> None:
+        """Send.
+
+        Raises:
+            AlertError: it was not taken; the message names the kind of channel, never its address.
+        """

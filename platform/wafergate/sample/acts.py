@@ -1,0 +1,20 @@
+"""The demo's two acts: first a class too rare to prove its recall, then the labelled images it lacked."""
+
+from pathlib import Path
+
+from wafergate.sample.generate import Batch, Progress, SampleSummary, write_sample
+
+RARE_CLASS = "bridge"
+
+ACT_ONE = Batch(images={"particle": 80, "scratch": 80, "bridge": 12, "void": 80}, normal=60, lots=16)
+ARRIVALS = Batch(images={"particle": 6, "scratch": 6, "bridge": 72, "void": 6}, normal=10, lots=8, first_lot=17)
+
+
+def write_act_one(folder: Path, seed: int, *, on_progress: Progress | None = None) -> SampleSummary:
+    """Write a line where `RARE_CLASS` has a dozen images; see `write_sample` for files and errors."""
+    return write_sample(folder, seed=seed, batches=(ACT_ONE,), on_progress=on_progress)
+
+
+def write_act_two(folder: Path, seed: int, *, on_progress: Progress | None = None) -> SampleSummary:
+    """Write act one's files unchanged plus new lots, mostly of `RARE_CLASS`; see `write_sample`."""
+    return write_sample(folder, seed=seed, batches=(ACT_ONE, ARRIVALS), on_progress=on_progress)

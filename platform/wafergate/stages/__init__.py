@@ -1,0 +1,1 @@
+"""Pure functions, one file a verb: they take values and return values."""
