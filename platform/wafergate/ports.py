@@ -96,6 +96,8 @@ class FactStore(Protocol):
     ) -> bool:
         """Make a row visible with its parts, ledger entries and alerts in one transaction.
 
+        A dataset or model version given with number 0 gets the line's next number.
+
         Returns:
             False when a row with this id was already there; then nothing is written.
         """
@@ -112,9 +114,6 @@ class FactStore(Protocol):
 
     def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
         """Return the rows whose columns equal the values given, newest first; parts in order of position."""
-
-    def next_number(self, kind: type[object], line: str) -> int:
-        """Return the next number of a line's dataset or model versions: 1, 2, 3 …."""
 
     def champion(self, line: str) -> Champion | None:
         """Return the model that judges the line now, if any."""

@@ -1,14 +1,28 @@
 """Verdicts, the ledger and the champion."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
-__all__ = ["Champion", "GateDecision", "GatePolicy", "LedgerEntry", "LedgerKind", "RuleResult", "Verdict"]
+from wafergate.domain.identity import digest_of
+from wafergate.errors import PromotionError
+
+__all__ = [
+    "FIRST_HASH",
+    "Champion",
+    "GateDecision",
+    "GatePolicy",
+    "LedgerEntry",
+    "LedgerKind",
+    "RuleResult",
+    "Verdict",
+    "broken_links",
+    "check_promotion",
+]
 
 
 class Verdict(StrEnum):
@@ -39,6 +53,12 @@ class GatePolicy:
         overkill: the upper confidence bound of the overkill rate must stay at or below this; 1 switches it off.
         target_recall: thresholds are chosen on validation to reach this recall with the fewest false alarms.
         approval: `auto` promotes on pass, `approval` waits for a person.
+        family: `each` judges every class by itself: a model that may miss too much of one class passes with a
+            probability of at most 1 - confidence, however many classes there are, because all must be proven. `holm`
+            also bounds the probability that any one class is called proven wrongly (S. Holm 1979); its price is more
+            test instances for each class.
+        grouped: whether the recall bound by bootstrap over groups must reach the limit as well.
+        max_looks: a test set looked at more often no longer decides; 0 switches it off.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -50,10 +70,16 @@ class GatePolicy:
     overkill: Annotated[float, Gt(0), Le(1)] = 0.10
     target_recall: Annotated[float, Gt(0), Le(1)] = 0.98
     approval: Annotated[str, "auto or approval"] = "auto"
+    family: Annotated[str, "each or holm"] = "each"
+    grouped: bool = False
+    max_looks: Annotated[int, Ge(0)] = 20
 
     def __post_init__(self) -> None:
         if self.approval not in {"auto", "approval"}:
             message = f"approval must be 'auto' or 'approval', found {self.approval!r}"
+            raise ValueError(message)
+        if self.family not in {"each", "holm"}:
+            message = f"family must be 'each' or 'holm', found {self.family!r}"
             raise ValueError(message)
 
 
@@ -108,9 +134,12 @@ class LedgerKind(StrEnum):
     QUARANTINE = "quarantine"
 
 
+FIRST_HASH = "0" * 64
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the append-only story; `hash` covers the entry and the hash before it.
+    """One line of the append-only story.
 
     Attributes:
         seq: 1, 2, 3 …, without gaps.
@@ -120,7 +149,7 @@ class LedgerEntry:
         actor: who did it.
         reason: why.
         details: whatever else belongs to it, plain JSON.
-        created_at: when.
+        created_at: when, with time zone.
         previous: hash of the entry before; 64 zeros for the first.
         hash: SHA-256 over the canonical JSON of all of the above.
     """
@@ -131,10 +160,27 @@ class LedgerEntry:
     subject: str
     actor: str
     reason: str
-    details: Mapping[str, object] = field(default_factory=dict)
-    created_at: datetime = datetime.min  # noqa: DTZ901 - always given; the default only lets `details` have one
-    previous: str = "0" * 64
+    details: Mapping[str, object]
+    created_at: datetime
+    previous: str
     hash: str = ""
+
+    def sealed(self) -> "LedgerEntry":
+        """Return the entry with the hash its other fields give."""
+        content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "hash"}
+        content["created_at"] = self.created_at.astimezone(UTC)
+        return replace(self, hash=digest_of(content))
+
+
+def broken_links(entries: Sequence[LedgerEntry]) -> list[int]:
+    """Return the sequence numbers at which the chain does not hold, the ledger given oldest first."""
+    broken = []
+    previous, seq = FIRST_HASH, 0
+    for entry in entries:
+        if entry.previous != previous or entry.seq != seq + 1 or entry.sealed().hash != entry.hash:
+            broken.append(entry.seq)
+        previous, seq = entry.hash, entry.seq
+    return broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +193,25 @@ class Champion:
     actor: str
     reason: str
     since: datetime
+
+
+def check_promotion(champion: Champion, decision: GateDecision | None) -> None:
+    """Refuse to promote what the gate has not passed.
+
+    Raises:
+        PromotionError: the decision is not there, is of another model or line, or is not a pass.
+    """
+    if decision is None:
+        message = f"model {champion.model_id} has no gate decision {champion.decision_id!r}: run `wafergate retrain`"
+        raise PromotionError(message)
+    if (decision.model_id, decision.line) != (champion.model_id, champion.line):
+        message = (
+            f"decision {decision.id} judged model {decision.model_id} of line {decision.line!r}, "
+            f"not {champion.model_id} of {champion.line!r}"
+        )
+        raise PromotionError(message)
+    if decision.verdict is not Verdict.PASS:
+        message = (
+            f"only a pass promotes; the gate said {decision.verdict.value} of {decision.model_id}: {decision.summary}"
+        )
+        raise PromotionError(message)

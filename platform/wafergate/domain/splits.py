@@ -8,7 +8,20 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-__all__ = ["LeakProof", "Side", "Split", "SplitMember", "SplitMode", "SplitPolicy"]
+from wafergate.domain.geometry import Box
+
+__all__ = [
+    "Assignment",
+    "ClassPower",
+    "LeakItem",
+    "LeakKind",
+    "LeakProof",
+    "Side",
+    "Split",
+    "SplitMember",
+    "SplitMode",
+    "SplitPolicy",
+]
 
 
 class Side(StrEnum):
@@ -37,10 +50,13 @@ class SplitPolicy:
         neighbour_gap: numbers at most this far apart are neighbours.
         test_per_class: defect instances of every class wanted in test.
         val_per_class: defect instances of every class wanted in validation.
+        min_test_per_class: a scarce class may lower the even test to this many instances, and no further.
+        min_val_per_class: the same for an even validation; below it validation is taken as it falls.
         min_train_share: share of a class's instances that must stay for training.
         normal_share: share of the images without defect that goes to test and, again, to validation.
         tolerance: a side counts as even when its largest class is at most this much above its smallest.
         seed: chooses among equally good splits.
+        time_limit_s: for each program the solver tries; past it the best split found is used, and says so.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -50,6 +66,8 @@ class SplitPolicy:
     neighbour_gap: Annotated[int, Ge(0)] = 0
     test_per_class: Annotated[int, Ge(1)] = 100
     val_per_class: Annotated[int, Ge(1)] = 20
+    min_test_per_class: Annotated[int, Ge(1)] = 5
+    min_val_per_class: Annotated[int, Ge(1)] = 5
     min_train_share: Annotated[float, Ge(0), Le(0.95)] = 0.4
     normal_share: Annotated[float, Ge(0), Le(0.45)] = 0.2
     tolerance: Annotated[float, Ge(0), Le(1)] = 0.25
@@ -69,12 +87,102 @@ class SplitMember:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the splitter decided, image by image, before it becomes a `Split` with an id.
+
+    Attributes:
+        sides: one side per sample, in the order given.
+        groups: the group of each sample, in the same order.
+        mode: the evenness reached.
+        counts: instances per side and defect class.
+        images: images per side.
+        normal_images: images without defect per side.
+        evenness: per side, largest class count over smallest (1.0 is even; 0 when a class is missing).
+        optimal: whether the solver proved that no better split exists.
+        gap: the largest relative gap it left unproven, 0..1.
+        warnings: sentences for a person.
+    """
+
+    sides: tuple[Side, ...]
+    groups: tuple[str, ...]
+    mode: SplitMode
+    counts: Mapping[str, Mapping[str, int]]
+    images: Mapping[str, int]
+    normal_images: Mapping[str, int]
+    evenness: Mapping[str, float]
+    optimal: bool
+    gap: float
+    warnings: tuple[str, ...]
+
+
+class LeakKind(StrEnum):
+    """How two images can be the same thing twice."""
+
+    SAME_BYTES = "same_bytes"
+    NEAR_DUPLICATE = "near_duplicate"
+    SAME_GROUP = "same_group"
+    PARENT = "parent"  # the judging image was made from the teaching one
+    CHILD = "child"  # the teaching image was made from the judging one
+    OVERLAP = "overlap"  # both show some of the same pixels of one original
+
+
+@dataclass(frozen=True, slots=True)
+class LeakItem:
+    """One image as the leak check sees it.
+
+    Attributes:
+        name: unique over all items of a check.
+        image: SHA-256 of the file.
+        group: the unit that may not cross the split; empty when unknown.
+        origin: name of the original it was made from; empty for an original.
+        region: the part of the original it shows, pixels of the original; None for the whole.
+    """
+
+    name: str
+    image: str
+    group: str = ""
+    origin: str = ""
+    region: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeakProof:
-    """What the leak check looked at; every cross edge is a leak, so there must be none."""
+    """What the leak check looked at; every cross edge is a leak, so there must be none.
+
+    Attributes:
+        pairs: pairs of images that were compared.
+        cross_edges: pairs found, summed over kinds; a pair may be found for several reasons.
+        kinds: cross edges per kind, every kind named.
+        examples: a few of them as sentences.
+    """
 
     pairs: int
     cross_edges: int
     kinds: Mapping[str, int]
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPower:
+    """What a test set can prove about the recall of one defect class.
+
+    Attributes:
+        defect_class: the class.
+        test_instances: its instances in test.
+        limit: the recall the gate demands, 0..1.
+        best_provable: lower bound of recall if every instance is found, 0..1.
+        decidable: whether a perfect score would pass the gate.
+        more_test: further test instances that would make it decidable.
+        collect: further instances to label so that the splitter can spare those.
+    """
+
+    defect_class: str
+    test_instances: int
+    limit: float
+    best_provable: float
+    decidable: bool
+    more_test: int
+    collect: int
 
 
 @dataclass(frozen=True, slots=True)

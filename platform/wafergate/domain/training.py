@@ -13,6 +13,8 @@ from wafergate.domain.samples import LabelledBox
 
 __all__ = [
     "AugmentPolicy",
+    "AugmentationPlan",
+    "Bound",
     "Candidate",
     "Channels",
     "ClassPlan",
@@ -23,6 +25,7 @@ __all__ = [
     "ModelPolicy",
     "ModelVersion",
     "OperationKind",
+    "PlannedImage",
     "TrainedArtefact",
     "TrainingEpoch",
     "TrainingItem",
@@ -47,7 +50,7 @@ class Decoder(StrEnum):
 
 
 class OperationKind(StrEnum):
-    """Augmentations that keep a box exact to the pixel."""
+    """Augmentations that keep a box exact to the pixel; turns are clockwise."""
 
     FLIP_HORIZONTAL = "flip_horizontal"
     FLIP_VERTICAL = "flip_vertical"
@@ -72,7 +75,7 @@ class AugmentPolicy:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    target: str = "median"
+    target: int | str = "median"
     per_original: Annotated[int, Ge(0), Le(20)] = 4
     per_class: Annotated[float, Ge(0), Le(20)] = 4.0
     total: Annotated[float, Ge(0), Le(5)] = 1.0
@@ -80,14 +83,25 @@ class AugmentPolicy:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.target not in {"median", "max"} and not self.target.isdigit():
-            message = f"target must be 'median', 'max' or a number of instances, found {self.target!r}"
+        if self.target not in {"median", "max"} and not (str(self.target).isdigit() and int(self.target) > 0):
+            message = f"target must be 'median', 'max' or a number of instances above 0, found {self.target!r}"
             raise ValueError(message)
+
+
+class Bound(StrEnum):
+    """What ended the augmentation of a class."""
+
+    NONE = "none"  # it had its target from the start
+    TARGET = "target"
+    PER_CLASS = "per_class"
+    PER_ORIGINAL = "per_original"
+    TOTAL = "total"
+    OPERATIONS = "operations"  # nothing new can be made of its originals
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """What the plan does for one defect class: originals behind it, instances added, the cap that bound it."""
+    """What the plan does for one defect class: originals behind it, instances added, the `Bound` that ended it."""
 
     defect_class: str
     original_images: int
@@ -95,6 +109,34 @@ class ClassPlan:
     added_instances: int
     target: int
     bound_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImage:
+    """An augmented image before a pixel is made.
+
+    Attributes:
+        origin: name of the sample it is made from.
+        operations: what is done to it, in order, as `wafergate.domain.operations` reads them.
+        boxes: the defects in the pixels of the result.
+        width: of the result, pixels.
+        height: of the result, pixels.
+    """
+
+    origin: str
+    operations: tuple[str, ...]
+    boxes: tuple[LabelledBox, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentationPlan:
+    """What will be added to a training side of `originals` images; the same inputs give the same plan."""
+
+    originals: int
+    images: tuple[PlannedImage, ...]
+    classes: tuple[ClassPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)

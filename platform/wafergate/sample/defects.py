@@ -48,12 +48,12 @@ def _scratch(die: Die, rng: np.random.Generator) -> tuple[Mask, Grey] | None:
     across = np.array([-along[1], along[0]])
     steps = np.linspace(0, 1, 16)[:, None]
     bow = rng.uniform(-0.12, 0.12)
-    length = rng.uniform(32, 80)
+    length = rng.uniform(18, 38)
     points = start + length * (steps * along + bow * 4 * steps * (1 - steps) * across)
     if points.min() < _MARGIN or points.max() > size - 1 - _MARGIN:
         return None
     canvas = np.zeros((size, size), np.uint8)
-    cv2.polylines(canvas, [np.rint(points).astype(np.int32)], False, 1, thickness=int(rng.integers(2, 4)))
+    cv2.polylines(canvas, [np.rint(points).astype(np.int32)], False, 1, thickness=int(rng.integers(3, 5)))
     mask = canvas.astype(bool)
     return mask, np.where(mask, rng.uniform(14, 30), die.grey).astype(np.float32)
 

@@ -16,7 +16,7 @@ from wafergate.sample.layout import PRODUCTS, Die, Grey, draw_die
 CLASSES = tuple(PAINTERS)
 REFERENCE_SUFFIX = "_golden"
 LICENCE = "Apache-2.0"
-DEFAULT_SIZE = 160
+DEFAULT_SIZE = 128
 _DIES_PER_WAFER = 8
 _NEW_DIE_TRIES = 20
 
@@ -97,9 +97,9 @@ def write_sample(
 ) -> SampleSummary:
     """Draw a sample line into a folder: `images/*.png` first, `annotations.json` last.
 
-    An image `L001_W02_D017.png` has its golden reference beside it as `L001_W02_D017_golden.png`; the COCO file lists
-    images only. Every image depends on the seed and its own lot, wafer and die alone, so a further batch with later
-    lots leaves the files of the earlier ones as they are, byte for byte.
+    An image `L001_W02_D017.png` has its golden reference beside it as `L001_W02_D017_golden.png`; the COCO
+    file lists images only. Every image depends on the seed and its own lot, wafer and die alone, so a further
+    batch with later lots leaves the files of the earlier ones as they are, byte for byte.
 
     Args:
         folder: where to write; made if missing.
@@ -194,7 +194,7 @@ def _draw(shot: _Shot, *, seed: int, size: int) -> _Drawn:
 def _damage(
     die: Die, defect_class: str | None, *, rng: np.random.Generator
 ) -> tuple[Grey, tuple[tuple[Box, int], ...]]:
-    """Paint one defect, or two in one image of three, and return the grey image with boxes and painted pixels."""
+    """Paint one defect, or two in one image of three; return the grey image, boxes and painted pixels."""
     if defect_class is None:
         return die.grey, ()
     taken = np.zeros(die.metal.shape, bool)
@@ -225,7 +225,8 @@ def _capture(grey: Grey, *, gain: float, rng: np.random.Generator) -> Pixels:
     tilt_x, tilt_y = rng.normal(0.0, 0.04, 2)
     light = gain * (1.0 + rng.normal(0.0, 0.02)) * (1.0 + tilt_x * ramp[None, :] + tilt_y * ramp[:, None])
     noise = rng.normal(0.0, rng.uniform(2.5, 5.0), grey.shape)
-    return np.clip(np.rint(blurred * light + noise), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(blurred * light + noise), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _write_png(path: Path, pixels: Pixels) -> None:
@@ -238,7 +239,8 @@ def _write_png(path: Path, pixels: Pixels) -> None:
 
 def _coco(drawn: Sequence[tuple[_Shot, tuple[tuple[Box, int], ...]]], *, size: int) -> dict[str, object]:
     """Return the COCO document (https://cocodataset.org/#format-data); boxes are x, y, width, height."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for image_id, (shot, boxes) in enumerate(drawn, start=1):
         images.append(
             {

@@ -15,6 +15,9 @@ FIRST, LAST = 20000, 29999
 # What people type into a browser keeps the number its documentation names, where that is free.
 PREFERRED = {"prefect": 4200, "dashboard": 8501}
 TRIES = 200
+# SeaweedFS' maintenance worker looks for the admin server's gRPC this far above its port, whatever it is told.
+GRPC_OFFSET = 10000
+WITH_GRPC = {"s3_admin"}
 
 
 def variable(name: str) -> str:
@@ -34,15 +37,16 @@ def is_free(port: int) -> bool:
 
 
 def choose(name: str, taken: Collection[int]) -> int:
-    """Return a free port for a service, outside `taken`.
+    """Return a free port for a service, outside `taken`; its companion for gRPC is free as well where it has one.
 
     Raises:
         ServiceError: None was found.
     """
     preferred = [PREFERRED[name]] if name in PREFERRED else []
-    candidates = [*preferred, *random.sample(range(FIRST, LAST + 1), TRIES)]
+    shift = GRPC_OFFSET if name in WITH_GRPC else 0
+    candidates = [*preferred, *(port - shift for port in random.sample(range(FIRST, LAST + 1), TRIES))]
     for port in candidates:
-        if port not in taken and is_free(port):
+        if not {port, port + shift} & set(taken) and is_free(port) and is_free(port + shift):
             return port
     raise ServiceError(
         f"no free port for {name} between {FIRST} and {LAST} in {TRIES} tries: set {variable(name)} to a free one"

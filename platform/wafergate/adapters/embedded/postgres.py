@@ -133,18 +133,30 @@ def prepare(context: Context) -> None:
 
 
 def cleanup(context: Context) -> None:
-    """End the server processes that outlived a killed postmaster: while they hold its memory, no new one starts."""
+    """Remove what a killed postmaster leaves behind and a new one stumbles over.
+
+    Server processes that outlive it hold its memory. Its pid file keeps a new one from starting while any process
+    has that id, be it a zombie (in a container nobody reaps it) or a stranger.
+    """
     data = context.home / "postgres" / "data"
-    orphans = []
-    for process in psutil.process_iter(["name"]):
-        try:
-            if "postgres" in (process.info["name"] or "") and Path(process.cwd()) == data:
-                orphans.append(process)
-        except (psutil.Error, OSError):
-            continue  # ended meanwhile, or another user's and so not ours
+    orphans = _servers_on(data)
     if orphans:
         _, alive = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)  # they notice by themselves and end
         finish(alive)
+    if not _servers_on(data):
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _servers_on(data: Path) -> list[psutil.Process]:
+    """Return the living processes of any server on this cluster; each has it as its working folder."""
+    found = []
+    for process in psutil.process_iter(["name"]):
+        try:
+            if "postgres" in (process.info["name"] or "") and Path(process.cwd()) == data:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # ended, or another user's, who cannot reach our cluster
+    return found
 
 
 def system_user(context: Context) -> tuple[int, int] | None:

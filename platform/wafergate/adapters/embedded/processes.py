@@ -84,7 +84,7 @@ def find(record: ProcessRecord | None) -> psutil.Process | None:
         return None
     child = _children.get(record.pid)
     if child is not None and child.poll() is not None:
-        del _children[record.pid]
+        _children.pop(record.pid, None)
     try:
         process = psutil.Process(record.pid)
         same = abs(process.create_time() - record.create_time) < SAME_PROCESS_SECONDS
@@ -94,9 +94,12 @@ def find(record: ProcessRecord | None) -> psutil.Process | None:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Return the living processes that carry a mark, those of other users left out."""
+    """Return the living processes that carry a mark; ourselves and those of other users left out."""
     found = []
+    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
+        if process.pid in ours:
+            continue
         try:
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)

@@ -1,0 +1,148 @@
+"""What the pages show of a line, read from the fact store in one go."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.drift import DriftReport
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import Champion, GateDecision
+from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.splits import Split
+from wafergate.domain.training import ModelVersion
+from wafergate.ports import FactStore
+
+__all__ = ["Judged", "LineView", "list_lines", "load_view"]
+
+ALERTS_READ = 50  # a line with more undelivered messages than this has one problem: its channel
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A gate decision with the rows it stands on."""
+
+    decision: GateDecision
+    evaluation: Evaluation
+    model: ModelVersion
+    split: Split
+    dataset: DatasetVersion
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """What is known of one line at one moment.
+
+    Attributes:
+        line: the production line.
+        champion: the model that judges it now.
+        judged: the decision that made the champion.
+        latest: the newest decision, of whichever model.
+        newest_dataset: the newest dataset version.
+        validation: the newest check of the shown dataset version.
+        drift: the newest drift report.
+        alerts: open alerts, newest first.
+        looks: how often the shown test set has been used so far.
+        read_at: when this was read, UTC.
+    """
+
+    line: str
+    champion: Champion | None
+    judged: Judged | None
+    latest: Judged | None
+    newest_dataset: DatasetVersion | None
+    validation: ValidationResult | None
+    drift: DriftReport | None
+    alerts: tuple[Alert, ...]
+    looks: int
+    read_at: datetime
+
+    @property
+    def shown(self) -> Judged | None:
+        """The model whose figures lead the page: the champion, else the newest one judged."""
+        return self.judged or self.latest
+
+    @property
+    def challenger(self) -> Judged | None:
+        """The newest judged model where it is not the champion and came after it."""
+        if self.judged is None or self.latest is None or self.latest.model.id == self.judged.model.id:
+            return None
+        return self.latest if self.latest.decision.created_at > self.judged.decision.created_at else None
+
+    @property
+    def dataset(self) -> DatasetVersion | None:
+        """The dataset version behind the shown model, else the newest."""
+        return self.shown.dataset if self.shown else self.newest_dataset
+
+    @property
+    def drift_is_current(self) -> bool:
+        """Whether the drift report compares with the data the champion was trained on."""
+        return self.drift is not None and self.judged is not None and self.drift.dataset_id == self.judged.dataset.id
+
+
+def list_lines(facts: FactStore) -> list[str]:
+    """Return the lines that have stored a dataset version or an alert, sorted."""
+    return sorted({row.line for row in facts.find(DatasetVersion)} | {row.line for row in facts.find(Alert)})
+
+
+def load_view(facts: FactStore, line: str) -> LineView:
+    """Read what the pages show of a line.
+
+    Raises:
+        NotFoundError: a row refers to another that is not there.
+        ServiceError: the store does not answer.
+    """
+    champion = facts.champion(line)
+    judged = _judged(facts, facts.get(GateDecision, champion.decision_id)) if champion else None
+    decisions = facts.find(GateDecision, line=line, limit=1)
+    same = judged is not None and bool(decisions) and decisions[0].id == judged.decision.id
+    latest = judged if same else _judged(facts, decisions[0]) if decisions else None
+    datasets = facts.find(DatasetVersion, line=line, limit=1)
+    newest = datasets[0] if datasets else None
+    shown = judged or latest
+    dataset = shown.dataset if shown else newest
+    checks = facts.find(ValidationResult, dataset_id=dataset.id, limit=1) if dataset else []
+    reports = facts.find(DriftReport, line=line, limit=1)
+    drift = reports[0] if reports else None
+    return LineView(
+        line=line,
+        champion=champion,
+        judged=judged,
+        latest=latest,
+        newest_dataset=newest,
+        validation=checks[0] if checks else None,
+        drift=drift,
+        alerts=_open_alerts(facts, line, latest.decision if latest else None, drift),
+        looks=_looks(facts, shown),
+        read_at=datetime.now(UTC),
+    )
+
+
+def _judged(facts: FactStore, decision: GateDecision) -> Judged:
+    evaluation = facts.get(Evaluation, decision.evaluation_id)
+    model = facts.get(ModelVersion, decision.model_id)
+    split = facts.get(Split, evaluation.split_id)
+    return Judged(decision, evaluation, model, split, facts.get(DatasetVersion, split.dataset_id))
+
+
+def _looks(facts: FactStore, shown: Judged | None) -> int:
+    if shown is None:
+        return 0
+    return max(row.look for row in facts.find(Evaluation, split_id=shown.split.id, side="test"))
+
+
+def _open_alerts(
+    facts: FactStore, line: str, decision: GateDecision | None, drift: DriftReport | None
+) -> tuple[Alert, ...]:
+    """Return what waits to be delivered, and what speaks of the newest verdict or drift report or came after them."""
+    newest = {"gate": decision, "drift": drift, "flow": decision}
+
+    def is_open(alert: Alert) -> bool:
+        about = newest.get(alert.cause)
+        return (
+            alert.state is AlertState.WAITING
+            or about is None
+            or alert.subject in {about.id, getattr(about, "evaluation_id", about.id)}
+            or alert.created_at > about.created_at
+        )
+
+    return tuple(alert for alert in facts.find(Alert, line=line, limit=ALERTS_READ) if is_open(alert))

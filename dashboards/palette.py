@@ -1,0 +1,43 @@
+"""Colours of verdicts and states, read from the one theme file that Streamlit reads as well."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from wafergate.domain.gate import Verdict
+
+__all__ = ["SYMBOLS", "VERDICT_HUES", "Palette", "load_palette"]
+
+THEME_FILE = Path(__file__).parent / ".streamlit" / "config.toml"
+
+VERDICT_HUES: Mapping[Verdict, str] = {Verdict.PASS: "blue", Verdict.UNDECIDED: "orange", Verdict.FAIL: "red"}
+"""Streamlit's name of the colour of a verdict, for badges."""
+
+SYMBOLS: Mapping[Verdict, str] = {Verdict.PASS: "circle", Verdict.UNDECIDED: "diamond-open", Verdict.FAIL: "x"}
+"""Plotly's name of the mark of a verdict: it tells the verdict where colour does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours of one theme as `#RRGGBB`; `faint` is for grids, `soft` for what is context."""
+
+    text: str
+    background: str
+    faint: str
+    soft: str
+    verdicts: Mapping[Verdict, str]
+
+
+@cache
+def load_palette(theme: str) -> Palette:
+    """Return the colours of `light` or `dark`."""
+    colours = tomllib.loads(THEME_FILE.read_text(encoding="utf-8"))["theme"][theme]
+    return Palette(
+        text=colours["textColor"],
+        background=colours["backgroundColor"],
+        faint=colours["borderColor"],
+        soft=colours["grayColor"],
+        verdicts={verdict: colours[f"{hue}Color"] for verdict, hue in VERDICT_HUES.items()},
+    )

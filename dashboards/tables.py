@@ -1,0 +1,113 @@
+"""Tables: pure functions from stored values to data frames, for the page (Markdown cells) and for download (CSV)."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dashboards.charts import recall_rules
+from dashboards.data import Judged
+from dashboards.palette import VERDICT_HUES
+from dashboards.texts import Text, literal
+from wafergate.domain.evaluation import ClassFigures
+from wafergate.domain.gate import RuleResult, Verdict
+
+__all__ = ["class_csv", "class_table", "rule_table", "verdict_badge"]
+
+ICONS = {Verdict.PASS: "check_circle", Verdict.UNDECIDED: "help", Verdict.FAIL: "cancel"}
+DIGITS = {"latency": 1, "size": 1}
+UPPER_RULES = {"overkill"}  # their bound is an upper one: rounded up, not down
+
+
+def verdict_badge(verdict: Verdict, text: Text) -> str:
+    """Return a verdict as a coloured Markdown badge with an icon and its word."""
+    return f":{VERDICT_HUES[verdict]}-badge[:material/{ICONS[verdict]}: {text.term(verdict)}]"
+
+
+def class_table(judged: Judged, text: Text) -> pd.DataFrame:
+    """Return the figures of every class as the page shows them, the class with the least room first."""
+    rules = recall_rules(judged.decision)
+    classes = judged.evaluation.classes
+    weighted = any(figures.real_precision is not None for figures in classes)
+
+    def real_rates(figures: ClassFigures) -> dict[str, str]:
+        return {text.title("real_precision"): text.value(figures.real_precision)} if weighted else {}
+
+    rows = []
+    for figures in classes:
+        rule = rules.get(figures.defect_class)
+        limit = rule.limit if rule else None
+        row = {
+            text.title("defect_class"): literal(figures.defect_class),
+            text.title("recall"): f"**{text.value(figures.recall.value)}**",
+            text.title("lower_bound"): text.at_least(figures.recall.lower),
+            text.title("limit"): text.limit(limit),
+            text.title("found"): text.found(figures.recall),
+            text.title("precision"): text.value(figures.precision.value),
+            **real_rates(figures),
+            text.title("f1"): text.value(figures.f1),
+            text.title("verdict"): verdict_badge(rule.verdict, text) if rule else text.value(None),
+        }
+        rows.append((figures.recall.lower - (limit or 0.0), row))
+    rows.sort(key=lambda pair: pair[0])
+    return pd.DataFrame([row for _, row in rows])
+
+
+def rule_table(rules: Sequence[RuleResult], text: Text) -> pd.DataFrame:
+    """Return the rules of a decision as the page shows them, what did not pass first."""
+    order = [Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS]
+    rows = [
+        {
+            text.title("rule"): text.title(rule.rule),
+            text.plain("subject"): literal(rule.subject) if rule.subject else text.say("whole_model"),
+            text.plain("value"): text.value(rule.value, DIGITS.get(rule.rule, 3)),
+            text.plain("bound"): _bound(rule, text),
+            text.title("limit"): text.limit(rule.limit),
+            text.title("verdict"): verdict_badge(rule.verdict, text),
+            text.plain("evidence"): literal(rule.evidence),
+        }
+        for rule in sorted(rules, key=lambda rule: order.index(rule.verdict))
+    ]
+    return pd.DataFrame(rows)
+
+
+def class_csv(judged: Judged) -> bytes:
+    """Return the figures of every class, unrounded, as CSV in UTF-8 with a byte-order mark for spreadsheets."""
+    rules = recall_rules(judged.decision)
+    rows = []
+    for figures in judged.evaluation.classes:
+        rule = rules.get(figures.defect_class)
+        rows.append(
+            {
+                "line": _cell(judged.decision.line),
+                "model": _cell(f"{judged.model.candidate.name} v{judged.model.number}"),
+                "evaluation": judged.evaluation.id,
+                "defect_class": _cell(figures.defect_class),
+                "instances": figures.recall.trials,
+                "found": figures.recall.hits,
+                "recall": figures.recall.value,
+                "recall_lower": figures.recall.lower,
+                "recall_upper": figures.recall.upper,
+                "limit": rule.limit if rule else None,
+                "verdict": rule.verdict.value if rule else None,
+                "detections": figures.precision.trials,
+                "precision": figures.precision.value,
+                "precision_lower": figures.precision.lower,
+                "precision_upper": figures.precision.upper,
+                "precision_at_line_rates": figures.real_precision,
+                "f1": figures.f1,
+                "ap50": figures.ap50,
+                "threshold": figures.threshold,
+                "confidence": judged.evaluation.confidence,
+            }
+        )
+    return pd.DataFrame(rows).to_csv(index=False).encode("utf-8-sig")
+
+
+def _bound(rule: RuleResult, text: Text) -> str:
+    shown = text.at_most if rule.rule in UPPER_RULES else text.at_least
+    return shown(rule.bound, DIGITS.get(rule.rule, 3))
+
+
+def _cell(value: str) -> str:
+    """Keep a spreadsheet from running a name as a formula."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,1 @@
+"""One module a page; a page arranges figures and tables and computes nothing."""

@@ -1,0 +1,189 @@
+"""The sections behind the state: rates, the gate's rules, alerts, drift, data."""
+
+import streamlit as st
+
+from dashboards import charts, tables
+from dashboards.data import Judged, LineView
+from dashboards.palette import Palette
+from dashboards.parts import commands, section
+from dashboards.texts import Text, literal
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.drift import DriftVerdict
+from wafergate.domain.evaluation import Rate
+from wafergate.domain.gate import Verdict
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.splits import Side, Split
+
+__all__ = ["alerts", "dataset", "drift", "gate", "rates"]
+
+WATCH = "wafergate watch --line LINE.toml --source FOLDER"
+DRIFT_BADGES = {
+    DriftVerdict.STABLE: ("blue", "check_circle"),
+    DriftVerdict.DRIFTED: ("red", "cancel"),
+    DriftVerdict.NOT_ENOUGH: ("orange", "help"),
+}
+
+
+def rates(judged: Judged, looks: int, text: Text) -> None:
+    """Show escape and overkill rate with the 'all normal' baseline and the test set beside them."""
+    section("rates_title", text)
+    evaluation = judged.evaluation
+    limits = {rule.rule: rule.limit for rule in judged.decision.rules if not rule.subject}
+    cells = st.columns(4)
+    with cells[0]:
+        _rate("escape_rate", evaluation.escapes, limits.get("escapes"), evaluation.confidence, text)
+    with cells[1]:
+        _rate("overkill_rate", evaluation.overkill, limits.get("overkill"), evaluation.confidence, text)
+    with cells[2]:
+        value = text.value(evaluation.baseline_accuracy)
+        _tile("baseline", value, [text.say("baseline_note")], text)
+    with cells[3]:
+        lines = [text.say("looks", look=evaluation.look, looks=looks)]
+        _tile("test_set", text.plain("test_images", images=text.count(evaluation.images)), lines, text)
+
+
+def _rate(term: str, rate: Rate, limit: float | None, confidence: float, text: Text) -> None:
+    if rate.value is None:
+        _tile(term, text.value(None), [text.say("no_images")], text)
+        return
+    lines = [
+        text.say("counts", hits=text.count(rate.hits), trials=text.count(rate.trials)),
+        text.say("bound_upper", bound=text.at_most(rate.upper), confidence=text.percent(confidence)),
+    ]
+    if limit is not None:
+        lines.append(text.say("limit_is", limit=text.limit(limit)))
+    _tile(term, text.value(rate.value), lines, text)
+
+
+def _tile(term: str, value: str, lines: list[str], text: Text) -> None:
+    with st.container(border=True, height="stretch", key=f"tile-{term}"):
+        st.metric(text.term(term), value, help=text.explain(term))
+        st.caption("  \n".join(lines))
+
+
+def gate(judged: Judged, text: Text) -> None:
+    """Show the newest verdict rule by rule, with what would change it."""
+    section("gate_title", text, "gate")
+    decision = judged.decision
+    with st.container(key="gate-verdict"):
+        named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))
+        st.markdown(f"{tables.verdict_badge(decision.verdict, text)} {named}")
+    st.markdown(literal(decision.summary))
+    steps = [rule.next_step for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
+    if steps:
+        st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
+    with st.container(key="rule-table"):
+        table = tables.rule_table(decision.rules, text)
+        st.table(table, border="horizontal", hide_index=True, alt=text.plain("rules_alt"))
+    if text.language != "en":
+        st.caption(text.say("stored_language"))
+
+
+def alerts(view: LineView, text: Text) -> None:
+    """Show the open alerts, the newest first."""
+    section("alerts_title", text, "alert")
+    with st.container(key="alerts"):
+        for alert in view.alerts:
+            _alert(alert, text)
+    st.caption(text.say("alerts_rule" if view.alerts else "no_alerts"))
+
+
+def _alert(alert: Alert, text: Text) -> None:
+    if alert.state is AlertState.SENT and alert.sent_at is not None:
+        state = f":gray-badge[{text.say('alert_sent', when=text.when(alert.sent_at))}]"
+    else:
+        state = f":orange-badge[:material/schedule: {text.say('alert_waiting', attempts=alert.attempts)}]"
+    with st.container(border=True):
+        st.markdown(f"**{literal(alert.title)}** :gray-badge[{text.term(alert.cause)}] {state}")
+        st.text(alert.body)
+        if alert.last_error and alert.state is AlertState.WAITING:
+            st.caption(text.say("alert_error", error=alert.last_error))
+
+
+def drift(view: LineView, text: Text, palette: Palette) -> None:
+    """Show the newest drift report, or what to run for one."""
+    section("drift_title", text, "drift")
+    report = view.drift
+    if report is None:
+        commands("empty_drift", [WATCH], text)
+        return
+    hue, icon = DRIFT_BADGES[report.verdict]
+    with st.container(key="drift-verdict"):
+        st.markdown(f":{hue}-badge[:material/{icon}: {text.term(report.verdict)}]")
+    st.caption(
+        text.say(
+            "drift_of",
+            current=text.count(report.current_images),
+            source=report.source,
+            reference=text.count(report.reference_images),
+            when=text.when(report.created_at),
+            drifted=sum(feature.drifted for feature in report.features),
+            features=len(report.features),
+            share=text.value(report.policy.share, 2),
+        )
+    )
+    if view.judged is not None and not view.drift_is_current:
+        st.caption(text.say("drift_other_data"))
+    if report.features:
+        figure = charts.drift_distances(report, text, palette)
+        st.plotly_chart(
+            figure, key="drift-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("drift_alt")
+        )
+
+
+def dataset(view: LineView, text: Text, palette: Palette) -> None:
+    """Show the dataset version behind the shown model, its checks and its split."""
+    version = view.dataset
+    if version is None:
+        return
+    section("data_title", text, "dataset_version")
+    st.markdown("\n".join(f"- {line}" for line in _data_lines(view, version, text)))
+    if view.shown is not None:
+        split = view.shown.split
+        for warning in split.warnings:
+            st.warning(literal(warning), icon=":material/warning:")
+        figure = charts.instance_counts(split, list(version.instances), text, palette)
+        st.plotly_chart(
+            figure, key="counts-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("counts_alt")
+        )
+
+
+def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str]:
+    lines = [
+        text.say(
+            "dataset_line",
+            number=version.number,
+            images=text.count(version.images),
+            normal=text.count(version.normal_images),
+            quarantined=text.count(version.quarantined),
+            source=version.source,
+            format=version.format,
+            licence=version.licence,
+            when=text.when(version.created_at),
+        ),
+        text.say("taxonomy_signed" if version.taxonomy_signed else "taxonomy_unsigned"),
+    ]
+    if view.validation is not None:
+        findings = view.validation.findings
+        broken = [finding.expectation for finding in findings if not finding.success]
+        key = "validation_broken" if broken else "validation_held"
+        lines.append(text.say(key, count=len(findings), broken=len(broken), names=", ".join(broken)))
+    if view.shown is not None:
+        lines.append(_split_line(view.shown.split, text))
+    return lines
+
+
+def _split_line(split: Split, text: Text) -> str:
+    def evenness(side: Side) -> str:
+        value = split.evenness.get(side, 0.0)
+        return text.value(value, 2) if value else text.plain("evenness_absent")
+
+    return text.say(
+        "split_line",
+        mode=text.term(split.mode),
+        test=evenness(Side.TEST),
+        validation=evenness(Side.VALIDATION),
+        groups=text.count(split.groups),
+        edges=split.leak.cross_edges,
+        pairs=text.count(split.leak.pairs),
+    )

@@ -1,0 +1,145 @@
+"""Today: is the line safe, which class is weak, what did the gate say, what drifted."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboards import charts, tables
+from dashboards.data import Judged, LineView
+from dashboards.palette import Palette
+from dashboards.parts import commands, fact, section, state_badge
+from dashboards.standing import Standing, StandingNote, judge_standing, weakest_recall
+from dashboards.texts import Text, literal, terms
+from dashboards.views import evidence
+
+__all__ = ["overview", "render"]
+
+RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
+
+
+def render(view: LineView, text: Text, palette: Palette) -> None:
+    """Show one line."""
+    _standing(view, text)
+    if view.shown is None:
+        commands("empty_model", [RETRAIN], text)
+    else:
+        _recall(view.shown, text, palette)
+        evidence.rates(view.shown, view.looks, text)
+    if view.latest is not None:
+        evidence.gate(view.latest, text)
+    evidence.alerts(view, text)
+    evidence.drift(view, text, palette)
+    evidence.dataset(view, text, palette)
+    _terms(text)
+    st.caption(text.say("as_of", when=text.when(view.read_at)))
+
+
+def overview(views: Sequence[LineView], text: Text) -> None:
+    """Show every line's state and sentence, a row each."""
+    with st.container(border=True, key="overview"):
+        st.markdown(f"**{text.say('all_lines')}**")
+        for view in views:
+            standing = judge_standing(view)
+            badge, told = st.columns([1, 7], vertical_alignment="center")
+            badge.markdown(state_badge(standing.state, text))
+            told.markdown(sentence(view, standing, text))
+
+
+def sentence(view: LineView, standing: Standing, text: Text) -> str:
+    """Return the one sentence that says how a line stands."""
+    values: dict[str, object] = {"line": view.line}
+    if view.shown is not None:
+        values["model"] = text.model(view.shown.model)
+        values["verdict"] = text.term(view.shown.decision.verdict)
+        weakest = weakest_recall(view.shown.decision)
+        if weakest is not None:
+            values["weakest"] = weakest.subject
+            values["recall"] = text.value(weakest.value)
+            values["bound"] = text.at_least(weakest.bound)
+            values["limit"] = text.limit(weakest.limit)
+    if view.drift is not None:
+        values["features"] = ", ".join(text.term(item.feature) for item in view.drift.features if item.drifted)
+    return text.say(standing.sentence, **values)
+
+
+def _note(note: StandingNote, view: LineView, text: Text) -> str:
+    values: dict[str, object] = {}
+    if note is StandingNote.DRIFT_FEW and view.drift is not None:
+        values = {"images": view.drift.current_images, "minimum": view.drift.policy.min_images}
+    if note is StandingNote.HELD_BACK and view.challenger is not None:
+        verdict = text.term(view.challenger.decision.verdict)
+        values = {"model": text.model(view.challenger.model), "verdict": verdict}
+    if note is StandingNote.NEWER_DATA and view.newest_dataset is not None:
+        values = {"number": view.newest_dataset.number}
+    return text.say(note, **values)
+
+
+def _standing(view: LineView, text: Text) -> None:
+    standing = judge_standing(view)
+    with st.container(border=True, key="standing"):
+        st.markdown(f"{state_badge(standing.state, text)}")
+        with st.container(key="sentence"):
+            st.markdown(f"#### {sentence(view, standing, text)}", anchors=False)
+        notes = [_note(note, view, text) for note in standing.notes]
+        if notes:
+            st.markdown("\n".join(f"- {note}" for note in notes))
+        _champion(view, text)
+        st.caption(text.say("rule_behind", rule=text.explain(standing.state) or ""))
+
+
+def _champion(view: LineView, text: Text) -> None:
+    judged, champion = view.shown, view.champion
+    cells = st.columns([2, 2, 2, 4])
+    explanation = text.explain("champion")
+    with cells[0]:
+        name = text.model(view.judged.model) if view.judged else text.plain("no_champion")
+        fact(text.term("champion"), name, key="champion-name", explanation=explanation)
+    if champion is not None:
+        for cell, key, value in (
+            (cells[1], "since", text.when(champion.since)),
+            (cells[2], "by", champion.actor),
+            (cells[3], "why", champion.reason),
+        ):
+            with cell:
+                fact(text.plain(key), value, key=f"champion-{key}")
+    elif judged is not None:
+        with cells[1]:
+            fact(text.plain("newest_model"), text.model(judged.model), key="newest-model")
+        with cells[2]:
+            fact(text.plain("judged_at"), text.when(judged.decision.created_at), key="newest-judged")
+
+
+def _recall(judged: Judged, text: Text, palette: Palette) -> None:
+    section("recall_title", text, "recall")
+    evaluation = judged.evaluation
+    st.caption(
+        text.say(
+            "recall_of",
+            model=text.model(judged.model),
+            images=text.count(evaluation.images),
+            confidence=text.percent(evaluation.confidence),
+            iou=f"{evaluation.iou:g}",
+        )
+    )
+    figure = charts.recall_intervals(evaluation, judged.decision, text, palette)
+    st.plotly_chart(
+        figure, key="recall-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("recall_alt")
+    )
+    with st.container(key="class-table"):
+        table = tables.class_table(judged, text)
+        st.table(table, border="horizontal", hide_index=True, alt=text.plain("class_table_alt"))
+    st.download_button(
+        text.plain("download"),
+        tables.class_csv(judged),
+        file_name=f"{judged.decision.line}-{judged.evaluation.id}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _terms(text: Text) -> None:
+    with st.expander(text.plain("terms_title"), icon=":material/menu_book:"):
+        rows = [{"term": f"**{text.title(key)}**", "text": literal(text.explain(key))} for key in terms()]
+        st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, hide_header=True)

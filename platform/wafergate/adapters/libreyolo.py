@@ -1,0 +1,222 @@
+"""Train with LibreYOLO (MIT): YOLOX and YOLOv9, the backend without a copyleft licence."""
+
+import importlib.metadata
+import math
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wafergate.adapters.onnx.export import export_module
+from wafergate.adapters.torch_run import load_matching, loader_workers, prepare, read_tensors
+from wafergate.adapters.training_data import FittedData, write_fitted_data
+from wafergate.adapters.training_process import Reporter, require_extra, train_in_process
+from wafergate.domain.training import Channels, Decoder, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, TrainingError
+
+__all__ = ["LibreYoloTrainer", "train_here"]
+
+FAMILIES: Mapping[str, tuple[Decoder, str]] = {
+    "LibreYOLOX": (Decoder.YOLOX, "ntsmlx"),
+    "LibreYOLO9": (Decoder.YOLO, "tsmc"),
+}
+"""Class in `libreyolo.models` to how its output is read and the sizes it comes in."""
+
+CACHE_BYTES = 2**31
+"""Decoded images kept in memory, at most."""
+
+VALIDATIONS = 10
+"""How often a training looks at validation: enough to keep the best state, without a third of the time going there."""
+
+
+class LibreYoloTrainer:
+    """Trains a LibreYOLO candidate in a process of its own."""
+
+    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+        """Train, telling each epoch as it ends.
+
+        Raises:
+            ConfigError: the extra is not installed, the architecture is unknown or the weights do not fit it.
+            HardwareError: memory ran out.
+            TrainingError: training or export failed.
+        """
+        family_and_size(job.candidate.architecture)
+        require_extra("libreyolo", "libreyolo")
+        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch)
+
+
+def family_and_size(architecture: str) -> tuple[str, str]:
+    """Split LibreYOLO's name of an architecture, e.g. `LibreYOLOXn`, into class and size.
+
+    Raises:
+        ConfigError: there is no such architecture here.
+    """
+    known = [f"{family}{size}" for family, (_, sizes) in FAMILIES.items() for size in sizes]
+    if architecture not in known:
+        message = f"LibreYOLO trains one of {', '.join(known)}; found architecture {architecture!r}"
+        raise ConfigError(message)
+    return architecture[:-1], architecture[-1]
+
+
+def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
+    """Train and export in this process; see `wafergate.adapters.training_process.TrainHere`."""
+    started = time.monotonic()
+    device = prepare(job)
+    data = write_fitted_data(job, scratch / "data")
+    model = _build(job, device, report)
+    results = model.train(
+        str(data.yaml),
+        device=device,
+        project=str(scratch),
+        name="run",
+        callbacks=_teller(job, data, report),
+        **_recipe(job, data, device),
+    )
+    weights, onnx = _export(job, model, _checkpoint(results, data), scratch)
+    return TrainedArtefact(
+        weights=weights,
+        onnx=onnx,
+        decoder=FAMILIES[job.candidate.architecture[:-1]][0],
+        epochs=job.epochs,
+        batch=min(job.batch, data.train),
+        seconds=time.monotonic() - started,
+        versions={name: importlib.metadata.version(name) for name in ("libreyolo", "torch", "onnx")},
+    )
+
+
+def _build(job: TrainingJob, device: str, report: Reporter) -> Any:
+    import libreyolo
+
+    family, size = family_and_size(job.candidate.architecture)
+    model = getattr(libreyolo, family)(None, size=size, nb_classes=len(job.classes), device=device)
+    if job.weights is None:
+        report.note(f"{job.candidate.name} starts from random weights")
+        return model
+    fresh = load_matching(model.model, read_tensors(job.weights), source=job.weights)
+    _set_class_priors(model.model)
+    # LibreYOLO gives every head its first biases unless a path says that they were loaded
+    model.model_path = str(job.weights)
+    total = len(model.model.state_dict())
+    names = sorted({re.sub(r"\.\d+\..*", "", name) for name in fresh}) or ["nothing"]
+    report.note(
+        f"{job.candidate.name} starts from {job.weights.name}: {total - len(fresh)} of {total} tensors loaded, "
+        f"{', '.join(names)} made anew"
+    )
+    return model
+
+
+def _set_class_priors(network: Any) -> None:
+    """Start a new class layer of YOLOX at a probability of 1 %, as a network from random weights does."""
+    if hasattr(network.head, "cls_preds"):
+        import torch
+
+        for layer in network.head.cls_preds:
+            torch.nn.init.constant_(layer.bias, -math.log(99))
+
+
+def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
+    """Turn a job into LibreYOLO's arguments; its own defaults are made for 300 epochs of COCO.
+
+    With them a training of 30 epochs spends half its time at a twentieth of the learning rate.
+    """
+    colours = job.channels is Channels.IMAGE
+    fresh = job.weights is None
+    images = (data.train + data.validation) * job.image_size**2 * 3
+    recipe: dict[str, Any] = {
+        "epochs": job.epochs,
+        "batch": min(job.batch, data.train),
+        "imgsz": job.image_size,
+        "seed": job.seed,
+        "workers": loader_workers(device),
+        "amp": device != "cpu",
+        "patience": 0,
+        # validation picks the state that is kept; without validation images it is the last one
+        "eval_interval": max(1, job.epochs // VALIDATIONS) if data.validation else 0,
+        "save_period": 0,
+        "cache": "ram" if images < CACHE_BYTES and device == "cpu" else False,
+        # SGD, the default, learns next to nothing from random weights in the few hundred steps of a small set: on the
+        # sample line recall of 0 to 0.8 by class, against 0.4 to 0.95 with AdamW in the same time
+        "optimizer": "adamw",
+        "lr0": job.learning_rate or (0.003 if fresh else 0.001),
+        "weight_decay": 0.02,
+        "warmup_epochs": min(2, max(1, job.epochs // 10)),
+        # these epochs run at the lowest learning rate, without mosaic and with the L1 term; the default is 15
+        "no_aug_epochs": max(1, min(15, job.epochs // 10)),
+        "ema_decay": 0.98,
+        "mosaic_prob": job.mosaic,
+        # averaging two images makes faint defects that no camera has seen
+        "mixup_prob": 0.0,
+        # turning and shearing by a few degrees loosens boxes: the corners' hull is larger than the defect
+        "degrees": 0.0,
+        "shear": 0.0,
+        "translate": 0.1 if job.mosaic else 0.0,
+        "mosaic_scale": (0.5, 1.5),
+        # hue and saturation of reference and difference mean nothing
+        "hsv_prob": 0.5 if colours else 0.0,
+    }
+    if job.candidate.architecture.startswith("LibreYOLO9"):
+        recipe["letterbox_pad"] = "center"  # as the detector places images for this kind of output
+    return recipe
+
+
+def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[Any], None]:
+    def tell(event: Any) -> None:
+        if not math.isfinite(event.train_loss):
+            message = f"the loss of epoch {event.epoch} is {event.train_loss}; lower models.learning_rate"
+            raise TrainingError(message)
+        if event.epoch == job.epochs and data.validation and not event.validated:
+            # LibreYOLO logs a failed validation and goes on; then no state would have been chosen
+            message = "LibreYOLO could not validate the last epoch; its log says why"
+            raise TrainingError(message)
+        map50 = event.val_metrics.get("metrics/mAP50") if event.validated else None
+        report.epoch(EpochReport(event.epoch, job.epochs, event.train_loss, event.epoch_seconds, map50))
+
+    return tell
+
+
+def _checkpoint(results: Mapping[str, Any], data: FittedData) -> Path:
+    """Return the state to keep: best on validation, or the last one where validation has not told any apart."""
+    told = data.validation > 0 and results.get("best_mAP50_95", 0.0) > 0
+    name = "best_checkpoint" if told else "last_checkpoint"
+    found = results.get(name)
+    if not found or not Path(found).is_file():
+        message = f"LibreYOLO ended without its {name.replace('_', ' ')}; its log says why"
+        raise TrainingError(message)
+    return Path(found)
+
+
+def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tuple[Path, Path]:
+    """Write the chosen state without optimiser, and its ONNX; return both paths."""
+    import torch
+
+    model.model.load_state_dict(read_tensors(checkpoint))
+    if hasattr(model.model, "disable_aux"):
+        model.model.disable_aux()  # YOLOv9's second head serves training alone
+    model.model.to("cpu").eval()
+    unfinished = scratch / "weights.pt"
+    model.save(str(unfinished))
+
+    model.model.head.export = True
+    network = model.model
+    decoder = FAMILIES[job.candidate.architecture[:-1]][0]
+    if decoder is Decoder.YOLO:
+        network = torch.nn.Sequential(network, _corners_to_centres())
+    onnx = job.folder / "model.onnx"
+    export_module(network, onnx, decoder=decoder, image_size=job.image_size, classes=list(job.classes))
+    weights = job.folder / "weights.pt"
+    shutil.move(unfinished, weights)
+    return weights, onnx
+
+
+def _corners_to_centres() -> Any:
+    """Make the layer that turns LibreYOLO's corners `(n, 4 + classes, anchors)` into centres and sizes."""
+    import torch
+
+    class CornersToCentres(torch.nn.Module):
+        def forward(self, output: torch.Tensor) -> torch.Tensor:
+            low, high, scores = output[:, :2], output[:, 2:4], output[:, 4:]
+            return torch.cat([(low + high) / 2, high - low, scores], dim=1)
+
+    return CornersToCentres()

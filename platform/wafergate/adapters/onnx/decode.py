@@ -1,0 +1,139 @@
+"""Raw output of an exported model to boxes in its input's pixels, vectorised and free of any framework."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.training import Decoder
+
+__all__ = ["INPUTS", "InputForm", "decode", "output_columns", "suppress"]
+
+MAX_DETECTIONS = 300
+MAX_CANDIDATES = 5000
+"""Of one image before suppression, best first: a bound on time at a very low score."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputForm:
+    """What a model wants to be fed; images arrive in the order `cv2.imread` gives (blue, green, red).
+
+    Attributes:
+        scale: factor on 0..255.
+        reverse_channels: whether the order of the channels is turned round.
+        centred: whether the image lies in the middle of the square or in its upper left corner.
+    """
+
+    scale: float
+    reverse_channels: bool
+    centred: bool
+
+
+INPUTS: Mapping[Decoder, InputForm] = {
+    Decoder.YOLOX: InputForm(scale=1.0, reverse_channels=False, centred=False),
+    Decoder.YOLO: InputForm(scale=1 / 255, reverse_channels=True, centred=True),
+    Decoder.END_TO_END: InputForm(scale=1 / 255, reverse_channels=True, centred=True),
+}
+
+
+def output_columns(decoder: Decoder, classes: int) -> tuple[int, int]:
+    """Return which axis of the raw output holds the columns of a box, and how many there must be."""
+    match decoder:
+        case Decoder.YOLOX:
+            return 2, 5 + classes
+        case Decoder.YOLO:
+            return 1, 4 + classes
+        case Decoder.END_TO_END:
+            return 2, 6
+
+
+def decode(decoder: Decoder, raw: NDArray[np.float32], *, min_score: float, iou: float) -> Detections:
+    """Turn one image's raw output into detections in pixels of the model's input, best score first.
+
+    Args:
+        decoder: how the output is laid out.
+        raw: one item of the batch: `(anchors, 5 + classes)`, `(4 + classes, anchors)` or `(detections, 6)`.
+        min_score: detections below are dropped.
+        iou: overlap from which the weaker of two boxes of a class is dropped; not used end to end.
+
+    Returns:
+        At most 300 detections. A box takes the class that scores highest, as both backends' own predict does.
+    """
+    boxes, scores, classes = _READERS[decoder](raw)
+    good = np.flatnonzero((scores >= min_score) & np.isfinite(boxes).all(axis=1))
+    good = good[np.argsort(-scores[good], kind="stable")][:MAX_CANDIDATES]
+    boxes, scores, classes = boxes[good], scores[good], classes[good]
+    kept = np.arange(len(scores)) if decoder is Decoder.END_TO_END else suppress(boxes, scores, classes, iou=iou)
+    kept = kept[:MAX_DETECTIONS]
+    return Detections(boxes[kept], scores[kept], classes[kept])
+
+
+def suppress(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], *, iou: float
+) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression within each class, ending at 300 boxes.
+
+    Args:
+        boxes: `(n, 4)` x1, y1, x2, y2.
+        scores: `(n,)`.
+        classes: `(n,)`.
+        iou: a box that overlaps a better one of its class by more than this is dropped.
+
+    Returns:
+        Indices of the boxes that stay, best score first; equal scores in their order of arrival.
+    """
+    order = np.argsort(-scores, kind="stable")
+    x1, y1, x2, y2 = boxes[order].astype(np.float64).T
+    area, label = (x2 - x1) * (y2 - y1), classes[order]
+    alive = np.ones(len(order), bool)
+    kept: list[int] = []
+    for i in range(len(order)):
+        if not alive[i]:
+            continue
+        kept.append(i)
+        if len(kept) == MAX_DETECTIONS:
+            break
+        rest = slice(i + 1, None)
+        across = np.minimum(x2[i], x2[rest]) - np.maximum(x1[i], x1[rest])
+        down = np.minimum(y2[i], y2[rest]) - np.maximum(y1[i], y1[rest])
+        shared = np.maximum(across, 0) * np.maximum(down, 0)
+        # compared as a product: two boxes without area share nothing and must not divide by zero
+        alive[rest] &= (label[rest] != label[i]) | (shared <= iou * (area[i] + area[rest] - shared))
+    return order[np.array(kept, np.int64)]
+
+
+_Read = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+
+
+def _corners(centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    half = centres[:, 2:4] / 2
+    return np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
+
+
+def _best(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    classes = scores.argmax(axis=1)
+    return scores[np.arange(len(scores)), classes], classes.astype(np.int64)
+
+
+def _read_yolox(raw: NDArray[np.float32]) -> _Read:
+    scores, classes = _best(raw[:, 4:5] * raw[:, 5:])
+    return _corners(raw), scores, classes
+
+
+def _read_yolo(raw: NDArray[np.float32]) -> _Read:
+    rows = raw.T
+    scores, classes = _best(rows[:, 4:])
+    return _corners(rows), scores, classes
+
+
+def _read_end_to_end(raw: NDArray[np.float32]) -> _Read:
+    return raw[:, :4], raw[:, 4], raw[:, 5].astype(np.int64)
+
+
+_READERS: Mapping[Decoder, Callable[[NDArray[np.float32]], _Read]] = {
+    Decoder.YOLOX: _read_yolox,
+    Decoder.YOLO: _read_yolo,
+    Decoder.END_TO_END: _read_end_to_end,
+}

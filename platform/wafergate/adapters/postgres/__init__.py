@@ -1,0 +1,6 @@
+"""PostgreSQL through psycopg 3: every fact of the platform."""
+
+from wafergate.adapters.postgres.facts import PostgresFacts
+from wafergate.adapters.postgres.schema import migrate
+
+__all__ = ["PostgresFacts", "migrate"]

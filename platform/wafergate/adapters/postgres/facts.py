@@ -1,0 +1,207 @@
+"""The fact store on PostgreSQL: rows appear in one transaction and never change."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from wafergate.adapters.postgres.errors import translated
+from wafergate.adapters.postgres.tables import Table, table_of
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.gate import FIRST_HASH, Champion, GateDecision, LedgerEntry, LedgerKind, check_promotion
+from wafergate.errors import NotFoundError
+from wafergate.ports import Clock, LedgerDraft
+
+__all__ = ["PostgresFacts"]
+
+Row = TypeVar("Row")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_LEDGER_LOCK = 7_204_117_002
+
+
+class PostgresFacts:
+    """`FactStore` over a small connection pool; safe to share between threads."""
+
+    def __init__(self, conninfo: str, *, clock: Clock, max_connections: int = 4) -> None:
+        """Remember where the database is; it is first spoken to when it is first needed."""
+        self._conninfo = conninfo
+        self._clock = clock
+        self._pool: ConnectionPool[Connection] | None = None
+        self._max_connections = max_connections
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with translated(self._conninfo):
+            if self._pool is None:
+                # A plain connection first: it fails at once with the server's own words, where a pool would retry.
+                psycopg.connect(self._conninfo, connect_timeout=5).close()
+                logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+                self._pool = ConnectionPool(
+                    self._conninfo, min_size=1, max_size=self._max_connections, timeout=15, open=True
+                )
+            with self._pool.connection() as connection:
+                yield connection
+
+    def save(
+        self,
+        row: object,
+        parts: Iterable[object] = (),
+        *,
+        ledger: Sequence[LedgerDraft] = (),
+        alerts: Sequence[Alert] = (),
+    ) -> bool:
+        """See `FactStore.save`."""
+        table = table_of(type(row))
+        with self._connection() as connection:
+            row = _numbered(connection, table, row)
+            if not _insert(connection, table, row):
+                return False
+            for kind, group in groupby(parts, key=type):
+                _copy(connection, table_of(kind), group)
+            for draft in ledger:
+                _append(connection, draft, self._clock())
+            for alert in alerts:
+                _insert(connection, table_of(Alert), alert)
+            return True
+
+    def save_all(self, rows: Iterable[object]) -> int:
+        """See `FactStore.save_all`."""
+        new = 0
+        with self._connection() as connection:
+            for kind, group in groupby(rows, key=type):
+                table = table_of(kind)
+                stage = sql.Identifier(f"new_{table.name}")
+                target = sql.Identifier(table.name)
+                statement = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS")
+                connection.execute(statement.format(stage, target))
+                _copy(connection, table, group, into=f"new_{table.name}")
+                columns = _columns(table)
+                statement = sql.SQL("INSERT INTO {} ({}) SELECT DISTINCT ON ({}) {} FROM {} ON CONFLICT DO NOTHING")
+                key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+                new += connection.execute(statement.format(target, columns, key, columns, stage)).rowcount
+                connection.execute(sql.SQL("TRUNCATE {}").format(stage))
+        return new
+
+    def get(self, kind: type[Row], row_id: str) -> Row:
+        """See `FactStore.get`."""
+        found = self.find(kind, limit=1, **{table_of(kind).key[0]: row_id})
+        if not found:
+            message = f"there is no {table_of(kind).name.replace('_', ' ')} {row_id!r} in the store"
+            raise NotFoundError(message)
+        return found[0]
+
+    def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
+        """See `FactStore.find`."""
+        table = table_of(kind)
+        tests = [
+            sql.SQL("{} = ANY(%s)" if isinstance(value, (list, tuple)) else "{} = %s").format(sql.Identifier(name))
+            for name, value in equal.items()
+        ]
+        query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
+            _columns(table),
+            sql.Identifier(table.name),
+            sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""),
+            sql.SQL(table.newest_first),
+            sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
+        )
+        values = [list(value) if isinstance(value, tuple) else value for value in equal.values()]
+        with self._connection() as connection:
+            rows = connection.execute(query, values).fetchall()
+        return [cast("Row", table.decode(row)) for row in rows]
+
+    def champion(self, line: str) -> Champion | None:
+        """See `FactStore.champion`."""
+        return next(iter(self.find(Champion, line=line)), None)
+
+    def promote(self, champion: Champion, *, kind: LedgerKind, details: Mapping[str, object]) -> LedgerEntry:
+        """See `FactStore.promote`."""
+        decision = next(iter(self.find(GateDecision, id=champion.decision_id)), None)
+        check_promotion(champion, decision)
+        table = table_of(Champion)
+        changes = sql.SQL(", ").join(
+            sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in table.columns if name != "line"
+        )
+        with self._connection() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [champion.line])
+            before = connection.execute("SELECT model_id FROM champion WHERE line = %s FOR UPDATE", [champion.line])
+            previous = before.fetchone()
+            statement = sql.SQL("INSERT INTO champion ({}) VALUES ({}) ON CONFLICT (line) DO UPDATE SET {}").format(
+                _columns(table), _marks(table), changes
+            )
+            connection.execute(statement, table.encode(champion))
+            story = dict(details) | {"before": previous[0] if previous else None, "decision": champion.decision_id}
+            draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)
+            return _append(connection, draft, self._clock())
+
+    def ledger(self, line: str | None = None) -> list[LedgerEntry]:
+        """See `FactStore.ledger`."""
+        entries = self.find(LedgerEntry) if line is None else self.find(LedgerEntry, line=line)
+        return entries[::-1]
+
+    def waiting_alerts(self) -> list[Alert]:
+        """See `FactStore.waiting_alerts`."""
+        return self.find(Alert, state=AlertState.WAITING.value)[::-1]
+
+    def mark_alert(self, alert: Alert) -> None:
+        """See `FactStore.mark_alert`."""
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE alert SET state = %s, attempts = %s, last_error = %s, sent_at = %s WHERE id = %s",
+                [alert.state.value, alert.attempts, alert.last_error, alert.sent_at, alert.id],
+            )
+
+
+def _columns(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, table.columns))
+
+
+def _marks(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join([sql.Placeholder()] * len(table.columns))
+
+
+def _insert(connection: Connection, table: Table, row: object) -> bool:
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING").format(
+        sql.Identifier(table.name), _columns(table), _marks(table), sql.SQL(", ").join(map(sql.Identifier, table.key))
+    )
+    return connection.execute(statement, table.encode(row)).rowcount == 1
+
+
+def _copy(connection: Connection, table: Table, rows: Iterable[object], *, into: str | None = None) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(into or table.name), _columns(table))
+    with connection.cursor().copy(statement) as copy:
+        for row in rows:
+            copy.write_row(table.encode(row))
+
+
+def _numbered(connection: Connection, table: Table, row: Any) -> object:
+    if getattr(row, "number", None) != 0:
+        return row
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [row.line])
+    query = sql.SQL("SELECT coalesce(max(number), 0) + 1 FROM {} WHERE line = %s").format(sql.Identifier(table.name))
+    found = connection.execute(query, [row.line]).fetchone()
+    return cast("object", replace(row, number=found[0] if found else 1))
+
+
+def _append(connection: Connection, draft: LedgerDraft, now: datetime) -> LedgerEntry:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
+    last = connection.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, previous = last or (0, FIRST_HASH)
+    entry = LedgerEntry(
+        seq + 1, draft.line, draft.kind, draft.subject, draft.actor, draft.reason, draft.details, now, previous
+    ).sealed()
+    _insert(connection, table_of(LedgerEntry), entry)
+    return entry

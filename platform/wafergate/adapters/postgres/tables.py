@@ -1,0 +1,107 @@
+"""Which table holds which value object, and how a field becomes a column."""
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from psycopg.types.json import Json, Jsonb
+from pydantic import TypeAdapter
+
+from wafergate.domain.alerts import Alert
+from wafergate.domain.drift import DriftReport
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
+from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.runs import FlowRun, LineFileVersion
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
+from wafergate.domain.splits import Split, SplitMember
+from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
+
+__all__ = ["Table", "table_of"]
+
+_PLAIN = (str, int, float, bool, datetime)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and the columns of its value object, in the order of the fields."""
+
+    name: str
+    kind: type
+    key: tuple[str, ...]
+    newest_first: str
+    columns: tuple[str, ...]
+    nested: Mapping[str, TypeAdapter[object]]
+    whole: TypeAdapter[object]
+
+    def encode(self, row: object) -> tuple[object, ...]:
+        """Return the column values of a row: nested values as JSON."""
+        wrap = Json if self.name == "ledger" else Jsonb
+        return tuple(
+            wrap(self.nested[name].dump_python(value, mode="json"))
+            if name in self.nested
+            else (value.value if isinstance(value, enum.Enum) else value)
+            for name, value in ((name, getattr(row, name)) for name in self.columns)
+        )
+
+    def decode(self, values: tuple[object, ...]) -> object:
+        """Return the value object of a row read back."""
+        return self.whole.validate_python(dict(zip(self.columns, values, strict=True)))
+
+
+def _is_plain(hint: object) -> bool:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return all(_is_plain(part) for part in typing.get_args(hint) if part is not types.NoneType)
+    return isinstance(hint, type) and (issubclass(hint, _PLAIN) or issubclass(hint, enum.Enum))
+
+
+_TABLES: dict[type, tuple[str, tuple[str, ...], str]] = {
+    LineFileVersion: ("line_file", ("id",), "created_at DESC, id"),
+    FlowRun: ("flow_run", ("id",), "created_at DESC, id"),
+    ImageRecord: ("image", ("id",), "created_at DESC, id"),
+    Quarantined: ("quarantine", ("id",), "created_at DESC, id"),
+    DatasetVersion: ("dataset_version", ("id",), "number DESC"),
+    Sample: ("sample", ("dataset_id", "position"), "dataset_id, position"),
+    ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
+    Split: ("dataset_split", ("id",), "created_at DESC, id"),
+    SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
+    TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
+    TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
+    TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
+    ModelVersion: ("model_version", ("id",), "number DESC"),
+    Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
+    GateDecision: ("gate_decision", ("id",), "created_at DESC, id"),
+    LedgerEntry: ("ledger", ("seq",), "seq DESC"),
+    Champion: ("champion", ("line",), "since DESC, line"),
+    InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
+    InspectedImage: ("inspected_image", ("run_id", "position"), "run_id, position"),
+    DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
+    Alert: ("alert", ("id",), "created_at DESC, id"),
+}
+
+
+def table_of(kind: type) -> Table:
+    """Return the table of a value object's class.
+
+    Raises:
+        TypeError: the class has none.
+    """
+    return _build(kind)
+
+
+@cache
+def _build(kind: Hashable) -> Table:
+    assert isinstance(kind, type)  # noqa: S101 - narrows for the type checker; a class is hashable
+    if kind not in _TABLES:
+        message = f"{kind.__name__} has no table"
+        raise TypeError(message)
+    name, key, order = _TABLES[kind]
+    hints = typing.get_type_hints(kind)
+    columns = tuple(field.name for field in dataclasses.fields(kind))
+    nested = {column: TypeAdapter(hints[column]) for column in columns if not _is_plain(hints[column])}
+    return Table(name, kind, key, order, columns, nested, TypeAdapter(kind))

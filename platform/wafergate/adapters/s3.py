@@ -1,0 +1,183 @@
+"""Files in any S3 through the MinIO client, addressed by SHA-256, with a local cache of bounded size."""
+
+import io
+import os
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error
+
+from wafergate.domain.identity import digest_bytes
+from wafergate.errors import NotFoundError, ServiceError, StorageError
+
+__all__ = ["S3Files"]
+
+_WRONG_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
+_UPLOADS = 8
+
+
+class S3Files:
+    """`FileStore` on one bucket; safe to share between threads."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        *,
+        bucket: str,
+        cache: Path,
+        cache_bytes: int,
+        secure: bool = False,
+        region: str | None = None,
+    ) -> None:
+        """Remember where the bucket is; it is first spoken to when it is first needed."""
+        timeout = urllib3.Timeout(connect=5, read=60)
+        retries = urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
+        http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=_UPLOADS)
+        self._client = Minio(
+            endpoint,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=secure,
+            region=region or "us-east-1",
+            http_client=http,
+        )
+        self._endpoint = endpoint
+        self._bucket = bucket
+        self._cache = _Cache(cache, cache_bytes)
+
+    @contextmanager
+    def _translated(self, digest: str = "") -> Iterator[None]:
+        where = f"S3 at {self._endpoint}"
+        try:
+            yield
+        except S3Error as error:
+            if error.code in _WRONG_KEY:
+                message = f"{where} refuses the key ({error.code}): check WAFERGATE_S3_ACCESS_KEY and _SECRET_KEY"
+                raise ServiceError(message) from error
+            if error.code == "NoSuchBucket":
+                message = f"{where} has no bucket {self._bucket!r}: create it, or check WAFERGATE_S3_BUCKET"
+                raise ServiceError(message) from error
+            if error.code in {"NoSuchKey", "NoSuchObject"}:
+                message = f"there is no file {digest} in the store"
+                raise NotFoundError(message) from error
+            message = f"{where} answers {error.code}: {error.message}; is its disk full? See `wafergate status`"
+            raise ServiceError(message) from error
+        except (urllib3.exceptions.HTTPError, MinioException, InvalidResponseError) as error:
+            message = f"{where} does not answer: run `wafergate up`, or check WAFERGATE_S3_ENDPOINT"
+            raise ServiceError(message) from error
+
+    def put(self, data: bytes) -> str:
+        """See `FileStore.put`."""
+        digest = digest_bytes(data)
+        if not self.has(digest):
+            with self._translated(digest):
+                self._client.put_object(self._bucket, _key(digest), io.BytesIO(data), len(data))
+        return digest
+
+    def put_all(self, items: Iterable[bytes]) -> list[str]:
+        """See `FileStore.put_all`; at most two rounds of uploads are in memory at a time."""
+        digests: list[str] = []
+        with ThreadPoolExecutor(_UPLOADS) as pool:
+            running: deque[Future[str]] = deque()
+            for item in items:
+                running.append(pool.submit(self.put, item))
+                if len(running) >= 2 * _UPLOADS:
+                    digests.append(running.popleft().result())
+            digests.extend(future.result() for future in running)
+        return digests
+
+    def get(self, digest: str) -> bytes:
+        """See `FileStore.get`."""
+        with self._translated(digest):
+            response = self._client.get_object(self._bucket, _key(digest))
+            try:
+                data = response.read()
+            finally:
+                response.close()
+                response.release_conn()
+        if digest_bytes(data) != digest:
+            message = (
+                f"the file {digest} in bucket {self._bucket!r} was changed: its bytes have the digest "
+                f"{digest_bytes(data)}; restore it from a backup"
+            )
+            raise StorageError(message)
+        return data
+
+    def fetch(self, digest: str) -> Path:
+        """See `FileStore.fetch`."""
+        return self._cache.find(digest) or self._cache.add(digest, self.get(digest))
+
+    def has(self, digest: str) -> bool:
+        """See `FileStore.has`."""
+        try:
+            with self._translated(digest):
+                self._client.stat_object(self._bucket, _key(digest))
+        except NotFoundError:
+            return False
+        return True
+
+
+def _key(digest: str) -> str:
+    return f"blobs/{digest[:2]}/{digest[2:]}"
+
+
+class _Cache:
+    """Local copies, the longest unused thrown out first."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._size: int | None = None
+        self._lock = threading.Lock()
+
+    def find(self, digest: str) -> Path | None:
+        path = self._folder / digest[:2] / digest[2:]
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        if digest_bytes(path.read_bytes()) != digest:
+            path.unlink(missing_ok=True)
+            return None
+        return path
+
+    def add(self, digest: str, data: bytes) -> Path:
+        path = self._folder / digest[:2] / digest[2:]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(data)
+            Path(file.name).chmod(0o444)
+            Path(file.name).replace(path)
+        except OSError as error:
+            message = f"the cache {self._folder} cannot take a file of {len(data)} bytes: {error.strerror}"
+            raise StorageError(message) from error
+        with self._lock:
+            self._make_room(len(data), keep=path)
+        return path
+
+    def _make_room(self, added: int, *, keep: Path) -> None:
+        if self._size is not None and self._size + added <= self._limit:
+            self._size += added
+            return
+        files = sorted(
+            ((stat.st_mtime, stat.st_size, path) for path in self._folder.glob("??/*") if (stat := path.stat())),
+            key=lambda item: item[0],
+        )
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= self._limit:
+                break
+            if path != keep:
+                path.unlink(missing_ok=True)
+                total -= size
+        self._size = total

@@ -1,0 +1,254 @@
+"""Run a training in a process of its own, follow it, and translate how it ends.
+
+Why a process: the backends read switches at import, write into the working folder, set process-wide random and thread
+state and may be killed for want of memory. Here each gets a fresh interpreter whose output goes to a log file, which
+cannot reach the network, and which ends when its parent does.
+"""
+
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, HardwareError, TrainingError, WafergateError
+
+__all__ = ["Reporter", "TrainHere", "require_extra", "train_in_process"]
+
+logger = logging.getLogger(__name__)
+
+_JOB = TypeAdapter(TrainingJob)
+_EPOCH = TypeAdapter(EpochReport)
+_ARTEFACT = TypeAdapter(TrainedArtefact)
+_ERRORS: Mapping[str, type[WafergateError]] = {kind.__name__: kind for kind in (ConfigError, HardwareError, TrainingError)}
+
+LOG_NAME = "training.log"
+SCRATCH_NAME = "scratch"
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed", "std::bad_alloc")
+
+
+class Reporter(Protocol):
+    """What a training tells its parent."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """Tell an epoch as it ends."""
+
+    def note(self, text: str) -> None:
+        """Tell something a person may want to read in the log."""
+
+
+class TrainHere(Protocol):
+    """A backend's training as it runs in the process made for it."""
+
+    def __call__(self, job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
+        """Train in this process; all scratch files go below `scratch`."""
+
+
+def require_extra(module: str, extra: str) -> None:
+    """Fail early, without importing anything heavy, when a backend is not installed.
+
+    Raises:
+        ConfigError: it is not; names what to install.
+    """
+    if importlib.util.find_spec(module) is None:
+        message = f"training with {module} needs an extra that is not installed; run: pip install 'wafergate[{extra}]'"
+        raise ConfigError(message)
+
+
+def train_in_process(entry: str, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+    """Run `entry` on a job in a new process and follow it to its end.
+
+    Whatever an earlier run left in the job's folder is removed first, so that a killed training starts over cleanly.
+
+    Args:
+        entry: `module:function` of a `TrainHere`.
+        job: what to train; its folder is made if need be.
+        on_epoch: told every epoch; what it raises ends the training.
+
+    Raises:
+        ConfigError: as the backend says.
+        HardwareError: memory ran out, or the system killed the process.
+        TrainingError: anything else that ended it without a model.
+    """
+    scratch = job.folder / SCRATCH_NAME
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    reading, writing = os.pipe()
+    command = [sys.executable, "-P", "-m", __name__, entry, str(writing)]
+    with (
+        (job.folder / LOG_NAME).open("wb") as log,
+        os.fdopen(reading, encoding="utf-8") as events,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=scratch,
+            env=_environment(job, scratch),
+            pass_fds=(writing,),
+        ) as process,
+    ):
+        os.close(writing)
+        try:
+            _send(process, job)
+            artefact = _follow(events, on_epoch)
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if artefact is None:
+        raise _death(code, job)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return artefact
+
+
+def _environment(job: TrainingJob, scratch: Path) -> dict[str, str]:
+    """Caches and settings below the scratch folder; programs a library might start find no network either."""
+    environment = dict(os.environ)
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCH_HOME"):
+        environment[name] = str(scratch / "home")
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        environment[name] = environment[name.upper()] = "http://127.0.0.1:9"  # the discard port: refused at once
+    environment |= {"PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    if job.threads:
+        environment["OMP_NUM_THREADS"] = str(job.threads)
+    return environment
+
+
+def _send(process: "subprocess.Popen[bytes]", job: TrainingJob) -> None:
+    """Hand the job over; the pipe then stays open, and its end tells the child that its parent is gone."""
+    if process.stdin is None:
+        raise AssertionError
+    absolute = {name: getattr(job, name) and getattr(job, name).resolve() for name in ("data", "folder", "weights")}
+    try:
+        process.stdin.write(_JOB.dump_json(replace(job, **absolute)) + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        logger.debug("the training process ended before it took the job; how it ended says why")
+
+
+def _follow(events: Iterable[str], on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact | None:
+    for line in events:
+        ((kind, value),) = json.loads(line).items()
+        match kind:
+            case "note":
+                logger.info("%s", value)
+            case "epoch":
+                on_epoch(_EPOCH.validate_python(value))
+            case "artefact":
+                return _ARTEFACT.validate_python(value)
+            case "error":
+                raise _ERRORS[value["kind"]](value["message"])
+    return None
+
+
+def _death(code: int, job: TrainingJob) -> WafergateError:
+    """Say why a process ended without a word."""
+    log = job.folder / LOG_NAME
+    if code == -signal.SIGKILL:
+        message = (
+            f"training {job.candidate.name} at {job.image_size} px with batch {job.batch} was killed by the system, most "
+            "likely for want of memory; lower models.batch or models.image_size, or free memory"
+        )
+        return HardwareError(message)
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = f": {lines[-1][:200]}" if lines else ""
+    return TrainingError(f"training {job.candidate.name} ended with code {code}{last} (the whole log is in {log})")
+
+
+class _PipeReporter:
+    """Writes events as JSON lines; `note` also goes to the log file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def epoch(self, report: EpochReport) -> None:
+        """Tell an epoch."""
+        self.event("epoch", _EPOCH.dump_python(report, mode="json"))
+
+    def note(self, text: str) -> None:
+        """Tell a person."""
+        sys.stderr.write(f"{text}\n")
+        self.event("note", text)
+
+    def event(self, kind: str, value: object) -> None:
+        """Write one event at once."""
+        self._pipe.write(json.dumps({kind: value}) + "\n")
+        self._pipe.flush()
+
+
+def _refuse_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Audit hook: sockets inside this machine only, as a data loader's workers use them."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event in {"socket.connect", "socket.sendto"}:
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None
+    else:
+        return
+    if host is not None and host not in {"localhost", "127.0.0.1", "::1", b"localhost"}:
+        sys.stderr.write(f"network refused: {host!r}\n")
+        message = "a training may not use the network"
+        raise ConnectionRefusedError(message)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def _read_job() -> TrainingJob:
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(0, 65536)
+        if not part:
+            sys.exit("the parent ended before it sent a job")
+        line += part
+    return _JOB.validate_json(line)
+
+
+def _translated(error: Exception, job: TrainingJob) -> WafergateError:
+    if isinstance(error, (ConfigError, HardwareError, TrainingError)):
+        return error
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
+        message = (
+            f"memory ran out training {job.candidate.name} at {job.image_size} px with batch {job.batch} on {job.device}: "
+            f"{text[:200]}; lower models.batch or models.image_size"
+        )
+        return HardwareError(message)
+    return TrainingError(f"training {job.candidate.name} failed: {type(error).__name__}: {text[:400]}")
+
+
+def main(entry: str, descriptor: int) -> None:
+    """Take a job from standard input, train, and write events to `descriptor`."""
+    job = _read_job()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.addaudithook(_refuse_network)
+    report = _PipeReporter(descriptor)
+    module, _, function = entry.partition(":")
+    train_here: TrainHere = getattr(importlib.import_module(module), function)
+    try:
+        artefact = train_here(job, Path.cwd(), report)
+    except Exception as error:
+        ours = _translated(error, job)
+        report.event("error", {"kind": type(ours).__name__, "message": str(ours)})
+        raise  # the log keeps the traceback
+    report.event("artefact", _ARTEFACT.dump_python(artefact, mode="json"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,237 @@
+"""Train with Ultralytics: YOLO26, YOLO11 and YOLOv8 (AGPL-3.0, see NOTICE); only this module imports it."""
+
+import difflib
+import importlib.metadata
+import importlib.util
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wafergate.adapters.onnx.export import export_module
+from wafergate.adapters.torch_run import ENOUGH, loader_workers, prepare
+from wafergate.adapters.training_data import FittedData, write_fitted_data
+from wafergate.adapters.training_process import Reporter, require_extra, train_in_process
+from wafergate.domain.training import Channels, Decoder, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, TrainingError
+
+__all__ = ["UltralyticsTrainer", "train_here"]
+
+OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "ULTRALYTICS_SAFE_LOAD": "1"}
+"""Read when the package is imported: no look at the network, no pip, no banners, no pickled code in weights."""
+
+INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
+KEPT = ("epoch", "model", "train_args", "version", "license")
+"""Of a checkpoint; the rest is date, git state and paths of the machine, so that equal trainings give equal files."""
+
+
+class UltralyticsTrainer:
+    """Trains an Ultralytics candidate in a process of its own."""
+
+    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+        """Train, telling each epoch as it ends.
+
+        Raises:
+            ConfigError: the extra is not installed, the architecture is unknown or the weights do not fit it.
+            HardwareError: memory ran out.
+            TrainingError: training or export failed.
+        """
+        require_extra("ultralytics", "ultralytics")
+        check_architecture(job.candidate.architecture)
+        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch)
+
+
+def check_architecture(architecture: str) -> None:
+    """Look the architecture up among the files of the installed package, without importing it.
+
+    Raises:
+        ConfigError: it is not there; a name that Ultralytics does not know would be looked for on the network.
+    """
+    spec = importlib.util.find_spec("ultralytics")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    stems = {path.stem for folder in folders for path in Path(folder, "cfg", "models").rglob("yolo*.yaml")}
+    detectors = {stem for stem in stems if re.fullmatch(r"yolov?\d+[a-z]?", stem)}
+    family = re.sub(r"(?<=\d)[nslmx]$", "", architecture)
+    if architecture in detectors or family in detectors:
+        return
+    near = difflib.get_close_matches(architecture, sorted(detectors), n=3, cutoff=0.0)
+    message = (
+        f"Ultralytics has no detector called {architecture!r}; near it are {', '.join(near)}, where yolo11 and others "
+        "take a size as in yolo11n"
+    )
+    raise ConfigError(message)
+
+
+def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
+    """Train and export in this process; see `wafergate.adapters.training_process.TrainHere`."""
+    started = time.monotonic()
+    _configure(scratch / "settings")
+    device = prepare(job)
+    data = write_fitted_data(job, scratch / "data")
+
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    trainer = DetectionTrainer(overrides=_arguments(job, data, device, scratch))
+    trainer.add_callback("on_fit_epoch_end", _teller(job, data, report))
+    trainer.add_callback("on_pretrain_routine_end", lambda ready: _tell_start(job, ready, report))
+    trainer.train()
+    weights, onnx = _export(job, trainer.best if trainer.best.exists() else trainer.last)
+    return TrainedArtefact(
+        weights=weights,
+        onnx=onnx,
+        decoder=Decoder.YOLO,
+        epochs=job.epochs,
+        batch=int(trainer.batch_size),
+        seconds=time.monotonic() - started,
+        versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "onnx")},
+    )
+
+
+def _configure(folder: Path) -> None:
+    """Set every switch before the first import, settings and font below `folder`."""
+    os.environ |= {**OFFLINE, "YOLO_CONFIG_DIR": str(folder)}
+    home = folder / "Ultralytics"
+    home.mkdir(parents=True)
+    # its font check reaches for the network whatever the switches say, unless a file of this name is there
+    spec = importlib.util.find_spec("matplotlib")
+    fonts = Path((spec.submodule_search_locations or [""])[0] if spec else "", "mpl-data", "fonts", "ttf")
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        shutil.copyfile(fonts / "DejaVuSans.ttf", home / name)
+
+    from ultralytics import settings
+
+    settings.update({"sync": False, **dict.fromkeys(INTEGRATIONS, False)})
+
+
+def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -> dict[str, Any]:
+    colours = job.channels is Channels.IMAGE
+    arguments: dict[str, Any] = {
+        "model": f"{job.candidate.architecture}.yaml",
+        "pretrained": False if job.weights is None else _readable_weights(job.weights, scratch),
+        "data": str(data.yaml),
+        "epochs": job.epochs,
+        "batch": min(job.batch, data.train),
+        # one optimiser step for each batch: 64, the default, leaves a small set two or three steps an epoch
+        "nbs": min(job.batch, data.train),
+        "imgsz": job.image_size,
+        "seed": job.seed,
+        "deterministic": True,
+        "workers": loader_workers(device),
+        "device": device,
+        "amp": _precision(device),
+        "patience": 0,
+        "val": data.validation > 0,
+        "plots": False,
+        "verbose": False,
+        "project": str(scratch),
+        "name": "run",
+        "exist_ok": True,
+        "mosaic": job.mosaic,
+        "close_mosaic": max(1, min(10, job.epochs // 10)),
+        "flipud": 0.5,
+        # hue and saturation of reference and difference mean nothing, nor does their mean as grey
+        **({} if colours else {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}),
+        "augmentations": [],
+    }
+    if job.learning_rate:
+        arguments |= {"optimizer": "AdamW", "lr0": job.learning_rate, "momentum": 0.9, "warmup_bias_lr": 0.0}
+    return arguments
+
+
+def _precision(device: str) -> str | bool:
+    """Choose without its own check, which downloads a weight file to compare with."""
+    import torch
+
+    return "bf16" if device != "cpu" and torch.cuda.is_bf16_supported() else False
+
+
+def _readable_weights(weights: Path, scratch: Path) -> str:
+    """Load the file once, known classes only, and return a copy whose name Ultralytics accepts.
+
+    Raises:
+        ConfigError: it is missing, damaged or carries anything but a model of known classes.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    copy = scratch / "start.pt"
+    try:
+        shutil.copyfile(weights, copy)
+        load_checkpoint(copy)
+    except OSError as error:
+        message = f"the weight file {weights} cannot be read: {error}"
+        raise ConfigError(message) from error
+    except Exception as error:  # unpickling fails in as many ways as there are damaged files
+        message = (
+            f"the weight file {weights.name} must be an Ultralytics checkpoint of known classes and was refused: "
+            f"{' '.join(str(error).split())[:200]}"
+        )
+        raise ConfigError(message) from error
+    return str(copy)
+
+
+def _tell_start(job: TrainingJob, trainer: Any, report: Reporter) -> None:
+    if job.weights is None:
+        report.note(f"{job.candidate.name} starts from random weights")
+        return
+    from ultralytics.nn.tasks import load_checkpoint
+
+    given = load_checkpoint(trainer.args.pretrained)[0].state_dict()
+    own = trainer.model.state_dict()
+    loaded = [name for name, value in own.items() if name in given and given[name].shape == value.shape]
+    if len(loaded) < ENOUGH * len(own):
+        message = (
+            f"weights {job.weights.name} do not fit {job.candidate.architecture}: {len(loaded)} of its {len(own)} tensors "
+            "match by name and shape; choose the candidate these weights were trained for"
+        )
+        raise ConfigError(message)
+    report.note(f"{job.candidate.name} starts from {job.weights.name}: {len(loaded)} of {len(own)} tensors loaded")
+
+
+def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[Any], None]:
+    told: set[int] = set()
+
+    def tell(trainer: Any) -> None:
+        epoch = trainer.epoch + 1
+        if epoch in told or epoch > job.epochs:  # called once more after the last epoch, for the kept state
+            return
+        told.add(epoch)
+        loss = float(sum(float(value) for value in trainer.tloss.values()))
+        if not math.isfinite(loss):
+            message = f"the loss of epoch {epoch} is {loss}; lower models.learning_rate"
+            raise TrainingError(message)
+        map50 = trainer.metrics.get("metrics/mAP50(B)") if data.validation else None
+        report.epoch(EpochReport(epoch, job.epochs, loss, float(trainer.epoch_time), None if map50 is None else float(map50)))
+
+    return tell
+
+
+def _export(job: TrainingJob, checkpoint: Path) -> tuple[Path, Path]:
+    """Write the chosen state without anything of this machine, and its ONNX; return both paths."""
+    import torch
+    from ultralytics.nn.modules import C2f
+    from ultralytics.nn.modules.head import Detect
+    from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
+
+    stored, _ = torch_safe_load(checkpoint)
+    kept = {name: stored[name] for name in KEPT if name in stored}
+    kept["train_args"] = {"imgsz": job.image_size, "task": "detect"}
+    kept["model"].args = dict(kept["train_args"])
+    weights = job.folder / "weights.pt"
+    torch.save(kept, weights)
+
+    model, _ = load_checkpoint(weights)
+    # the head that predict uses by default; YOLO26's other one needs no suppression but learns less from little data
+    model.end2end = False
+    model = model.fuse(verbose=False)
+    for module in model.modules():
+        if isinstance(module, Detect):
+            module.export, module.format, module.dynamic = True, "onnx", False
+        elif isinstance(module, C2f):
+            module.forward = module.forward_split
+    onnx = job.folder / "model.onnx"
+    export_module(model, onnx, decoder=Decoder.YOLO, image_size=job.image_size, classes=list(job.classes))
+    return weights, onnx

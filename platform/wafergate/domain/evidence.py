@@ -1,0 +1,84 @@
+"""All that the gate may look at when it decides on a model."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wafergate.domain.evaluation import Evaluation, Paired
+from wafergate.domain.gate import GatePolicy
+from wafergate.domain.splits import LeakProof, SplitMode
+from wafergate.domain.training import HardwareProfile, LicencePolicy
+
+__all__ = ["Evidence", "LicenceStanding", "LicensedPart", "licence_standing"]
+
+LicenceStanding = Literal["allowed", "exception", "research_only", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class LicensedPart:
+    """Something a model is made of and its licence, e.g. `code of yolox-nano` under `Apache-2.0` (SPDX)."""
+
+    subject: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about a model; None means that nobody looked, which never passes.
+
+    Attributes:
+        evaluation: on the test side, at the policy's IoU and confidence.
+        policy: what must be proven.
+        classes: defect classes of the line.
+        critical: those that `policy.critical_recall` holds for.
+        serve: limits of the machine that inspects; 0 means no limit.
+        latency_ms: median time for one image on it, milliseconds.
+        size_mib: size of the exported model, MiB.
+        licences: every part with a licence: code, weights it started from, images.
+        licence_policy: what the line allows.
+        validation_success: whether the dataset version passed validation.
+        taxonomy_signed: whether the customer agreed to the mapping of labels.
+        leak: the check of what was really trained on against the test side.
+        split_mode: the evenness the split reached.
+        split_warnings: what the splitter had to say.
+        paired: against the champion on the same test set; None when there is no champion to compare with.
+    """
+
+    evaluation: Evaluation
+    policy: GatePolicy
+    classes: tuple[str, ...]
+    critical: tuple[str, ...] = ()
+    serve: HardwareProfile = field(default_factory=HardwareProfile)
+    latency_ms: float | None = None
+    size_mib: float | None = None
+    licences: tuple[LicensedPart, ...] | None = None
+    licence_policy: LicencePolicy = field(default_factory=LicencePolicy)
+    validation_success: bool | None = None
+    taxonomy_signed: bool | None = None
+    leak: LeakProof | None = None
+    split_mode: SplitMode | None = None
+    split_warnings: tuple[str, ...] = ()
+    paired: tuple[Paired, ...] | None = None
+
+    def __post_init__(self) -> None:
+        evaluation, policy = self.evaluation, self.policy
+        if evaluation.side != "test":
+            message = f"only the test set judges a model, found an evaluation on {evaluation.side!r}"
+            raise ValueError(message)
+        if (evaluation.iou, evaluation.confidence) != (policy.iou, policy.confidence):
+            message = (
+                f"the gate needs an evaluation at IoU {policy.iou} and confidence {policy.confidence}, "
+                f"found {evaluation.iou} and {evaluation.confidence}: evaluate the model again"
+            )
+            raise ValueError(message)
+        if not self.classes:
+            message = "the gate needs the line's defect classes, found none"
+            raise ValueError(message)
+
+
+def licence_standing(licence: str, policy: LicencePolicy) -> LicenceStanding:
+    """Tell what a policy says of an SPDX identifier: may it be trained with, and may it reach production."""
+    if licence in policy.allowed:
+        return "allowed"
+    if licence in policy.exceptions:
+        return "exception"
+    return "research_only" if licence in policy.research_only else "refused"

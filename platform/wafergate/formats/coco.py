@@ -1,0 +1,266 @@
+"""COCO object detection: one JSON of images, annotations and categories.
+
+Boxes are `[x, y, width, height]` in pixels, counted from 0 at the upper left corner of the image (T.-Y. Lin et al.,
+'Microsoft COCO', 2014; the 'Data format' page of cocodataset.org), so `Box` is `(x, y, x + width, y + height)`.
+Sums are rounded as floating-point numbers are: whole and binary-fraction pixels come back exactly, others to 1e-9 px.
+"""
+
+import json
+import math
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
+from wafergate.errors import SourceError
+from wafergate.formats.layout import Layout, Problem, examples, inside
+from wafergate.formats.metadata import write_table
+from wafergate.formats.options import ReadOptions
+from wafergate.ports import Source
+
+__all__ = ["read", "write"]
+
+_TABLES = ("images", "annotations", "categories")
+
+_STANDARD = frozenset(
+    {"id", "file_name", "width", "height", "reference", "license", "coco_url", "flickr_url", "date_captured"}
+)
+
+_Entry = dict[str, Any]
+
+
+class _LabelError(Exception):
+    """A label that cannot be read; its image is set aside."""
+
+
+def _documents(layout: Layout, problems: list[Problem]) -> Iterator[tuple[str, _Entry]]:
+    """Yield each JSON that is COCO; a JSON that is something else is no label and is passed over."""
+    for name in layout.with_suffix(".json"):
+        try:
+            document = json.loads(layout.source.read(name).decode("utf-8-sig"))
+        except (ValueError, RecursionError, SourceError) as error:
+            problems.append((name, QuarantineReason.UNREADABLE_LABEL, f"it is not JSON ({error})"))
+            continue
+        if isinstance(document, dict) and all(isinstance(document.get(table), list) for table in _TABLES):
+            yield name, {table: [row for row in document[table] if isinstance(row, dict)] for table in _TABLES}
+
+
+def _locate(layout: Layout, document: str, file: str) -> str | None:
+    """Return the image a `file_name` means: from the JSON's folder, its `images/`, one folder up, or anywhere once."""
+    folder = posixpath.dirname(document)
+    above = posixpath.dirname(folder)
+    for start in (folder, f"{folder}/images", above, f"{above}/images", ""):
+        path = inside(start.strip("/"), file)
+        if path in layout.names:
+            return path
+    named = [name for name in layout.images_called(posixpath.basename(file)) if f"/{name}".endswith(f"/{file}")]
+    return named[0] if len(named) == 1 else None
+
+
+def _polygon(segmentation: object) -> tuple[tuple[float, float], ...]:
+    """Return the outline where it is one polygon; several polygons and run-length masks leave the box alone."""
+    if not isinstance(segmentation, list) or len(segmentation) != 1:
+        return ()
+    numbers = segmentation[0]
+    if not isinstance(numbers, list) or len(numbers) < 6 or len(numbers) % 2:
+        message = "its segmentation is not a list of x, y pairs"
+        raise _LabelError(message)
+    values = [float(value) for value in numbers]
+    if not all(map(math.isfinite, values)):
+        message = "its segmentation holds numbers that are not finite"
+        raise _LabelError(message)
+    return tuple(zip(values[::2], values[1::2], strict=True))
+
+
+def _bounds(polygons: object) -> tuple[float, float, float, float]:
+    if not isinstance(polygons, list) or not polygons:
+        message = "it has neither bbox nor polygon"
+        raise _LabelError(message)
+    xs = [float(value) for polygon in polygons for value in polygon[::2]]
+    ys = [float(value) for polygon in polygons for value in polygon[1::2]]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _box(annotation: _Entry, labels: Mapping[object, str]) -> RawBox:
+    try:
+        label = labels[annotation.get("category_id")]
+        outline = annotation.get("segmentation")
+        if "bbox" in annotation:
+            x, y, width, height = (float(value) for value in annotation["bbox"])
+            box = Box(x, y, x + width, y + height)
+        else:
+            box = Box(*_bounds(outline))
+        return RawBox(label, box, _polygon(outline))
+    except KeyError as error:
+        message = f"its category_id {annotation.get('category_id')!r} is not in categories"
+        raise _LabelError(message) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"its box cannot be read ({error})"
+        raise _LabelError(message) from error
+
+
+def _size(image: _Entry) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None
+
+
+def _is_named(category: _Entry) -> bool:
+    return category.get("id") is not None and isinstance(category.get("name"), str) and bool(category["name"])
+
+
+def _is_told(value: object) -> bool:
+    return isinstance(value, (str, int, float)) and value != ""
+
+
+def _hashable(value: object) -> object:
+    return value if isinstance(value, (int, str)) else repr(value)
+
+
+class _Reader:
+    """Reads the documents of one source; what it cannot read it lists and goes on."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.problems: list[Problem] = []
+        self.samples: dict[str, RawSample] = {}
+        self.listed: set[str] = set()
+        self.golden: set[str] = set()
+
+    def document(self, name: str, document: _Entry) -> None:
+        labels = {_hashable(row.get("id")): row["name"] for row in document["categories"] if _is_named(row)}
+        drawn: dict[object, list[_Entry]] = defaultdict(list)
+        for annotation in document["annotations"]:
+            drawn[_hashable(annotation.get("image_id"))].append(annotation)
+        uses = Counter(_hashable(image.get("id")) for image in document["images"])
+        for image in document["images"]:
+            number = _hashable(image.get("id"))
+            if image.get("id") is None or uses[number] > 1:
+                # Whose boxes they are cannot be told, and without boxes it would count as free of defects.
+                path = str(image.get("file_name") or name)
+                detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
+                self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
+                self._note(name, image)
+            else:
+                self._image(name, image, drawn[number], labels)
+        lost = {number: found for number, found in drawn.items() if number not in uses}
+        if lost:
+            count = sum(map(len, lost.values()))
+            detail = f"{count} annotations name images that it does not list: image_id {examples(lost)}"
+            self.problems.append((name, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
+
+    def _note(self, document: str, image: _Entry) -> None:
+        """Remember an image as listed although its entry is not used."""
+        self.listed.add(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
+
+    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]) -> None:
+        file = image.get("file_name")
+        if not isinstance(file, str) or not file:
+            detail = f"image {image.get('id')!r} has no file_name"
+            self.problems.append((document, QuarantineReason.UNREADABLE_LABEL, detail))
+            return
+        if inside(posixpath.dirname(document), file) is None:
+            detail = f"{document} gives it by an absolute path or one that leads outside the source"
+            self.problems.append((file, QuarantineReason.UNSAFE_PATH, detail))
+            return
+        name = _locate(self._layout, document, file)
+        if name is None:
+            detail = f"{document} lists it with {len(drawn)} annotations, and it is not in the source"
+            self.problems.append((file, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
+            return
+        if name in self.listed:
+            detail = f"{document} lists it again; the first entry is used"
+            self.problems.append((name, QuarantineReason.DUPLICATE, detail))
+            return
+        self.listed.add(name)
+        self._sample(document, name, image, drawn, labels)
+
+    def _sample(
+        self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]
+    ) -> None:
+        boxes = []
+        for annotation in drawn:
+            try:
+                boxes.append(_box(annotation, labels))
+            except _LabelError as error:
+                # With one label missing the rest would teach that nothing is there, so the image goes as a whole.
+                detail = f"annotation {annotation.get('id')!r}: {error}"
+                self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
+                return
+        reference = _locate(self._layout, document, str(image["reference"])) if image.get("reference") else None
+        if reference:
+            self.golden.add(reference)
+        told = {key: str(value) for key, value in image.items() if key not in _STANDARD and _is_told(value)}
+        self.samples[name] = RawSample(name, tuple(boxes), reference, _size(image), told)
+
+
+def read(source: Source, options: ReadOptions) -> Reading:
+    """Read every COCO file of a source, at any depth.
+
+    Images lie in the folder of the JSON, in its `images/`, one folder up (for `annotations/x.json`), or where
+    `file_name` is the only file of its name. An image without annotations is a normal sample. An annotation that
+    cannot be read sets its whole image aside; so is an image that no JSON lists. Crowd regions are boxes like any
+    other. An object drawn as several polygons or as a run-length mask keeps its box, without outline. Of an entry in
+    `images`, `reference` names the golden reference, and keys that COCO does not know are metadata.
+
+    Raises:
+        SourceError: no file is COCO.
+    """
+    layout = Layout(source, options)
+    reader = _Reader(layout)
+    found = False
+    for name, document in _documents(layout, reader.problems):
+        found = True
+        reader.document(name, document)
+    if not found:
+        seen = examples(layout.with_suffix(".json")) or "no .json file"
+        message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"
+        raise SourceError(message)
+    layout.require_images("COCO")
+    known = reader.listed | reader.golden
+    for name in layout.images:
+        if name not in known:
+            reader.problems.append((name, QuarantineReason.UNREADABLE_LABEL, "no COCO file lists this image"))
+    samples = [sample for name, sample in reader.samples.items() if name not in reader.golden]
+    return layout.reading(samples, reader.problems)
+
+
+def _area(box: RawBox) -> float:
+    """Return the polygon's area (shoelace formula), else the box's."""
+    if not box.polygon:
+        return box.box.area
+    closed = [*box.polygon, box.polygon[0]]
+    return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(closed))) / 2
+
+
+def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
+    """Write samples as `annotations.json`, and `metadata.csv` where there is metadata.
+
+    Returns:
+        File name to content; the images are expected under their own names beside it.
+    """
+    labels = sorted({box.label for sample in samples for box in sample.boxes})
+    numbers = {label: number for number, label in enumerate(labels, start=1)}
+    images: list[_Entry] = []
+    annotations: list[_Entry] = []
+    for image_id, sample in enumerate(samples, start=1):
+        size = {"width": sample.size[0], "height": sample.size[1]} if sample.size else {}
+        images.append({"id": image_id, "file_name": sample.name, **size})
+        for box in sample.boxes:
+            outline = [[value for point in box.polygon for value in point]] if box.polygon else []
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": numbers[box.label],
+                    "bbox": [box.box.x1, box.box.y1, box.box.width, box.box.height],
+                    "area": _area(box),
+                    "segmentation": outline,
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": number, "name": label} for label, number in numbers.items()]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    return {"annotations.json": json.dumps(document, indent=1).encode(), **write_table(samples)}

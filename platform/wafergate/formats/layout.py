@@ -1,0 +1,160 @@
+"""What the names in a source tell: images, golden references, metadata; shared by all readers."""
+
+import posixpath
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from wafergate.domain.samples import QuarantineReason, RawSample, Reading
+from wafergate.errors import SourceError
+from wafergate.formats.header import IMAGE_SUFFIXES
+from wafergate.formats.metadata import METADATA_NAME, MetadataTable, Problem, from_name, parse_table
+from wafergate.formats.options import ReadOptions
+from wafergate.ports import Source
+
+__all__ = ["Layout", "Problem", "examples", "inside", "stem_of", "swap_folder"]
+
+
+def examples(items: Iterable[object], *, most: int = 3) -> str:
+    """Return the first few items as text, and how many more there are."""
+    found = [str(item) for item in items]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def inside(folder: str, path: str) -> str | None:
+    """Return `path`, taken from `folder`, relative to the source's root; None when it leads outside."""
+    if path.startswith("/") or "\\" in path or path[1:2] == ":":
+        return None
+    joined = posixpath.normpath(posixpath.join(folder, path))
+    return None if joined == ".." or joined.startswith("../") else joined
+
+
+def stem_of(name: str) -> str:
+    """Return a path without its suffix."""
+    return posixpath.splitext(name)[0]
+
+
+def swap_folder(name: str, old: Sequence[str], new: str) -> str | None:
+    """Return a path with its last folder of a name in `old` (any case) renamed; None when it has none.
+
+    An empty `new` takes the folder out.
+    """
+    *folders, file = name.split("/")
+    for place in range(len(folders) - 1, -1, -1):
+        if folders[place].lower() in old:
+            return "/".join([*folders[:place], *([new] if new else []), *folders[place + 1 :], file])
+    return None
+
+
+class Layout:
+    """A source seen by its names.
+
+    Attributes:
+        source: where it all lies.
+        options: of the line.
+        names: every file.
+        images: image files that are no golden reference of another, sorted.
+    """
+
+    def __init__(self, source: Source, options: ReadOptions) -> None:
+        self.source = source
+        self.options = options
+        self.names = frozenset(source.names())
+        self._pattern = re.compile(options.pattern) if options.pattern else None
+        self._table = parse_table(source.read(METADATA_NAME)) if METADATA_NAME in self.names else MetadataTable()
+        pictures = [name for name in sorted(self.names) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+        self._same_file = Counter(map(posixpath.basename, pictures))
+        self._references = {name: found for name in pictures if (found := self._reference_of(name))}
+        golden = frozenset(self._references.values())
+        self.images = tuple(name for name in pictures if name not in golden)
+        self._by_file: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in self.images:
+            self._by_file[posixpath.basename(name)].append(name)
+            self._by_stem[stem_of(name)].append(name)
+
+    def _row(self, image: str) -> tuple[str, Mapping[str, str]]:
+        """Return an image's key in the metadata table and its row: by path, else by a file name no other has."""
+        file = posixpath.basename(image)
+        for key in (image, file) if self._same_file[file] == 1 else (image,):
+            if key in self._table.rows:
+                return key, self._table.rows[key]
+        return "", {}
+
+    def _wanted_reference(self, name: str) -> str | None:
+        """Return the path the metadata table, or else the template, gives as a golden reference."""
+        named = self._row(name)[1].get("reference")
+        if named:
+            return inside("", named)
+        if not self.options.reference:
+            return None
+        folder, file = posixpath.split(name)
+        stem, suffix = posixpath.splitext(file)
+        path = self.options.reference.format(folder=folder or ".", stem=stem, suffix=suffix)
+        return inside("", path)
+
+    def _reference_of(self, name: str) -> str | None:
+        wanted = self._wanted_reference(name)
+        return wanted if wanted in self.names and wanted != name else None
+
+    def require_images(self, what: str) -> None:
+        """Raise SourceError where there is no image at all; `what` names the format."""
+        if not self.images:
+            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+            found = examples(sorted(self.names)) or "no files"
+            message = f"{what} needs images ({kinds}); {self.source.title} holds {len(self.names)} files: {found}"
+            raise SourceError(message)
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        """List the files whose names end so (lower case), sorted."""
+        return sorted(name for name in self.names if PurePosixPath(name).suffix.lower() in suffixes)
+
+    def images_at(self, stem: str) -> Sequence[str]:
+        """List the images at a path without suffix."""
+        return self._by_stem.get(stem, ())
+
+    def images_called(self, file: str) -> Sequence[str]:
+        """List the images of a file name, wherever they lie."""
+        return self._by_file.get(file, ())
+
+    def reading(self, samples: Iterable[RawSample], problems: Iterable[Problem]) -> Reading:
+        """Complete samples with golden references and metadata; what the source refused is a problem too."""
+        refused = [(name, QuarantineReason.UNSAFE_PATH, why) for name, why in self.source.unsafe()]
+        found = sorted((self._complete(sample) for sample in samples), key=lambda sample: sample.name)
+        everything = [*problems, *refused, *self._table.problems, *self._table_problems()]
+        return Reading(tuple(found), tuple(_merged(everything)))
+
+    def _complete(self, sample: RawSample) -> RawSample:
+        told = from_name(self._pattern, sample.name) if self._pattern else {}
+        row = {key: value for key, value in self._row(sample.name)[1].items() if key != "reference"}
+        reference = self._references.get(sample.name) or sample.reference
+        return replace(sample, reference=reference, metadata={**sample.metadata, **told, **row})
+
+    def _table_problems(self) -> Iterator[Problem]:
+        if not self._table.rows:
+            return
+        pictures = {*self.images, *self._references.values()}
+        used = {self._row(name)[0] for name in pictures}
+        left = sorted(set(self._table.rows) - used)
+        if left:
+            detail = f"{len(left)} rows name no image of the source, or more than one: {examples(left)}"
+            yield METADATA_NAME, QuarantineReason.LABEL_WITHOUT_IMAGE, detail
+        for name in self.images:
+            named = self._row(name)[1].get("reference")
+            if named and name not in self._references:
+                detail = f"{METADATA_NAME} names it as the golden reference of {name}, and it is not in the source"
+                yield named, QuarantineReason.MISSING_IMAGE, detail
+
+
+def _merged(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield one problem for each path and reason, sorted: a path is set aside once, whatever is wrong with it."""
+    details: dict[tuple[str, QuarantineReason], list[str]] = defaultdict(list)
+    for path, reason, detail in problems:
+        if detail not in details[path, reason]:
+            details[path, reason].append(detail)
+    for (path, reason), found in sorted(details.items()):
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        yield path, reason, "; ".join(found[:3]) + more

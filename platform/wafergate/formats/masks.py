@@ -1,0 +1,245 @@
+"""Pixel masks: an image, a mask of the same stem, the class in the folder's name.
+
+Boxes are the bounding boxes of the mask's parts (pixels that touch, corners included), in pixels from 0, right and
+lower edge exclusive. The outline through the centres of a part's border pixels is its polygon; holes are not kept.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
+from wafergate.errors import SourceError
+from wafergate.formats.header import ImageRefusedError
+from wafergate.formats.layout import Layout, Problem, examples
+from wafergate.formats.metadata import write_table
+from wafergate.formats.options import ReadOptions
+from wafergate.formats.pixels import decode_raw
+from wafergate.ports import Source
+
+__all__ = ["parts_of", "read", "write"]
+
+Mask = NDArray[np.uint8]
+
+_NO_CLASS = frozenset({"img", "imgs", "images"})
+_SUFFIX = "_mask"
+_INDEX_MASK = 16  # masks whose brightest value is at most this hold class numbers, not grey levels
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    image: str
+    mask: str
+    label: str
+
+
+def _label_of(image: str) -> str:
+    """Return the class: the innermost folder that is not called `Imgs` or `images`; empty where there is none."""
+    folders = [folder for folder in image.split("/")[:-1] if folder.lower() not in _NO_CLASS]
+    return folders[-1] if folders else ""
+
+
+def _mask_of(image: str, names: frozenset[str]) -> str | None:
+    """Return an image's mask: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
+    stem, suffix = posixpath.splitext(image)
+    beside = (f"{stem}.png" if suffix.lower() != ".png" else "", f"{stem}{_SUFFIX}.png")
+    return next((name for name in beside if name in names), None)
+
+
+def _pairs(layout: Layout) -> tuple[list[_Pair], list[Problem]]:
+    problems: list[Problem] = []
+    owner: dict[str, str] = {}
+    pairs: list[_Pair] = []
+    for image in layout.images:
+        mask = _mask_of(image, layout.names)
+        if mask is None:
+            continue
+        if mask in owner:
+            problems.append((image, QuarantineReason.DUPLICATE, f"{owner[mask]} has the same mask {mask}"))
+            owner[image] = image
+            continue
+        owner[mask] = image
+        pairs.append(_Pair(image, mask, _label_of(image)))
+    used = {pair.image for pair in pairs} | set(owner)
+    folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
+    for image in layout.images:
+        stem, suffix = posixpath.splitext(image)
+        alone = suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders)
+        if image not in used and alone:
+            problems.append((image, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this mask"))
+        elif image not in used:
+            problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"it has no mask {stem}.png"))
+    return pairs, problems
+
+
+def _binary(pixels: NDArray[np.generic]) -> Mask:
+    """Return 1 where a mask marks a defect: above half of its brightest value, since its rims may be smoothed.
+
+    A mask whose brightest value is at most 16 holds class numbers; there every number but 0 is a defect.
+    """
+    grey = pixels.max(axis=2) if pixels.ndim == 3 else pixels
+    brightest = float(np.max(grey))
+    limit = 0.0 if brightest <= _INDEX_MASK else brightest / 2
+    return np.asarray(np.greater(grey, limit), dtype=np.uint8)
+
+
+def _groups(mask: Mask, labels: NDArray[np.int32], stats: NDArray[np.int32], gap: int) -> NDArray[np.int64]:
+    """Return for each part the group it belongs to, 0-based: parts with fewer than `gap` pixels between are one."""
+    if gap < 2 or len(stats) < 3:
+        return np.arange(len(stats) - 1)
+    # Growing every part by a square of `gap` pixels makes those touch that have at most gap - 1 pixels between.
+    grown = cv2.dilate(mask, np.ones((gap, gap), dtype=np.uint8))
+    _, joined = cv2.connectedComponents(grown, connectivity=8)
+    first = []
+    for part, (left, top, width, *_) in enumerate(stats[1:], start=1):
+        column = left + int(np.argmax(labels[top, left : left + width] == part))
+        first.append(joined[top, column])
+    _, groups = np.unique(first, return_inverse=True)
+    return np.asarray(groups, dtype=np.int64)
+
+
+def _outline(labels: NDArray[np.int32], part: int, stats: NDArray[np.int32]) -> tuple[tuple[float, float], ...]:
+    left, top, width, height = (int(value) for value in stats[part, :4])
+    piece = np.asarray(labels[top : top + height, left : left + width] == part, dtype=np.uint8)
+    contours, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
+    points = contours[0].reshape(-1, 2)
+    return tuple((float(x) + 0.5, float(y) + 0.5) for x, y in points) if len(points) > 2 else ()
+
+
+def parts_of(mask: Mask, *, gap: int = 0, min_area: int = 1) -> list[tuple[Box, tuple[tuple[float, float], ...]]]:
+    """Return box and outline of every defect in a mask, from top to bottom.
+
+    Args:
+        mask: `(h, w)`, 0 where there is no defect.
+        gap: parts with fewer than this many pixels between them, counted along rows, columns and diagonals, are one
+            defect (a broken edge falls into many crumbs); such a defect has no outline.
+        min_area: defects of fewer pixels are left out, after joining.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count < 2:
+        return []
+    groups = _groups(mask, labels, stats, gap)
+    found = []
+    for group in range(int(groups.max()) + 1):
+        members = np.flatnonzero(groups == group) + 1
+        left, top, width, height, area = stats[members].T
+        if int(area.sum()) < min_area:
+            continue
+        box = Box(float(left.min()), float(top.min()), float((left + width).max()), float((top + height).max()))
+        found.append((box, _outline(labels, int(members[0]), stats) if len(members) == 1 else ()))
+    return sorted(found, key=lambda item: (item[0].y1, item[0].x1, item[0].as_tuple()))
+
+
+def _sample(pair: _Pair, layout: Layout) -> RawSample:
+    options = layout.options
+    _, pixels = decode_raw(layout.source.read(pair.mask), max_pixels=options.max_pixels, name=pair.mask)
+    found = parts_of(_binary(pixels), gap=options.mask_gap, min_area=options.mask_min_area)
+    boxes = tuple(RawBox(pair.label, box, outline) for box, outline in found)
+    return RawSample(pair.image, boxes, size=(pixels.shape[1], pixels.shape[0]))
+
+
+def read(source: Source, options: ReadOptions) -> Reading:
+    """Read images with masks: `x.jpg` with `x.png`, or `x.png` with `x_mask.png`, in folders named by class.
+
+    A folder whose masks are all empty holds images without defect. In a folder that has defects, an image whose mask
+    shows none contradicts itself and is a problem, as is one without mask, outside any class folder, or whose mask
+    cannot be read.
+
+    Raises:
+        SourceError: there is no image with a mask.
+    """
+    layout = Layout(source, options)
+    layout.require_images("Masks")
+    pairs, problems = _pairs(layout)
+    if not pairs:
+        found = examples(layout.images)
+        message = f"Masks need pairs x.jpg and x.png, or x.png and x{_SUFFIX}.png; {source.title} holds {found}"
+        raise SourceError(message)
+    samples: list[tuple[_Pair, RawSample]] = []
+    for pair in pairs:
+        if not pair.label:
+            problems.append(
+                (pair.image, QuarantineReason.UNREADABLE_LABEL, "it lies in no folder that names its class")
+            )
+            continue
+        try:
+            samples.append((pair, _sample(pair, layout)))
+        except ImageRefusedError as error:
+            problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, f"mask {pair.mask}: {error.detail}"))
+        except SourceError as error:
+            problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, str(error)))
+    defective = {pair.label for pair, sample in samples if sample.boxes}
+    kept = [sample for pair, sample in samples if sample.boxes or pair.label not in defective]
+    for pair, sample in samples:
+        if not sample.boxes and pair.label in defective:
+            detail = (
+                f"its folder says {pair.label}, its mask {pair.mask} shows no part of {options.mask_min_area} pixels "
+                "or more"
+            )
+            problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, detail))
+    return layout.reading(kept, problems)
+
+
+def _draw(sample: RawSample) -> Mask:
+    if sample.size is None:
+        message = f"a mask has its image's size: {sample.name} needs width and height, found none"
+        raise SourceError(message)
+    mask = np.zeros((sample.size[1], sample.size[0]), dtype=np.uint8)
+    for item in sample.boxes:
+        if item.polygon:
+            points = np.rint(np.asarray(item.polygon) - 0.5).astype(np.int32)
+            cv2.fillPoly(mask, [points], 255)
+        else:
+            x1, y1, x2, y2 = (round(value) for value in item.box.as_tuple())
+            mask[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = 255
+    return mask
+
+
+def _check_expressible(sample: RawSample, mask: Mask) -> None:
+    label = _label_of(sample.name)
+    others = sorted({item.label for item in sample.boxes} - {label})
+    if others or not label:
+        message = (
+            f"masks take the class from the folder: {sample.name} lies in {label or 'none'}, its boxes are "
+            f"{', '.join(others) or 'none'}; use COCO"
+        )
+        raise SourceError(message)
+    drawn = sorted(box.as_tuple() for box, _ in parts_of(mask))
+    if drawn != sorted(item.box.as_tuple() for item in sample.boxes):
+        message = (
+            f"the boxes of {sample.name} touch, overlap or are not whole pixels, so no mask can hold them; use COCO"
+        )
+        raise SourceError(message)
+
+
+def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
+    """Write samples as masks, and `metadata.csv` where there is metadata; every mask is read back before it counts.
+
+    Returns:
+        File name to content; the images are expected under their own names beside it.
+
+    Raises:
+        SourceError: a mask cannot hold a sample's boxes: a label is not its folder, boxes touch or are no whole
+            pixels, a size is missing, or a folder mixes images with and without defects.
+    """
+    labels = {_label_of(sample.name) for sample in samples if sample.boxes}
+    mixed = [sample.name for sample in samples if not sample.boxes and _label_of(sample.name) in labels]
+    if mixed:
+        message = f"images without defect need a folder of their own, found {examples(mixed)} among defects"
+        raise SourceError(message)
+    files: dict[str, bytes] = {}
+    for sample in samples:
+        mask = _draw(sample)
+        _check_expressible(sample, mask)
+        stem, suffix = posixpath.splitext(sample.name)
+        written, data = cv2.imencode(".png", mask)
+        if not written:
+            message = f"the mask of {sample.name} cannot be written as PNG"
+            raise SourceError(message)
+        files[f"{stem}{_SUFFIX}.png" if suffix.lower() == ".png" else f"{stem}.png"] = bytes(data)
+    return {**files, **write_table(samples)}

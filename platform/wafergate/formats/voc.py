@@ -1,0 +1,173 @@
+"""Pascal VOC: one XML file an image.
+
+Pixels are counted from 1 and `xmax`, `ymax` belong to the object: a box of 1 to W covers the whole width (M. Everingham
+and J. Winn, 'The PASCAL Visual Object Classes Challenge 2012 Development Kit', section 'Object annotations', and its
+evaluation code, which adds 1 to every side). Here the first pixel's left edge is 0 and right edges are exclusive, so
+`Box` is `(xmin - 1, ymin - 1, xmax, ymax)`; the 1 is added and taken in decimal, so nothing is rounded.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from decimal import Decimal, DecimalException
+from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
+
+from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
+from wafergate.errors import SourceError
+from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_folder
+from wafergate.formats.metadata import write_table
+from wafergate.formats.options import ReadOptions
+from wafergate.ports import Source
+
+__all__ = ["read", "write"]
+
+_LABELS = ("annotations",)
+_IMAGES = ("jpegimages", "images")
+
+
+def _text(element: Element, path: str) -> str:
+    """Return the text of a child; raises ValueError naming it where it is missing."""
+    found = element.findtext(path)
+    if found is None or not found.strip():
+        message = f"<{element.tag}> needs <{path}>"
+        raise ValueError(message)
+    return found.strip()
+
+
+def _number(element: Element, path: str) -> Decimal:
+    text = _text(element, path)
+    message = f"<{path}> must be a finite number, found {text[:40]!r}"
+    try:
+        number = Decimal(text)
+    except DecimalException as error:
+        raise ValueError(message) from error
+    if not number.is_finite():
+        raise ValueError(message)
+    return number
+
+
+def _parse_object(element: Element) -> RawBox:
+    frame = element.find("bndbox")
+    if frame is None:
+        message = "<object> needs <bndbox>"
+        raise ValueError(message)
+    x1, y1 = float(_number(frame, "xmin") - 1), float(_number(frame, "ymin") - 1)
+    return RawBox(_text(element, "name"), Box(x1, y1, float(_number(frame, "xmax")), float(_number(frame, "ymax"))))
+
+
+def _parse_size(root: Element) -> tuple[int, int] | None:
+    width, height = root.findtext("size/width", ""), root.findtext("size/height", "")
+    if not (width.strip().isdecimal() and height.strip().isdecimal()):
+        return None
+    size = (int(width), int(height))
+    return size if min(size) > 0 else None
+
+
+def _locate(layout: Layout, label: str, file: str) -> str | None:
+    """Return the image of an annotation: it has its stem; the XML's `filename` decides only between several."""
+    stem = stem_of(label)
+    stems = [*(swap_folder(stem, _LABELS, folder) for folder in ("JPEGImages", "images", "")), stem]
+    found = [image for path in stems if path for image in layout.images_at(path)]
+    named = [image for image in found if posixpath.basename(image) == file]
+    if found:
+        return (named or found)[0]
+    elsewhere = layout.images_called(file)
+    return elsewhere[0] if len(elsewhere) == 1 else None
+
+
+def _read_label(layout: Layout, name: str, samples: dict[str, RawSample], seen: set[str]) -> Problem | None:
+    """Add one XML's sample; return what is wrong instead, if something is."""
+    try:
+        root = fromstring(layout.source.read(name))
+    except (ParseError, ValueError, SourceError) as error:
+        # defusedxml refuses entities and external references with a ValueError.
+        return name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})"
+    image = _locate(layout, name, posixpath.basename(root.findtext("filename", "").strip().replace("\\", "/")))
+    if image is None:
+        return name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this annotation"
+    if image in seen:
+        return name, QuarantineReason.DUPLICATE, f"another annotation describes {image}; that one is used"
+    seen.add(image)
+    try:
+        boxes = tuple(_parse_object(element) for element in root.iterfind("object"))
+    except ValueError as error:
+        return image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}"
+    samples[image] = RawSample(image, boxes, size=_parse_size(root))
+    return None
+
+
+def read(source: Source, options: ReadOptions) -> Reading:
+    """Read every XML annotation of a source, usually `Annotations/x.xml` with `JPEGImages/x.jpg`.
+
+    The image has the annotation's stem, in `JPEGImages`, `images`, or beside it. An annotation without `<object>` is a
+    normal sample; an image without annotation is a problem. `pose`, `truncated`, `difficult` and parts are not kept.
+    XML with entities or a DTD that defines any is refused.
+
+    Raises:
+        SourceError: there are no XML files or no images.
+    """
+    layout = Layout(source, options)
+    labels = layout.with_suffix(".xml")
+    if not labels:
+        message = f"Pascal VOC needs Annotations/*.xml; {source.title} holds {examples(sorted(layout.names))}"
+        raise SourceError(message)
+    layout.require_images("Pascal VOC")
+    samples: dict[str, RawSample] = {}
+    seen: set[str] = set()
+    problems = [problem for name in labels if (problem := _read_label(layout, name, samples, seen))]
+    problems += [
+        (image, QuarantineReason.UNREADABLE_LABEL, "no annotation describes this image")
+        for image in layout.images
+        if image not in seen
+    ]
+    return layout.reading(samples.values(), problems)
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _label_of(image: str) -> str:
+    stem = stem_of(image)
+    return (swap_folder(stem, _IMAGES, "Annotations") or f"Annotations/{stem}") + ".xml"
+
+
+def _element(sample: RawSample) -> Element:
+    root = Element("annotation")
+    folder, file = posixpath.split(sample.name)
+    SubElement(root, "folder").text = posixpath.basename(folder)
+    SubElement(root, "filename").text = file
+    if sample.size:
+        size = SubElement(root, "size")
+        SubElement(size, "width").text, SubElement(size, "height").text = map(str, sample.size)
+    for box in sample.boxes:
+        item = SubElement(root, "object")
+        SubElement(item, "name").text = box.label
+        frame = SubElement(item, "bndbox")
+        x1, y1, x2, y2 = (Decimal(repr(value)) for value in box.box.as_tuple())
+        for tag, value in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
+            SubElement(frame, tag).text = _plain(value)
+    indent(root)
+    return root
+
+
+def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
+    """Write samples as XML annotations, and `metadata.csv` where there is metadata. Outlines are not kept.
+
+    Returns:
+        File name to content; the images are expected under their own names beside it.
+
+    Raises:
+        SourceError: two images would share an annotation.
+    """
+    files: dict[str, bytes] = {}
+    for sample in samples:
+        name = _label_of(sample.name)
+        if name in files:
+            message = f"two images would share the annotation {name}, one of them {sample.name}; rename it"
+            raise SourceError(message)
+        files[name] = tostring(_element(sample), encoding="utf-8")
+    return {**files, **write_table(samples)}

@@ -1,0 +1,217 @@
+"""YOLO detection and segmentation labels: one text file an image, relative coordinates.
+
+A line is `class cx cy width height`, the centre and size as shares of the image's width and height, or
+`class x1 y1 x2 y2 x3 y3 …`, an outline (Ultralytics documentation, 'Object Detection Datasets Overview' and 'Instance
+Segmentation Datasets Overview'). Class indices count from 0. Shares refer to the image turned upright as EXIF says.
+Twelve digits are written, so a box comes back to 1e-6 pixels on images of up to 100,000 pixels a side.
+"""
+
+import math
+import posixpath
+from collections.abc import Mapping, Sequence
+
+import yaml  # type: ignore[import-untyped]
+
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
+from wafergate.errors import SourceError
+from wafergate.formats.header import ImageRefusedError, read_header
+from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_folder
+from wafergate.formats.metadata import write_table
+from wafergate.formats.options import ReadOptions
+from wafergate.ports import Source
+
+__all__ = ["read", "write"]
+
+_IMAGES = ("images",)
+_NOT_LABELS = frozenset({"classes.txt", "obj.names", "requirements.txt", "readme.txt", "license.txt"})
+_SAME = 1e-6  # pixels within which an outline's bounds are its box
+
+
+def _names_of(document: object) -> dict[int, str] | None:
+    names = document.get("names") if isinstance(document, dict) else None
+    if isinstance(names, list):
+        return {number: str(name) for number, name in enumerate(names)}
+    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
+        return {key: str(name) for key, name in names.items()}
+    return None
+
+
+def _class_names(layout: Layout, problems: list[Problem]) -> dict[int, str]:
+    """Return class names by index: from a yaml with `names`, else a classes.txt, else the options."""
+    files = layout.with_suffix(".yaml", ".yml")
+    for name in sorted(files, key=lambda file: (posixpath.basename(file) not in {"data.yaml", "dataset.yaml"}, file)):
+        try:
+            found = _names_of(yaml.safe_load(layout.source.read(name)))
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            problems.append(
+                (name, QuarantineReason.UNREADABLE_LABEL, f"it is not YAML ({' '.join(str(error).split())})")
+            )
+            continue
+        if found is not None:
+            return found
+    for name in sorted(layout.names):
+        if posixpath.basename(name) in {"classes.txt", "obj.names"}:
+            lines = layout.source.read(name).decode("utf-8-sig", "replace").splitlines()
+            return {number: line.strip() for number, line in enumerate(filter(str.strip, lines))}
+    if layout.options.classes:
+        return dict(enumerate(layout.options.classes))
+    message = (
+        f"YOLO needs class names in data.yaml (names) or classes.txt; {layout.source.title} holds "
+        f"{examples(files) or 'neither'}"
+    )
+    raise SourceError(message)
+
+
+def _label_of(image: str) -> str:
+    """Return where an image's labels lie: its last `images` folder becomes `labels`; else beside it."""
+    return stem_of(swap_folder(image, _IMAGES, "labels") or image) + ".txt"
+
+
+def _parse_line(line: str, names: Mapping[int, str], size: tuple[int, int]) -> RawBox:
+    fields = line.split()
+    if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
+        message = f"a line has 5 numbers or an outline of 3 points and more, found {len(fields)} numbers"
+        raise ValueError(message)
+    index, values = int(fields[0]), [float(field) for field in fields[1:]]
+    if index not in names:
+        message = f"class {index} has no name; there are {len(names)}"
+        raise ValueError(message)
+    width, height = size
+    if len(values) == 4:
+        x, y, w, h = values
+        return RawBox(
+            names[index], Box((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+        )
+    xs, ys = [value * width for value in values[::2]], [value * height for value in values[1::2]]
+    outline = tuple(zip(xs, ys, strict=True))
+    if not all(math.isfinite(value) for value in (*xs, *ys)):
+        message = "an outline needs finite numbers"
+        raise ValueError(message)
+    return RawBox(names[index], Box(min(xs), min(ys), max(xs), max(ys)), outline)
+
+
+def _parse(text: str, names: Mapping[int, str], size: tuple[int, int]) -> tuple[RawBox, ...]:
+    """Parse a label file.
+
+    Raises:
+        ValueError: naming the line that cannot be read.
+    """
+    boxes = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            boxes.append(_parse_line(line, names, size))
+        except ValueError as error:
+            message = f"line {number}: {error}"
+            raise ValueError(message) from error
+    return tuple(boxes)
+
+
+def _sample(layout: Layout, image: str, label: str, names: Mapping[int, str]) -> RawSample:
+    """Read one image's labels; raises ImageRefusedError or ValueError."""
+    header = read_header(layout.source.read(image), name=image)
+    size = (header.width, header.height)
+    text = layout.source.read(label).decode("utf-8-sig") if label in layout.names else ""
+    return RawSample(image, _parse(text, names, size), size=size)
+
+
+def _may_be_normal(label: str, folders: frozenset[str]) -> bool:
+    """Tell whether a missing label file means 'no defect': only where its folder of labels exists."""
+    return "labels" in label.lower().split("/") and posixpath.dirname(label) in folders
+
+
+def _orphans(layout: Layout, used: set[str]) -> list[Problem]:
+    """List label files whose image is not there: in a folder of labels, or beside images."""
+    beside = {posixpath.dirname(name) for name in layout.images if _label_of(name) == stem_of(name) + ".txt"}
+    found: list[Problem] = []
+    for name in layout.with_suffix(".txt"):
+        folder, file = posixpath.split(name)
+        listing = posixpath.splitext(file)[0] in {"train", "val", "valid", "test"}
+        if name in used or file.lower() in _NOT_LABELS or listing:
+            continue
+        if "labels" in folder.lower().split("/") or (folder in beside and folder):
+            found.append((name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"))
+    return found
+
+
+def read(source: Source, options: ReadOptions) -> Reading:
+    """Read YOLO labels: `images/…/x.jpg` with `labels/…/x.txt`, or the text beside its image.
+
+    Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt, else from the
+    options. An image without label file is a normal sample where its labels folder exists, and a problem where labels
+    lie beside images or the folder is missing. A line that cannot be read sets its image aside.
+
+    Raises:
+        SourceError: there are no images, no class names, or no label file at all.
+    """
+    layout = Layout(source, options)
+    layout.require_images("YOLO")
+    problems: list[Problem] = []
+    names = _class_names(layout, problems)
+    labels = {_label_of(image) for image in layout.images}
+    if not labels & layout.names:
+        message = f"YOLO needs labels such as {_label_of(layout.images[0])}; {source.title} holds none"
+        raise SourceError(message)
+    folders = frozenset(posixpath.dirname(name) for name in layout.with_suffix(".txt"))
+    samples: list[RawSample] = []
+    used: set[str] = set()
+    for image in layout.images:
+        label = _label_of(image)
+        if label in used:
+            problems.append((image, QuarantineReason.DUPLICATE, f"another image of this name uses {label}"))
+        elif label not in layout.names and not _may_be_normal(label, folders):
+            problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"it has no label file {label}"))
+        else:
+            used.add(label)
+            try:
+                samples.append(_sample(layout, image, label, names))
+            except ImageRefusedError as error:
+                problems.append((image, error.reason, error.detail))
+            except (ValueError, SourceError) as error:
+                problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{label}, {error}"))
+    return layout.reading(samples, [*problems, *_orphans(layout, used)])
+
+
+def _line(box: RawBox, index: int, size: tuple[int, int]) -> str:
+    width, height = size
+    if box.polygon:
+        xs, ys = zip(*box.polygon, strict=True)
+        bounds = (min(xs), min(ys), max(xs), max(ys))
+        # The format has one of the two: where the outline would give another box, the box is what counts.
+        if max(abs(a - b) for a, b in zip(bounds, box.box.as_tuple(), strict=True)) < _SAME:
+            shares = [share for x, y in box.polygon for share in (x / width, y / height)]
+            return " ".join([str(index), *(f"{share:.12g}" for share in shares)])
+    x1, y1, x2, y2 = box.box.as_tuple()
+    shares = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
+    return " ".join([str(index), *(f"{share:.12g}" for share in shares)])
+
+
+def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
+    """Write samples as label files and `data.yaml`, and `metadata.csv` where there is metadata.
+
+    An outline is kept where its bounds are the box; otherwise the box alone is.
+
+    Returns:
+        File name to content; the images are expected under their own names beside it.
+
+    Raises:
+        SourceError: a sample has no size, or two images would share a label file.
+    """
+    labels = sorted({box.label for sample in samples for box in sample.boxes})
+    numbers = {label: number for number, label in enumerate(labels)}
+    files: dict[str, bytes] = {}
+    for sample in samples:
+        if sample.size is None:
+            message = f"YOLO labels are relative: {sample.name} needs its width and height, found none"
+            raise SourceError(message)
+        name = _label_of(sample.name)
+        if name in files:
+            message = f"two images would share the label file {name}, one of them {sample.name}; rename it"
+            raise SourceError(message)
+        lines = [_line(box, numbers[box.label], sample.size) + "\n" for box in sample.boxes]
+        files[name] = "".join(lines).encode()
+    document = {"path": ".", "names": dict(enumerate(labels))}
+    files["data.yaml"] = yaml.safe_dump(document, allow_unicode=True, sort_keys=False).encode()
+    return {**files, **write_table(samples)}

@@ -1,0 +1,141 @@
+"""What an alert says: line, class, number, limit and the next step, for whoever reads it first."""
+
+from datetime import datetime
+
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.identity import identify
+
+__all__ = ["drift_alert", "flow_alert", "gate_alert"]
+
+_CAUSES = {
+    "brightness": "light or exposure",
+    "contrast": "light or exposure",
+    "saturation_share": "light or exposure",
+    "sharpness": "focus or a dirty lens",
+    "edge_density": "focus, or another pattern or product",
+    "noise": "camera gain, cable or exposure time",
+}
+
+
+def _alert(line: str, cause: str, subject: str, *, title: str, body: str, now: datetime) -> Alert:
+    return Alert(
+        id=identify("alert", line, cause, subject),
+        line=line,
+        cause=cause,
+        subject=subject,
+        title=title,
+        body=body,
+        state=AlertState.WAITING,
+        attempts=0,
+        last_error="",
+        created_at=now,
+    )
+
+
+def gate_alert(decision: GateDecision, *, now: datetime) -> Alert:
+    """Return the alert of a gate decision that does not promote.
+
+    Raises:
+        ValueError: the decision is a pass.
+    """
+    if decision.verdict is Verdict.PASS:
+        message = f"a pass needs no alert: decision {decision.id}"
+        raise ValueError(message)
+    failed = [rule for rule in decision.rules if rule.verdict is Verdict.FAIL]
+    undecided = [rule for rule in decision.rules if rule.verdict is Verdict.UNDECIDED]
+    weakest = (failed or undecided)[:1]
+    outcome = "failed the gate" if decision.verdict is Verdict.FAIL else "is undecided at the gate"
+    title = f"{decision.line}: model {decision.model_id} {outcome}"
+    if weakest:
+        others = len(failed or undecided) - 1
+        title += f": {_named(weakest[0])}" + (f" and {others} more" if others else "")
+    body = [decision.summary, ""]
+    for heading, rules in (("Failed", failed), ("Undecided", undecided)):
+        if rules:
+            body += [f"{heading}:", *(_told(rule) for rule in rules), ""]
+    body += ["The model is not promoted; the champion, if there is one, goes on judging the line.", ""]
+    body.append(f"Line {decision.line}, decision {decision.id}, evaluation {decision.evaluation_id}")
+    return _alert(decision.line, "gate", decision.id, title=title, body="\n".join(body), now=now)
+
+
+def _named(rule: RuleResult) -> str:
+    return f"{rule.rule} of {rule.subject}" if rule.subject else rule.rule
+
+
+def _told(rule: RuleResult) -> str:
+    figures = [
+        f"{name} {value:.3g}"
+        for name, value in (("value", rule.value), ("bound", rule.bound), ("limit", rule.limit))
+        if value is not None
+    ]
+    lines = [f"- {_named(rule)}: {rule.evidence}" + (f" ({', '.join(figures)})" if figures else "")]
+    if rule.next_step:
+        lines.append(f"  Next step: {rule.next_step}")
+    return "\n".join(lines)
+
+
+def drift_alert(report: DriftReport, *, now: datetime) -> Alert:
+    """Return the alert of a window that drifted.
+
+    Raises:
+        ValueError: the window did not drift, or was too small to say.
+    """
+    if report.verdict is not DriftVerdict.DRIFTED:
+        message = f"only drift needs an alert: report {report.id} is {report.verdict.value}"
+        raise ValueError(message)
+    # Each against its own threshold, so that the strongest stands first whatever the method's scale.
+    drifted = sorted(
+        (feature for feature in report.features if feature.drifted),
+        key=lambda feature: feature.distance / feature.threshold,
+        reverse=True,
+    )
+    names = ", ".join(feature.feature for feature in drifted[:3])
+    more = len(drifted) - 3
+    title = f"{report.line}: images have drifted: {names}" + (f" and {more} more" if more > 0 else "")
+    causes = list(dict.fromkeys(_CAUSES[item.feature] for item in drifted if item.feature in _CAUSES))
+    body = [
+        f"{len(drifted)} of {len(report.features)} features of {report.current_images} images of {report.source} "
+        f"differ from the {report.reference_images} images the model was trained on (limit: {report.policy.share:.0%} "
+        f"of the features, method {report.policy.method}).",
+        "",
+        *(_moved(feature) for feature in drifted),
+        "",
+        f"Next step: look at the newest images for {'; '.join(causes) or 'what changed'}. If the station is at fault, "
+        "set it right and run `wafergate watch` again. If the product or process changed on purpose, label a sample of "
+        "the new images and run `wafergate retrain`: until then recall on them is not proven.",
+        "",
+        f"Line {report.line}, drift report {report.id}, dataset {report.dataset_id}",
+    ]
+    return _alert(report.line, "drift", report.id, title=title, body="\n".join(body), now=now)
+
+
+def _moved(feature: FeatureDrift) -> str:
+    return (
+        f"- {feature.feature}: mean {feature.reference_mean:.4g} -> {feature.current_mean:.4g}, distance "
+        f"{feature.distance:.3g} (limit {feature.threshold:.3g})"
+    )
+
+
+def flow_alert(line: str, flow: str, run: str, message: str, *, now: datetime) -> Alert:
+    """Return the alert of a flow run that failed.
+
+    Args:
+        line: the production line.
+        flow: the flow's name.
+        run: id of the flow run; one run is one alert, however often it is told.
+        message: why it failed: the first line goes into the title.
+        now: when it failed.
+    """
+    first = message.strip().partition("\n")[0] or "no reason given"
+    title = f"{line}: {flow} failed: {first if len(first) <= 120 else first[:119] + '…'}"
+    body = [
+        message.strip() or "The flow gave no reason.",
+        "",
+        f"Next step: mend the cause and run {flow} again; finished stages are reused and nothing is half-written. The "
+        "champion, if there is one, goes on judging the line.",
+        "",
+        f"Line {line}, flow {flow}, run {run}",
+    ]
+    return _alert(line, "flow", run, title=title, body="\n".join(body), now=now)

@@ -1,0 +1,189 @@
+"""The gate: a table of rules, each a small function of the evidence; only a pass promotes (rules M2, M3, M7 to M10).
+
+Accuracy appears in no rule: calling everything normal is 99.9 % right on a line with few defects (M7). What nobody
+looked at never passes: it leaves the verdict undecided.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wafergate.domain import proof
+from wafergate.domain.evidence import Evidence, licence_standing
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.identity import identify
+
+__all__ = ["RULES", "Rule", "decide", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the gate.
+
+    Attributes:
+        name: as stored and shown.
+        question: what it asks, for a person.
+        check: gives its results, one for each thing it speaks of.
+    """
+
+    name: str
+    question: str
+    check: Callable[[Evidence], Iterator[RuleResult]]
+
+
+def decide(evidence: Evidence, *, line: str, now: datetime) -> GateDecision:
+    """Ask every rule: fail if any failed, else undecided if any is undecided, else pass.
+
+    Args:
+        evidence: what is known about the model.
+        line: the production line.
+        now: when the decision becomes visible.
+
+    Returns:
+        The decision; the same evidence gives the same id.
+    """
+    results = tuple(result for rule in RULES for result in rule.check(evidence))
+    verdict = Verdict.worst([result.verdict for result in results])
+    evaluation = evidence.evaluation
+    return GateDecision(
+        id=identify("decision", line, evaluation.id, evidence.policy, results),
+        line=line,
+        model_id=evaluation.model_id,
+        evaluation_id=evaluation.id,
+        verdict=verdict,
+        rules=results,
+        policy=evidence.policy,
+        summary=summarise(verdict, results),
+        created_at=now,
+    )
+
+
+def summarise(verdict: Verdict, results: Sequence[RuleResult]) -> str:
+    """Return the verdict in one sentence: what held the model back, or the class that came nearest to its limit."""
+    if verdict is Verdict.PASS:
+        proven = [
+            (result.bound - result.limit, result)
+            for result in results
+            if result.rule == "recall" and result.bound is not None and result.limit is not None
+        ]
+        if not proven:
+            return "pass: every rule holds"
+        nearest = min(proven, key=lambda pair: pair[0])[1]
+        return f"pass: every rule holds; nearest to its limit is {nearest.subject}: {nearest.evidence}"
+    against = [result for result in results if result.verdict is verdict]
+    first = against[0]
+    if verdict is Verdict.FAIL:
+        about = f"{first.rule} of {first.subject}" if first.subject else first.rule
+        sentence = f"fail: {about}: {first.evidence}"
+    else:
+        sentence = f"undecided: {first.next_step}"
+    return sentence if len(against) == 1 else f"{sentence}; and {len(against) - 1} more {verdict}"
+
+
+def _latency(evidence: Evidence) -> Iterator[RuleResult]:
+    what = "median time for one image at batch 1"
+    yield _within("latency", what, "ms", evidence.latency_ms, evidence.serve.latency_ms)
+
+
+def _size(evidence: Evidence) -> Iterator[RuleResult]:
+    yield _within("size", "exported model", "MiB", evidence.size_mib, evidence.serve.size_mib)
+
+
+def _within(rule: str, what: str, unit: str, value: float | None, limit: float) -> RuleResult:
+    if not limit:
+        told = "not measured" if value is None else f"{value:.1f} {unit}"
+        return RuleResult(rule, "", value, None, None, Verdict.PASS, f"{what}: {told}; no limit in [hardware.serve]")
+    if value is None:
+        found = f"{what} was not measured, limit {limit:g} {unit}"
+        return RuleResult(rule, "", None, None, limit, Verdict.UNDECIDED, found, f"{rule}: measure the exported model")
+    found = f"{what}: {value:.1f} {unit}, limit {limit:g} {unit}"
+    if value <= limit:
+        return RuleResult(rule, "", value, None, limit, Verdict.PASS, found)
+    step = f"{rule}: choose a smaller candidate or image size, or raise the limit in [hardware.serve]"
+    return RuleResult(rule, "", value, None, limit, Verdict.FAIL, found, step)
+
+
+def _licence(evidence: Evidence) -> Iterator[RuleResult]:
+    if not evidence.licences:
+        yield _answered("licence", None, "no licence was looked at", "licence: name the licences of code and weights")
+        return
+    policy = evidence.licence_policy
+    for part in evidence.licences:
+        standing = licence_standing(part.licence, policy)
+        told = {
+            "allowed": f"{part.licence} is in [licences] allowed",
+            "exception": f"{part.licence} is accepted in [licences] exceptions: {policy.exceptions.get(part.licence)}",
+            "research_only": f"{part.licence} may be trained with and never promoted ([licences] research_only)",
+            "refused": f"{part.licence or 'no licence'} is not in [licences] allowed ({', '.join(policy.allowed)})",
+        }[standing]
+        step = f"licence: replace the {part.subject}, or add an exception with who accepted it and why"
+        yield _answered("licence", standing in {"allowed", "exception"}, told, step, subject=part.subject)
+
+
+def _validation(evidence: Evidence) -> Iterator[RuleResult]:
+    found = "the dataset version passed validation" if evidence.validation_success else "validation was not passed"
+    step = "validation: mend the findings of error level and run intake again"
+    yield _answered("validation", evidence.validation_success, found, step)
+
+
+def _taxonomy(evidence: Evidence) -> Iterator[RuleResult]:
+    found = "the mapping of labels is signed, or changes nothing" if evidence.taxonomy_signed else "nobody signed it"
+    step = "taxonomy: have the customer agree and fill in signed_by and signed_on in [taxonomy]"
+    yield _answered("taxonomy", evidence.taxonomy_signed, found, step)
+
+
+def _leak(evidence: Evidence) -> Iterator[RuleResult]:
+    proof_of = evidence.leak
+    if proof_of is None:
+        yield _answered("leak", None, "", "leak: run the leak check on what was trained on")
+        return
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(proof_of.kinds.items()) if count)
+    found = f"{proof_of.cross_edges} link(s) between training and test in {proof_of.pairs} pairs looked at"
+    found = f"{found} ({kinds})" if kinds else found
+    step = "leak: split again so that linked images stay on one side, and train again"
+    yield _answered("leak", proof_of.cross_edges == 0, found, step)
+
+
+def _even_test(evidence: Evidence) -> Iterator[RuleResult]:
+    mode = evidence.split_mode
+    found = f"split {mode}" if mode else ""
+    if evidence.split_warnings:
+        found = f"{found}; {'; '.join(evidence.split_warnings)}"
+    yield _answered("even_test", True if mode else None, found, "even_test: split the dataset version evenly first")
+
+
+def _test_looks(evidence: Evidence) -> Iterator[RuleResult]:
+    look, limit = evidence.evaluation.look, evidence.policy.max_looks
+    if not limit:
+        found = f"look {look} at this test set; no limit is set"
+        yield RuleResult("test_looks", "", float(look), None, None, Verdict.PASS, found)
+        return
+    found = f"look {look} at this test set, limit {limit}"
+    verdict = Verdict.PASS if look <= limit else Verdict.UNDECIDED
+    step = "" if look <= limit else "test_looks: the test set is worn out: collect new images and split again"
+    yield RuleResult("test_looks", "", float(look), None, float(limit), verdict, found, step)
+
+
+def _answered(rule: str, answer: bool | None, evidence: str, next_step: str, *, subject: str = "") -> RuleResult:
+    """Return the result of a yes-or-no rule; None means that nobody looked."""
+    if answer is None:
+        return RuleResult(rule, subject, None, None, None, Verdict.UNDECIDED, evidence or "not looked at", next_step)
+    verdict = Verdict.PASS if answer else Verdict.FAIL
+    return RuleResult(rule, subject, None, None, None, verdict, evidence, "" if answer else next_step)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("recall", "Does the lower bound of every class's recall reach its limit?", proof.recall),
+    Rule("classes_present", "Does every class of the line have test instances?", proof.classes_present),
+    Rule("overkill", "Does the upper bound of the overkill rate stay within its limit?", proof.overkill),
+    Rule("not_worse", "Is no class found significantly worse than by the champion?", proof.not_worse),
+    Rule("latency", "Does the exported model answer in time on the serve profile?", _latency),
+    Rule("size", "Does the exported model fit the serve profile?", _size),
+    Rule("licence", "May every part of the model reach production?", _licence),
+    Rule("validation", "Did the dataset version pass validation?", _validation),
+    Rule("taxonomy", "Did the customer agree to the mapping of labels?", _taxonomy),
+    Rule("leak", "Is nothing of the training side in the test side?", _leak),
+    Rule("even_test", "Does the test side hold the classes evenly?", _even_test),
+    Rule("test_looks", "Is the test set not worn out by too many looks?", _test_looks),
+)
+"""Every rule of the gate in the order in which they are told; a new rule is a function and a row here."""

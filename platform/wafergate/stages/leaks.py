@@ -1,0 +1,156 @@
+"""Prove that nothing that teaches stands in what judges (rules M10, M11)."""
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import combinations
+
+from wafergate.domain.geometry import Box
+from wafergate.domain.operations import parse_operations, source_region
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import LeakItem, LeakKind, LeakProof
+from wafergate.domain.training import TrainingItem
+
+__all__ = ["check_leaks", "item_of_sample", "item_of_training"]
+
+_EXAMPLES = 5
+_Placed = tuple[int, LeakItem]  # side and item; 0 train, 1 validation, 2 test
+_SIDE_NAMES = ("train", "validation", "test")
+
+
+def check_leaks(
+    train: Sequence[LeakItem],
+    validation: Sequence[LeakItem],
+    test: Sequence[LeakItem],
+    *,
+    near_duplicates: Iterable[tuple[str, str]] = (),
+) -> LeakProof:
+    """Compare every pair of images on different sides, and every pair inside the test set.
+
+    Across sides a leak is: the same bytes, the same group, a near-duplicate, one image made from the other, or two
+    parts of one original that overlap. Inside the test set a leak is an image beside a part of it, or two overlapping
+    parts: the same pixels would judge twice. Disjoint tiles of one image may judge together.
+
+    Near-duplicates are an input because what counts as one depends on the product: perceptual hashes alone throw
+    different binarised boards together.
+
+    Args:
+        train: what is really trained on, augmented files included.
+        validation: what chooses thresholds and stops training.
+        test: what judges.
+        near_duplicates: pairs of item names (or of their originals' names) that show the same thing.
+
+    Returns:
+        The proof. `pairs` counts every pair that a rule was applied to; joins on equal keys look at all of them
+        without walking through each.
+    """
+    placed = [(side, item) for side, items in enumerate((train, validation, test)) for item in items]
+    sizes = [len(train), len(validation), len(test)]
+    pairs = sum(a * b for a, b in combinations(sizes, 2)) + math.comb(sizes[2], 2)
+    found = {
+        LeakKind.SAME_BYTES: _same_key(placed, lambda item: item.image),
+        LeakKind.NEAR_DUPLICATE: _near(placed, near_duplicates),
+        LeakKind.SAME_GROUP: _same_key(placed, lambda item: item.group),
+        **_relatives(placed),
+    }
+    examples = [
+        f"{kind}: {_SIDE_NAMES[a[0]]} {a[1].name} and {_SIDE_NAMES[b[0]]} {b[1].name}"
+        for kind, edges in found.items()
+        for a, b in edges[1]
+    ]
+    kinds: dict[str, int] = {kind: found[kind][0] for kind in LeakKind}
+    return LeakProof(pairs, sum(kinds.values()), kinds, tuple(examples[:_EXAMPLES]))
+
+
+_Edges = tuple[int, list[tuple[_Placed, _Placed]]]
+
+
+def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) -> _Edges:
+    """Count pairs on different sides whose key is equal and not empty; keep a few."""
+    sides: dict[Hashable, tuple[list[_Placed], list[_Placed], list[_Placed]]] = {}
+    for side, item in placed:
+        if value := key(item):
+            sides.setdefault(value, ([], [], []))[side].append((side, item))
+    count, examples = 0, []
+    for held in sides.values():
+        for first, second in combinations(held, 2):
+            count += len(first) * len(second)
+            if first and second:
+                examples.append((first[0], second[0]))
+    return count, examples[:_EXAMPLES]
+
+
+def _near(placed: Sequence[_Placed], pairs: Iterable[tuple[str, str]]) -> _Edges:
+    """Count near-duplicate pairs on different sides; what was made of an original is as near as the original."""
+    by_name: dict[str, list[_Placed]] = {}
+    for side, item in placed:
+        for name in {item.name, item.origin} - {""}:
+            by_name.setdefault(name, []).append((side, item))
+    edges = [
+        (a, b)
+        for first, second in pairs
+        for a in by_name.get(first, ())
+        for b in by_name.get(second, ())
+        if a[0] != b[0]
+    ]
+    return len(edges), edges[:_EXAMPLES]
+
+
+def _relatives(placed: Sequence[_Placed]) -> dict[LeakKind, _Edges]:
+    """Find parents, children and overlapping parts among images that go back to one original."""
+    families: dict[str, list[_Placed]] = {}
+    for side, item in placed:
+        families.setdefault(item.origin or item.name, []).append((side, item))
+    edges: dict[LeakKind, list[tuple[_Placed, _Placed]]] = {
+        LeakKind.PARENT: [],
+        LeakKind.CHILD: [],
+        LeakKind.OVERLAP: [],
+    }
+    for kind, first, second in _related(families.values()):
+        edges[kind].append((first, second))
+    return {kind: (len(found), found[:_EXAMPLES]) for kind, found in edges.items()}
+
+
+def _related(families: Iterable[Sequence[_Placed]]) -> Iterator[tuple[LeakKind, _Placed, _Placed]]:
+    for family in families:
+        for first, second in combinations(family, 2):
+            inside_test = first[0] == second[0] == 2
+            if (first[0] == second[0] and not inside_test) or first[1].name == second[1].name:
+                continue
+            # `placed` runs from train to test, so `second` is the one that judges.
+            if second[1].origin and second[1].origin == first[1].name:
+                yield LeakKind.PARENT, first, second
+            elif first[1].origin and first[1].origin == second[1].name:
+                yield LeakKind.CHILD, first, second
+            elif _overlap(first[1].region, second[1].region):
+                yield LeakKind.OVERLAP, first, second
+
+
+def _overlap(first: Box | None, second: Box | None) -> bool:
+    """Tell whether two parts share a pixel; None is the whole image, which shares one with every part."""
+    if first is None or second is None:
+        return True
+    width = min(first.x2, second.x2) - max(first.x1, second.x1)
+    height = min(first.y2, second.y2) - max(first.y1, second.y1)
+    return width > 0 and height > 0
+
+
+def item_of_sample(sample: Sample, group: str) -> LeakItem:
+    """Return a sample as the leak check sees it."""
+    return LeakItem(sample.name, sample.image, group)
+
+
+def item_of_training(item: TrainingItem, original: Sample, group: str) -> LeakItem:
+    """Return a training item as the leak check sees it.
+
+    Args:
+        item: what is trained on.
+        original: the sample it was made from.
+        group: the group of that sample.
+    """
+    if not item.operations:
+        # The trained file may hold composed channels; the original's bytes are what may lie on another side.
+        return LeakItem(original.name, original.image, group)
+    operations = parse_operations(item.operations)
+    name = f"{original.name}#{','.join(item.operations)}"
+    region = source_region(operations, original.width, original.height)
+    return LeakItem(name, item.image, group, original.name, region)

@@ -1,0 +1,134 @@
+"""A real Streamlit process and a real Chromium, and what a reader finds on the page."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+START_S = 30.0
+LOAD_MS = 30_000
+
+
+def find_chromium() -> str | None:
+    """Return the system's Chromium, if there is one."""
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+@contextlib.contextmanager
+def served(script: Path, log: Path) -> Iterator[str]:
+    """Run a Streamlit script on a free port of the loopback; yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.address", "127.0.0.1"]
+    command += ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    # From dashboards/, so that its theme holds for scripts elsewhere as well.
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=ROOT / "dashboards", stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        _await_health(port, process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _await_health(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health") as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    message = f"streamlit did not answer on port {port} within {START_S:.0f} s: {log.read_text()[-2000:]}"
+    raise RuntimeError(message)
+
+
+@contextlib.contextmanager
+def chromium(executable: str | None = None) -> Iterator[Any]:
+    """Start Chromium without a window; yield Playwright's browser."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only browser tests need it
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable or find_chromium(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def wait_until_drawn(page: Any) -> None:
+    """Wait until the script has run, its charts are drawn and nothing spins."""
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=LOAD_MS)
+    page.wait_for_function(
+        '() => !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stSpinner"]\')'
+        " && [...document.querySelectorAll('[data-testid=\"stPlotlyChart\"]')]"
+        ".every(chart => chart.querySelector('.main-svg'))",
+        timeout=LOAD_MS,
+    )
+
+
+# Icons are letters of a font: their names are no part of what a reader sees.
+SEEN = """element => {
+    const copy = element.cloneNode(true);
+    copy.querySelectorAll("[role='img']").forEach(icon => icon.remove());
+    return copy.textContent.replace(/\\s+/g, " ").trim();
+}"""
+
+
+def rows_of(page: Any, key: str) -> list[list[str]]:
+    """Return the text of a table's body cells, row by row; `key` is the container's."""
+    return page.locator(f".st-key-{key} table tbody tr").evaluate_all(
+        f"rows => rows.map(row => [...row.cells].map({SEEN}))"
+    )
+
+
+def read_page(page: Any) -> dict[str, Any]:
+    """Return what an opened dashboard says of its line.
+
+    Returns:
+        `champion`: its name; `sentence`: the line's state; `gate`: the newest verdict's line; `recalls`, `found` and
+        `verdicts`: per class the recall as shown (three digits), hits and instances as (int, int), and the word.
+    """
+    wait_until_drawn(page)
+    classes = {row[0]: row for row in rows_of(page, "class-table")}
+
+    def shown(key: str) -> str:
+        place = page.locator(f".st-key-{key}")
+        return str(place.first.evaluate(SEEN)) if place.count() else ""
+
+    def pair(cell: str) -> tuple[int, ...]:
+        return tuple(int(part.replace(",", "")) for part in cell.split("/"))
+
+    return {
+        "champion": shown("champion-name"),
+        "sentence": shown("sentence"),
+        "gate": shown("gate-verdict"),
+        "recalls": {name: row[1] for name, row in classes.items()},
+        "found": {name: pair(row[4]) for name, row in classes.items()},
+        "verdicts": {name: row[-1] for name, row in classes.items()},
+    }
+
+
+def read_dashboard(url: str) -> dict[str, Any]:
+    """Open a dashboard in Chromium and return what `read_page` finds."""
+
+    def read() -> dict[str, Any]:
+        with chromium() as browser:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(url)
+            return read_page(page)
+
+    # In a thread of its own: Playwright runs once a thread, and a caller's test may have one open already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(read).result()

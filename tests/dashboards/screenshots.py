@@ -1,0 +1,53 @@
+"""Pictures of the dashboard in every language, size and theme: `python -m tests.dashboards.screenshots URL FOLDER`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.dashboards.browser import chromium, wait_until_drawn
+
+SIZES = ((1440, 900), (820, 1180))
+LANGUAGES = ("en", "ko")
+THEMES = ("light", "dark")
+
+
+def take(browser: Any, url: str, folder: Path, name: str) -> list[Path]:
+    """Photograph the whole page at every size, in every language and theme; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for width, height in SIZES:
+        for theme in THEMES:
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+            for language in LANGUAGES:
+                page.goto(f"{url}{'&' if '?' in url else '?'}lang={language}")
+                wait_until_drawn(page)
+                file = folder / f"{name}-{width}-{theme}-{language}.png"
+                _photograph(page, file, width, height)
+                files.append(file)
+            page.close()
+    return files
+
+
+def _photograph(page: Any, file: Path, width: int, height: int) -> None:
+    """Stretch the window to the whole page, which scrolls inside a container of its own, and photograph it."""
+    inner = page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": max(inner, height)})
+    page.wait_for_timeout(300)
+    page.screenshot(path=file)
+    page.set_viewport_size({"width": width, "height": height})
+
+
+def main(arguments: list[str]) -> int:
+    """Photograph the dashboard at an address."""
+    if len(arguments) not in {2, 3}:
+        sys.stderr.write("usage: python -m tests.dashboards.screenshots URL FOLDER [NAME]\n")
+        return 2
+    url, folder, name = arguments[0], Path(arguments[1]), arguments[2] if len(arguments) == 3 else "today"
+    with chromium() as browser:
+        for file in take(browser, url, folder, name):
+            sys.stdout.write(f"{file}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,341 @@
+"""Stores in memory that tell one story each, for the tests and screenshots of the pages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from wafergate.adapters.memory import MemoryFacts
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
+from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, RuleResult, Verdict
+from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
+from wafergate.domain.splits import LeakProof, Split, SplitMode
+from wafergate.domain.training import Candidate, Channels, Decoder, ModelVersion
+from wafergate.errors import ServiceError
+from wafergate.ports import FactStore
+
+MORNING = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
+CLASSES = ("particle", "scratch", "bridge", "void")
+CONFIDENCE = 0.95
+PROVEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (56, 58), "void": (58, 58)}
+SCARCE = {"particle": (39, 40), "scratch": (40, 40), "bridge": (36, 40), "void": (11, 12)}
+BROKEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (31, 58), "void": (58, 58)}
+HOSTILE = (
+    "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [c](http://evil.example) :red[r] $x^2$ `c` :smile:"
+)
+
+
+@dataclass(frozen=True)
+class Act:
+    """One retraining of a story: what was found of what, on which version, and when."""
+
+    number: int
+    found: Mapping[str, tuple[int, int]]
+    at: datetime
+    line: str = "die-a"
+    overkill: tuple[int, int] = (1, 60)
+    reason: str = "every rule of the gate passed"
+    source: str = "lots/2026-03"
+
+
+def tell(facts: MemoryFacts, act: Act, *, promote: bool) -> GateDecision:
+    """Store every row of one retraining; promote its model if asked to."""
+    key = f"{act.line}-{act.number}"
+    dataset, split = _dataset(act, key), _split(act, key)
+    evaluation, model = _evaluation(act, key), _model(act, key)
+    decision = _decision(act, key, evaluation)
+    for row in (dataset, _validation(act, key), split, model, evaluation):
+        facts.save(row)
+    alerts = [] if decision.verdict is Verdict.PASS else [_gate_alert(act, decision)]
+    facts.save(decision, alerts=alerts)
+    if promote:
+        since = act.at + timedelta(minutes=1)
+        champion = Champion(act.line, model.id, decision.id, "flow retrain", act.reason, since)
+        facts.promote(champion, kind=LedgerKind.PROMOTED, details={})
+    return decision
+
+
+def drift(facts: MemoryFacts, act: Act, verdict: DriftVerdict, *, images: int = 120) -> None:
+    """Store a drift report on the data of an act."""
+    policy = DriftPolicy()
+    distances = {
+        "brightness": 0.94 if verdict is DriftVerdict.DRIFTED else 0.08,
+        "contrast": 0.41 if verdict is DriftVerdict.DRIFTED else 0.12,
+        "sharpness": 0.05,
+        "noise": 0.19,
+        "saturation_share": 0.33 if verdict is DriftVerdict.DRIFTED else 0.02,
+        "edge_density": 0.11,
+    }
+    means = {
+        "brightness": (118.2, 97.6),
+        "contrast": (41.3, 36.0),
+        "sharpness": (812.4, 804.1),
+        "noise": (3.21, 3.48),
+        "saturation_share": (0.004, 0.012),
+        "edge_density": (0.0817, 0.0842),
+    }
+    features = tuple(
+        FeatureDrift(name, distance, policy.threshold, distance >= policy.threshold, *means[name])
+        for name, distance in distances.items()
+    )
+    share = sum(feature.drifted for feature in features) / len(features)
+    key = f"{act.line}-{act.number}"
+    row = DriftReport(
+        f"drift-{key}",
+        act.line,
+        f"dataset-{key}",
+        "incoming/week-11",
+        268,
+        images,
+        verdict,
+        share,
+        () if verdict is DriftVerdict.NOT_ENOUGH else features,
+        policy,
+        None,
+        act.at + timedelta(hours=3),
+    )
+    facts.save(row)
+
+
+def empty() -> MemoryFacts:
+    """Nothing has run."""
+    return MemoryFacts(clock=lambda: MORNING)
+
+
+def undecided() -> MemoryFacts:
+    """The first act of the demo: a rare class proves too little, no champion, an alert waits."""
+    facts = empty()
+    tell(facts, Act(1, SCARCE, MORNING), promote=False)
+    return facts
+
+
+def covered() -> MemoryFacts:
+    """The second act: the next model passes and becomes champion; nothing has drifted."""
+    facts = undecided()
+    act = Act(2, PROVEN, MORNING + timedelta(hours=2))
+    tell(facts, act, promote=True)
+    drift(facts, act, DriftVerdict.STABLE)
+    return facts
+
+
+def failed() -> MemoryFacts:
+    """A champion judges; a newer model failed and its alert was sent."""
+    facts = covered()
+    decision = tell(facts, Act(3, BROKEN, MORNING + timedelta(hours=26), overkill=(9, 60)), promote=False)
+    alert = next(alert for alert in facts.find(Alert) if alert.subject == decision.id)
+    facts.mark_alert(replace(alert, state=AlertState.SENT, attempts=1, sent_at=alert.created_at))
+    return facts
+
+
+def drifted() -> MemoryFacts:
+    """The champion's images have drifted from those it was trained on."""
+    facts = empty()
+    act = Act(1, PROVEN, MORNING)
+    tell(facts, act, promote=True)
+    drift(facts, act, DriftVerdict.DRIFTED)
+    return facts
+
+
+def few_images() -> MemoryFacts:
+    """The last drift report had too few images to say."""
+    facts = empty()
+    act = Act(1, PROVEN, MORNING)
+    tell(facts, act, promote=True)
+    drift(facts, act, DriftVerdict.NOT_ENOUGH, images=7)
+    return facts
+
+
+def two_lines() -> MemoryFacts:
+    """One line is covered, another one blind."""
+    facts = covered()
+    tell(facts, Act(1, {"Blowhole": (9, 10), "Fray": (0, 0), "Uneven": (8, 10)}, MORNING, line="tiles"), promote=False)
+    return facts
+
+
+def hostile() -> MemoryFacts:
+    """Text from data tries to become markup wherever a person or a file name can put it."""
+    facts = empty()
+    act = Act(1, PROVEN, MORNING, reason=HOSTILE, source=HOSTILE)
+    tell(facts, act, promote=True)
+    alert = _gate_alert(act, facts.find(GateDecision)[0])
+    facts.mark_alert(replace(alert, title=HOSTILE, body=HOSTILE, last_error=HOSTILE))
+    return facts
+
+
+def stopped() -> FactStore:
+    """The database does not answer."""
+    message = "PostgreSQL does not answer at 127.0.0.1: connection refused; start it with `wafergate up`"
+    raise ServiceError(message)
+
+
+STORIES: dict[str, Callable[[], FactStore]] = {
+    story.__name__: story
+    for story in (empty, undecided, covered, failed, drifted, few_images, two_lines, hostile, stopped)
+}
+
+
+def open_story(name: str) -> FactStore:
+    """Open the store that tells the story `name`."""
+    return STORIES[name]()
+
+
+def _dataset(act: Act, key: str) -> DatasetVersion:
+    instances = {name: trials * 4 for name, (_, trials) in act.found.items()}
+    return DatasetVersion(
+        id=f"dataset-{key}",
+        line=act.line,
+        number=act.number,
+        source=act.source,
+        format="coco",
+        images=sum(instances.values()) // 2 + 240,
+        normal_images=240,
+        instances=instances,
+        image_counts={name: count // 2 for name, count in instances.items()},
+        quarantined=3,
+        taxonomy_signed=True,
+        licence="LicenseRef-Proprietary",
+        created_at=act.at - timedelta(minutes=5),
+    )
+
+
+def _validation(act: Act, key: str) -> ValidationResult:
+    held = ValidationFinding(
+        "box_inside_image", "error", success=True, checked=900, unexpected=0, examples=(), detail=""
+    )
+    odd = replace(held, expectation="box_aspect", severity="warning", success=False, unexpected=2)
+    return ValidationResult(f"validation-{key}", f"dataset-{key}", True, (held, odd), "0" * 64, act.at)
+
+
+def _split(act: Act, key: str) -> Split:
+    test = {name: trials for name, (_, trials) in act.found.items()}
+    few = min(test.values())
+    return Split(
+        id=f"split-{key}",
+        dataset_id=f"dataset-{key}",
+        mode=SplitMode.TEST_EVEN,
+        counts={
+            "train": {name: 2 * count + place for place, (name, count) in enumerate(test.items())},
+            "validation": {name: count // 3 + place for place, (name, count) in enumerate(test.items())},
+            "test": test,
+        },
+        images={"train": 360, "validation": 70, "test": 140},
+        normal_images={"train": 120, "validation": 60, "test": 60},
+        groups=61,
+        evenness={"train": 1.4, "validation": 1.3, "test": max(test.values()) / few if few else 0.0},
+        optimal=True,
+        gap=0.0,
+        test_digest="1" * 64,
+        leak=LeakProof(51_300, 0, {}),
+        warnings=("validation is not even: numbers from it carry a bias",),
+        created_at=act.at - timedelta(minutes=4),
+    )
+
+
+def _model(act: Act, key: str) -> ModelVersion:
+    return ModelVersion(
+        id=f"model-{key}",
+        line=act.line,
+        number=act.number,
+        training_set_id=f"training-{key}",
+        split_id=f"split-{key}",
+        dataset_id=f"dataset-{key}",
+        candidate=Candidate("yolox-nano", "libreyolo", "yolox_nano", "Apache-2.0"),
+        classes=tuple(act.found),
+        channels=Channels.GOLDEN,
+        image_size=160,
+        weights="2" * 64,
+        onnx="3" * 64,
+        decoder=Decoder.YOLOX,
+        thresholds=dict.fromkeys(act.found, 0.31),
+        start=None,
+        epochs=30,
+        batch=8,
+        seed=0,
+        seconds=104.0,
+        size_mib=3.6,
+        latency_ms=4.2,
+        versions={},
+        created_at=act.at - timedelta(minutes=2),
+    )
+
+
+def _evaluation(act: Act, key: str) -> Evaluation:
+    figures = tuple(
+        ClassFigures(
+            defect_class=name,
+            recall=Rate.exact(hits, trials, CONFIDENCE),
+            precision=Rate.exact(hits, hits + 2, CONFIDENCE),
+            f1=2 * hits / (hits + 2 + trials) if trials else None,
+            ap50=hits / trials * 0.98 if trials else None,
+            threshold=0.31,
+        )
+        for name, (hits, trials) in act.found.items()
+    )
+    return Evaluation(
+        id=f"evaluation-{key}",
+        model_id=f"model-{key}",
+        split_id=f"split-{key}",
+        side="test",
+        iou=0.5,
+        confidence=CONFIDENCE,
+        images=140,
+        classes=figures,
+        escapes=Rate.exact(2, 80, CONFIDENCE),
+        overkill=Rate.exact(*act.overkill, CONFIDENCE),
+        baseline_accuracy=60 / 140,
+        predictions="4" * 64,
+        look=act.number,
+        created_at=act.at - timedelta(minutes=1),
+    )
+
+
+def _decision(act: Act, key: str, evaluation: Evaluation) -> GateDecision:
+    policy = GatePolicy(recall=0.85, critical_recall=0.90, overkill=0.10)
+    rules = [
+        _recall_rule(figures.defect_class, figures.recall, 0.90 if figures.defect_class == "void" else 0.85)
+        for figures in evaluation.classes
+    ]
+    rules.append(_overkill_rule(evaluation.overkill, policy.overkill))
+    rules.append(RuleResult("latency", "", 4.21, None, 20.0, Verdict.PASS, "4.2 ms at batch 1, limit 20 ms"))
+    rules.append(RuleResult("licence", "", None, None, None, Verdict.PASS, "Apache-2.0 is allowed"))
+    verdict = Verdict.worst([rule.verdict for rule in rules])
+    wrong = ", ".join(rule.subject or rule.rule for rule in rules if rule.verdict is not Verdict.PASS)
+    summary = "every rule passed" if verdict is Verdict.PASS else f"{verdict.value}: {wrong}"
+    return GateDecision(
+        f"decision-{key}", act.line, f"model-{key}", evaluation.id, verdict, tuple(rules), policy, summary, act.at
+    )
+
+
+def _recall_rule(name: str, recall: Rate, limit: float) -> RuleResult:
+    if not recall.trials:
+        evidence = f"{name}: the test set holds no instance"
+        return RuleResult("recall", name, None, None, limit, Verdict.UNDECIDED, evidence, f"label {name} images")
+    evidence = f"{name}: {recall.hits} of {recall.trials} found, lower bound {recall.lower:.3f}, limit {limit:.2f}"
+    if recall.lower >= limit:
+        return RuleResult("recall", name, recall.value, recall.lower, limit, Verdict.PASS, evidence)
+    verdict = Verdict.FAIL if recall.upper < limit else Verdict.UNDECIDED
+    step = f"{name}: train on more of it" if verdict is Verdict.FAIL else f"{name}: more test instances would decide it"
+    return RuleResult("recall", name, recall.value, recall.lower, limit, verdict, evidence, step)
+
+
+def _overkill_rule(rate: Rate, limit: float) -> RuleResult:
+    evidence = f"{rate.hits} of {rate.trials} images without defect, upper bound {rate.upper:.3f}, limit {limit:.2f}"
+    verdict = Verdict.PASS if rate.upper <= limit else Verdict.UNDECIDED
+    step = "" if verdict is Verdict.PASS else "more images without defect in test would decide it"
+    return RuleResult("overkill", "", rate.value, rate.upper, limit, verdict, evidence, step)
+
+
+def _gate_alert(act: Act, decision: GateDecision) -> Alert:
+    return Alert(
+        id=f"alert-{decision.id}",
+        line=act.line,
+        cause="gate",
+        subject=decision.id,
+        title=f"{act.line}: gate {decision.verdict.value}",
+        body=decision.summary,
+        state=AlertState.WAITING,
+        attempts=2,
+        last_error="mailto: the server refused the connection",
+        created_at=act.at + timedelta(seconds=1),
+    )

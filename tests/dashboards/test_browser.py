@@ -1,0 +1,124 @@
+"""A real Chromium opens a real Streamlit process and reads what is stored."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.data import load_view
+from dashboards.texts import JOINER
+from tests.dashboards.browser import chromium, find_chromium, read_dashboard, read_page, served, wait_until_drawn
+from tests.dashboards.screenshots import SIZES
+from tests.dashboards.stories import HOSTILE, STORIES, open_story
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="needs Chromium (package chromium), found none on the path"),
+]
+APP = Path(__file__).parent / "story_app.py"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(APP, tmp_path_factory.mktemp("streamlit") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        # One context, so that the pages share its cache.
+        yield running.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("story", ["undecided", "failed"])
+def test_the_page_shows_what_is_stored(address: str, page: Any, story: str, lang: str) -> None:
+    page.goto(f"{address}/?story={story}&lang={lang}")
+    read = read_page(page)
+    view = load_view(open_story(story), "die-a")
+    assert view.shown is not None
+    classes = view.shown.evaluation.by_class()
+    assert read["champion"] == {"undecided": {"en": "none", "ko": "없음"}[lang], "failed": "yolox-nano v2"}[story]
+    assert read["found"] == {name: (item.recall.hits, item.recall.trials) for name, item in classes.items()}
+    assert read["recalls"] == {name: f"{item.recall.value:.3f}" for name, item in classes.items()}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_no_state_shows_an_exception_or_runs_over_the_side(address: str, page: Any, story: str) -> None:
+    page.goto(f"{address}/?story={story}&lang=ko")
+    wait_until_drawn(page)
+    assert page.locator("[data-testid='stException']").count() == 0
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)  # charts follow the width
+        wide = page.evaluate(
+            "() => [...document.querySelectorAll('[data-testid=\"stMain\"] *:not(svg *)')]"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"
+        )
+        assert wide == [], width
+
+
+def test_text_from_data_becomes_no_element(address: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    dialogs: list[Any] = []
+    page.on("dialog", lambda dialog: dialogs.extend([dialog]))
+    page.goto(f"{address}/?story=hostile&lang=en")
+    wait_until_drawn(page)
+    shown = page.locator("body").inner_text().replace(JOINER, "")
+    assert shown.count(HOSTILE) >= 4
+    assert page.locator("a[href*='evil'], img[src='x'], img[src*='evil'], .katex").count() == 0
+    assert not dialogs
+    assert not [url for url in asked if "evil" in url]
+
+
+def test_the_page_asks_nothing_of_other_machines(address: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/?story=covered&lang=en")
+    wait_until_drawn(page)
+    assert [url for url in asked if not re.match(rf"({re.escape(address)}|ws://127\.0\.0\.1|data:|blob:)", url)] == []
+
+
+def test_the_language_is_switched_by_a_click_and_kept_in_the_address(address: str, page: Any) -> None:
+    page.goto(f"{address}/?story=covered")
+    wait_until_drawn(page)
+    assert page.locator("h1").inner_text() == "Today"
+    page.get_by_role("radio", name="한국어").click()
+    page.wait_for_function("() => document.querySelector('h1').innerText === '오늘'")
+    assert "lang=ko" in page.url
+
+
+def test_the_class_table_downloads_as_csv(address: str, page: Any, tmp_path: Path) -> None:
+    page.goto(f"{address}/?story=covered&lang=en")
+    wait_until_drawn(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Class table as CSV").click()
+    file = tmp_path / "classes.csv"
+    download.value.save_as(file)
+    assert file.read_text(encoding="utf-8-sig").startswith("line,model,evaluation,defect_class,instances,found,recall,")
+    assert download.value.suggested_filename == "die-a-evaluation-die-a-2.csv"
+
+
+def test_charts_and_tables_tell_a_screen_reader_what_they_show(address: str, page: Any) -> None:
+    page.goto(f"{address}/?story=covered&lang=en")
+    wait_until_drawn(page)
+    assert page.locator(
+        "[aria-label='Recall of each defect class with its confidence bounds and the gate\\'s limit']"
+    ).count()
+
+
+def test_an_address_alone_is_enough_to_read_a_dashboard(address: str) -> None:
+    read = read_dashboard(f"{address}/?story=covered&lang=en")
+    assert read["champion"] == "yolox-nano v2"
+    assert set(read["verdicts"].values()) == {"pass"}

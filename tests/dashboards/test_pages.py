@@ -1,0 +1,123 @@
+"""Pages over stores in memory: every state, in both languages, without an exception."""
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboards.texts import literal, phrases, terms
+from tests.dashboards.stories import STORIES
+
+pytestmark = pytest.mark.unit
+APP = Path(__file__).parent / "story_app.py"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def _open(story: str, *, lang: str | None = None, line: str | None = None, locale: str | None = None) -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.query_params["story"] = story
+    page.context["locale"] = locale
+    for key, value in (("lang", lang), ("line", line)):
+        if value is not None:
+            page.query_params[key] = value
+    return page.run()
+
+
+def _said(page: AppTest) -> str:
+    return "\n".join(element.value for element in [*page.markdown, *page.caption, *page.error, *page.warning])
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("story", STORIES)
+def test_every_state_opens_in_both_languages(story: str, lang: str) -> None:
+    page = _open(story, lang=lang)
+    assert not page.exception
+    assert page.title[0].value == phrases()[lang]["page_title"]
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize(
+    ("story", "state"), [("undecided", "blind"), ("covered", "covered"), ("failed", "covered"), ("drifted", "at_risk")]
+)
+def test_the_state_and_its_rule_are_told(story: str, state: str, lang: str) -> None:
+    said = _said(_open(story, lang=lang))
+    assert f": {terms()[state][lang]}]" in said
+    assert literal(terms()[state][f"{lang}_help"]) in said
+
+
+def test_the_champion_is_named_with_who_and_why() -> None:
+    said = _said(_open("covered", lang="en"))
+    for value in ("yolox-nano v2", "flow retrain", "every rule of the gate passed"):
+        assert f"**{literal(value)}**" in said
+
+
+def test_without_a_champion_the_page_says_none_and_shows_the_newest_model() -> None:
+    said = _said(_open("undecided", lang="en"))
+    assert "**none**" in said
+    assert literal("yolox-nano v1") in said
+
+
+def test_nothing_stored_says_what_to_run() -> None:
+    page = _open("empty", lang="en")
+    assert [code.value.splitlines()[0] for code in page.code] == ["make demo"]
+    assert "wafergate retrain" in page.code[0].value
+
+
+def test_no_drift_report_says_what_to_run() -> None:
+    assert any("wafergate watch" in code.value for code in _open("undecided", lang="en").code)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_a_stopped_database_is_one_sentence_and_no_trace(lang: str) -> None:
+    page = _open("stopped", lang=lang)
+    assert [error.value for error in page.error] == [phrases()[lang]["no_service"]]
+    assert not page.exception
+    assert "Traceback" not in _said(page)
+
+
+def test_the_next_steps_of_a_held_back_model_are_listed() -> None:
+    assert f"- {literal('void: more test instances would decide it')}" in _said(_open("undecided", lang="en"))
+
+
+def test_the_browsers_language_is_used_until_one_is_chosen() -> None:
+    assert _open("covered", locale="ko-KR").title[0].value == "오늘"
+    assert _open("covered", locale="ko-KR", lang="en").title[0].value == "Today"
+
+
+def test_switching_the_language_changes_the_page_and_the_address() -> None:
+    page = _open("covered", lang="en")
+    page.button_group[0].set_value("ko").run()
+    assert page.title[0].value == "오늘"
+    assert page.query_params["lang"] == "ko"
+
+
+def test_an_address_with_a_line_opens_that_line() -> None:
+    page = _open("two_lines", lang="en", line="tiles")
+    assert "Line **tiles** is blind" in _said(page)
+    assert page.selectbox[0].value == "tiles"
+
+
+def test_choosing_a_line_changes_the_page_and_the_address() -> None:
+    page = _open("two_lines", lang="en")
+    assert literal("yolox-nano v2") in _said(page)
+    page.selectbox[0].select("tiles").run()
+    assert page.query_params["line"] == "tiles"
+    assert f"**{literal('none')}**" in _said(page)
+
+
+def test_an_unknown_line_in_the_address_is_said_and_another_shown() -> None:
+    page = _open("covered", lang="en", line="<b>gone</b>")
+    assert page.warning[0].value.startswith(r"There is no line \<b\>gone\<\/b\>")
+    assert not page.exception
+
+
+def test_every_line_is_told_when_there_are_several() -> None:
+    said = _said(_open("two_lines", lang="en"))
+    assert literal("die-a") + "** is covered" in said
+    assert "Line **tiles** is blind" in said

@@ -1,0 +1,186 @@
+"""What the pages read of a line, the state they show for it, and the tables they hand out."""
+
+import csv
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dashboards.data import Judged, LineView, list_lines, load_view
+from dashboards.standing import StandingNote, StandingState, judge_standing, weakest_recall
+from dashboards.tables import class_csv, class_table, rule_table
+from dashboards.texts import Text
+from tests.dashboards import stories
+from wafergate.domain.drift import DriftVerdict
+from wafergate.domain.gate import Verdict
+from wafergate.errors import NotFoundError
+
+pytestmark = pytest.mark.unit
+TEXT = Text("en")
+
+
+def _view(story: str, line: str = "die-a") -> LineView:
+    return load_view(stories.open_story(story), line)
+
+
+def _shown(story: str, line: str = "die-a") -> Judged:
+    shown = _view(story, line).shown
+    assert shown is not None
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("story", "state", "sentence", "notes"),
+    [
+        ("undecided", StandingState.BLIND, "sentence_blind_fail", ()),
+        ("covered", StandingState.COVERED, "sentence_covered", ()),
+        (
+            "failed",
+            StandingState.COVERED,
+            "sentence_covered",
+            (StandingNote.HELD_BACK, StandingNote.NEWER_DATA),
+        ),
+        ("drifted", StandingState.AT_RISK, "sentence_drifted", ()),
+        ("few_images", StandingState.COVERED, "sentence_covered", (StandingNote.DRIFT_FEW,)),
+    ],
+)
+def test_the_state_follows_from_stored_verdicts(
+    story: str, state: StandingState, sentence: str, notes: tuple[StandingNote, ...]
+) -> None:
+    standing = judge_standing(_view(story))
+    assert (standing.state, standing.sentence, standing.notes) == (state, sentence, notes)
+
+
+def test_a_line_without_any_model_is_blind() -> None:
+    assert judge_standing(load_view(stories.empty(), "die-a")).sentence == "sentence_blind"
+
+
+def test_a_model_that_passed_and_was_not_promoted_leaves_the_line_blind() -> None:
+    facts = stories.empty()
+    stories.tell(facts, stories.Act(1, stories.PROVEN, stories.MORNING), promote=False)
+    standing = judge_standing(load_view(facts, "die-a"))
+    assert (standing.state, standing.sentence) == (StandingState.BLIND, "sentence_blind_unpromoted")
+
+
+def test_a_champion_whose_stored_verdict_is_no_pass_puts_the_line_at_risk() -> None:
+    view = _view("covered")
+    assert view.judged is not None
+    judged = replace(view.judged, decision=replace(view.judged.decision, verdict=Verdict.UNDECIDED))
+    standing = judge_standing(replace(view, judged=judged))
+    assert (standing.state, standing.sentence) == (StandingState.AT_RISK, "sentence_unproven")
+
+
+def test_drift_against_other_data_says_nothing_about_the_champion() -> None:
+    facts = stories.drifted()
+    act = stories.Act(2, stories.PROVEN, stories.MORNING + timedelta(hours=9))
+    stories.tell(facts, act, promote=True)
+    view = load_view(facts, "die-a")
+    assert view.drift is not None
+    assert view.drift.verdict is DriftVerdict.DRIFTED
+    standing = judge_standing(view)
+    assert (standing.state, standing.notes) == (StandingState.COVERED, (StandingNote.DRIFT_NONE,))
+
+
+def test_the_weakest_class_is_the_one_with_least_room_not_the_lowest_recall() -> None:
+    facts = stories.empty()
+    # void is critical (limit 0.90): its higher recall leaves less room than that of bridge (limit 0.85).
+    decision = stories.tell(
+        facts, stories.Act(1, {"bridge": (57, 58), "void": (60, 60)}, stories.MORNING), promote=True
+    )
+    rules = {rule.subject: rule for rule in decision.rules if rule.rule == "recall"}
+    assert rules["void"].value is not None
+    assert rules["bridge"].value is not None
+    assert rules["void"].value > rules["bridge"].value
+    weakest = weakest_recall(decision)
+    assert weakest is not None
+    assert weakest.subject == "void"
+
+
+def test_the_page_leads_with_the_champion_and_keeps_the_newest_verdict_apart() -> None:
+    view = _view("failed")
+    assert view.shown is not None
+    assert view.latest is not None
+    assert view.challenger is not None
+    assert (view.shown.model.number, view.latest.model.number) == (2, 3)
+    assert view.challenger.model.number == 3
+
+
+def test_alerts_stay_open_while_undelivered_or_about_the_newest_verdict() -> None:
+    facts = stories.failed()
+    assert [alert.subject for alert in load_view(facts, "die-a").alerts] == ["decision-die-a-3", "decision-die-a-1"]
+    stories.tell(facts, stories.Act(4, stories.PROVEN, stories.MORNING + timedelta(hours=50)), promote=True)
+    assert [alert.subject for alert in load_view(facts, "die-a").alerts] == ["decision-die-a-1"]
+
+
+def test_looks_count_every_use_of_the_shown_test_set() -> None:
+    facts = stories.covered()
+    shown = load_view(facts, "die-a").shown
+    assert shown is not None
+    facts.save(replace(shown.evaluation, id="evaluation-later", model_id="model-later", look=7))
+    assert load_view(facts, "die-a").looks == 7
+
+
+def test_lines_are_listed_once_and_sorted() -> None:
+    assert list_lines(stories.two_lines()) == ["die-a", "tiles"]
+    assert list_lines(stories.empty()) == []
+
+
+def test_a_missing_row_is_an_error_of_ours() -> None:
+    facts = stories.covered()
+    decision = replace(load_view(facts, "die-a").judged.decision, id="later", evaluation_id="gone")  # type: ignore[union-attr]
+    facts.save(replace(decision, created_at=decision.created_at + timedelta(days=1)))
+    with pytest.raises(NotFoundError, match="gone"):
+        load_view(facts, "die-a")
+
+
+def test_the_csv_holds_the_stored_figures_to_the_last_bit() -> None:
+    judged = _shown("failed")
+    content = class_csv(judged).decode("utf-8-sig")
+    rows = {row["defect_class"]: row for row in csv.DictReader(io.StringIO(content))}
+    for figures in judged.evaluation.classes:
+        row = rows[figures.defect_class]
+        assert (int(row["found"]), int(row["instances"])) == (figures.recall.hits, figures.recall.trials)
+        assert float(row["recall"]) == figures.recall.value
+        assert float(row["recall_lower"]) == figures.recall.lower
+        assert float(row["precision_upper"]) == figures.precision.upper
+    assert rows["void"]["limit"] == "0.9"
+
+
+def test_a_name_cannot_become_a_formula_in_a_spreadsheet() -> None:
+    facts = stories.empty()
+    stories.tell(facts, stories.Act(1, {"=1+1": (3, 4)}, stories.MORNING), promote=False)
+    shown = load_view(facts, "die-a").shown
+    assert shown is not None
+    assert ",'=1+1," in class_csv(shown).decode("utf-8-sig")
+
+
+def test_the_class_table_shows_stored_values_and_the_class_with_least_room_first() -> None:
+    table = class_table(_shown("undecided"), TEXT)
+    first = table.iloc[0]
+    assert (first["Defect class"], first["Recall"], first["Found"]) == ("void", "**0.917**", "11 / 12")
+    assert (first["Lower bound"], first["Limit"]) == ("0.661", "0.90")
+    assert "undecided" in first["Verdict"]
+
+
+def test_precision_at_the_lines_rates_appears_only_where_it_is_stored() -> None:
+    judged = _shown("covered")
+    column = "Precision at the line's rates"
+    assert column not in class_table(judged, TEXT)
+    weighted = tuple(replace(figures, real_precision=0.42) for figures in judged.evaluation.classes)
+    judged = replace(judged, evaluation=replace(judged.evaluation, classes=weighted))
+    assert set(class_table(judged, TEXT)[column]) == {"0.420"}
+
+
+def test_rules_that_did_not_pass_come_first() -> None:
+    latest = _view("failed").latest
+    assert latest is not None
+    table = rule_table(latest.decision.rules, TEXT)
+    words = [cell.split(": ")[1].removesuffix("]") for cell in table["Verdict"]]
+    assert words == ["fail", "undecided", "pass", "pass", "pass", "pass", "pass"]
+
+
+def test_a_class_without_instances_shows_dashes_not_zeros() -> None:
+    table = class_table(_shown("two_lines", "tiles"), TEXT).set_index("Defect class")
+    assert table.loc["Fray", ["Recall", "F1"]].tolist() == ["**–**", "–"]
+    assert table.loc["Fray", "Found"] == "0 / 0"

@@ -1,0 +1,62 @@
+"""The verdict over a window's features, and the table they come from."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wafergate.domain.drift import FEATURES, DriftPolicy, DriftVerdict, FeatureDrift
+from wafergate.domain.samples import ImageRecord
+from wafergate.stages.drift import feature_table, judge
+
+pytestmark = pytest.mark.unit
+
+POLICY = DriftPolicy(method="ks", threshold=1e-4, share=0.34, min_images=30)
+
+
+def features(drifted: int, of: int = 6) -> list[FeatureDrift]:
+    return [FeatureDrift(f"f{index}", 1.0, 0.5, index < drifted, 0.0, 1.0) for index in range(of)]
+
+
+@pytest.mark.parametrize(
+    ("drifted", "verdict"),
+    [(0, DriftVerdict.STABLE), (2, DriftVerdict.STABLE), (3, DriftVerdict.DRIFTED), (6, DriftVerdict.DRIFTED)],
+)
+def test_a_line_has_drifted_from_the_share_of_its_features_on(drifted: int, verdict: DriftVerdict) -> None:
+    assert judge(features(drifted), reference_images=30, current_images=30, policy=POLICY) == (verdict, drifted / 6)
+
+
+def test_exactly_the_share_is_drift() -> None:
+    policy = DriftPolicy(share=0.5)
+    verdict, share = judge(features(3), reference_images=99, current_images=99, policy=policy)
+    assert (verdict, share) == (DriftVerdict.DRIFTED, 0.5)
+
+
+@pytest.mark.parametrize(("reference", "current"), [(29, 30), (30, 29), (0, 0)])
+def test_too_few_images_are_not_enough_however_far_they_are(reference: int, current: int) -> None:
+    verdict, _ = judge(features(6), reference_images=reference, current_images=current, policy=POLICY)
+    assert verdict is DriftVerdict.NOT_ENOUGH
+
+
+def test_nothing_measured_is_not_the_same_as_stable() -> None:
+    assert judge([], reference_images=99, current_images=99, policy=POLICY) == (DriftVerdict.NOT_ENOUGH, 0.0)
+
+
+@given(st.integers(0, 6), st.integers(0, 6))
+def test_more_drifted_features_never_make_a_window_stable(few: int, many: int) -> None:
+    few, many = sorted((few, many))
+    seen = [judge(features(count), reference_images=50, current_images=50, policy=POLICY)[0] for count in (few, many)]
+    assert seen != [DriftVerdict.DRIFTED, DriftVerdict.STABLE]
+
+
+def test_the_table_holds_each_feature_of_each_image_in_order() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    records = [
+        ImageRecord(f"{i:064x}", 8, 8, "L", 8, 99, "0" * 16, 1.0 + i, 2.0, 3.0, 4.0, 0.5, 0.25, now) for i in range(3)
+    ]
+    table = feature_table(records)
+    assert list(table.columns) == list(FEATURES)
+    assert table["brightness"].tolist() == [1.0, 2.0, 3.0]
+    assert table.iloc[0].tolist() == [1.0, 2.0, 3.0, 4.0, 0.5, 0.25]
+    assert feature_table([]).shape == (0, len(FEATURES))

@@ -1,0 +1,622 @@
+"""Readers and writers: nothing is lost, and what cannot be read is listed with its reason while the rest goes on."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.memory_source import MemorySource, picture
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
+from wafergate.errors import ConfigError, SourceError
+from wafergate.formats import READERS, WRITERS, ReadOptions
+from wafergate.formats.masks import parts_of
+
+pytestmark = pytest.mark.unit
+
+R = QuarantineReason
+Files = dict[str, bytes | str]
+SIZE = (640, 480)
+LARGE = picture(*SIZE)
+
+# Names and labels of any script, without what no path, CSV or XML can hold.
+text = st.text(st.characters(categories=["L", "N", "Pd"], include_characters=" _"), min_size=1, max_size=12)
+labels = text.map(str.strip).filter(bool)
+stems = st.text(st.characters(categories=["L", "N"], include_characters="_- "), min_size=1, max_size=10).filter(
+    lambda stem: stem.strip() == stem and stem.lower() not in {"classes", "train", "val", "valid", "test"}
+)
+coordinates = st.floats(-50, 700, allow_nan=False).map(lambda value: round(value, 3))
+boxes = st.builds(Box, coordinates, coordinates, coordinates, coordinates)
+metadata = st.dictionaries(
+    st.sampled_from(["lot", "wafer", "die", "station", "captured_at"]),
+    st.text(st.characters(categories=["L", "N", "P", "Zs"], include_characters='\n"'), min_size=1, max_size=12),
+    max_size=3,
+)
+
+
+def _samples(folder: str, end: str, label: st.SearchStrategy[str]) -> st.SearchStrategy[list[RawSample]]:
+    sample = st.builds(
+        lambda stem, found, told: RawSample(f"{folder}{stem}{end}", tuple(found), size=SIZE, metadata=told),
+        stems,
+        st.lists(st.builds(RawBox, label, boxes), max_size=5),
+        metadata,
+    )
+    return st.lists(sample, min_size=1, max_size=6, unique_by=lambda item: item.name).map(
+        lambda found: sorted(found, key=lambda item: item.name)
+    )
+
+
+def _reread(name: str, samples: Sequence[RawSample], options: ReadOptions | None = None) -> Reading:
+    files: Files = {sample.name: LARGE for sample in samples}
+    return READERS[name](MemorySource(files | dict(WRITERS[name](samples))), options or ReadOptions())
+
+
+def _same(found: Sequence[RawSample], wanted: Sequence[RawSample], *, within: float) -> None:
+    assert [item.name for item in found] == [item.name for item in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        assert [box.label for box in one.boxes] == [box.label for box in other.boxes]
+        assert dict(one.metadata) == dict(other.metadata)
+        assert one.reference == other.reference
+        pairs = zip(one.boxes, other.boxes, strict=True)
+        assert all(a.box.as_tuple() == pytest.approx(b.box.as_tuple(), rel=0, abs=within) for a, b in pairs)
+
+
+@given(_samples("images/", ".png", labels))
+@settings(max_examples=40, deadline=None)
+def test_coco_written_and_read_again_is_the_same(samples: list[RawSample]) -> None:
+    reading = _reread("coco", samples)
+    _same(reading.samples, samples, within=1e-9)
+    assert not reading.problems
+    assert [item.size for item in reading.samples] == [SIZE] * len(samples)
+
+
+@given(_samples("images/train/", ".png", labels))
+@settings(max_examples=40, deadline=None)
+def test_yolo_written_and_read_again_is_the_same_to_a_millionth_of_a_pixel(samples: list[RawSample]) -> None:
+    reading = _reread("yolo", samples)
+    _same(reading.samples, samples, within=1e-6)
+    assert not reading.problems
+
+
+@given(_samples("JPEGImages/", ".png", labels))
+@settings(max_examples=40, deadline=None)
+def test_voc_written_and_read_again_is_exactly_the_same(samples: list[RawSample]) -> None:
+    reading = _reread("voc", samples)
+    _same(reading.samples, samples, within=0)
+    assert not reading.problems
+
+
+@given(
+    _samples("group1/1/", "_test.png", st.sampled_from(["open", "short", "mousebite", "spur", "copper", "pin-hole"]))
+)
+@settings(max_examples=40, deadline=None)
+def test_deeppcb_written_and_read_again_is_exactly_the_same(samples: list[RawSample]) -> None:
+    samples = [replace(item, metadata={**item.metadata, "board": "group1"}) for item in samples]
+    reading = _reread("deeppcb", samples)
+    _same(reading.samples, samples, within=0)
+    assert not reading.problems
+
+
+cells = st.sets(st.tuples(st.integers(0, 7), st.integers(0, 5)), min_size=1, max_size=8)
+sides = st.integers(1, 70)
+
+
+@given(st.lists(cells, min_size=1, max_size=4), sides, sides)
+@settings(max_examples=40, deadline=None)
+def test_masks_written_and_read_again_are_exactly_the_same(places: list[set[tuple[int, int]]], w: int, h: int) -> None:
+    samples = [RawSample("Free/n.jpg", size=SIZE)]
+    for number, found in enumerate(places):
+        drawn = [Box(80 * x, 80 * y, 80 * x + w, 80 * y + h) for x, y in sorted(found, key=lambda at: (at[1], at[0]))]
+        samples.append(
+            RawSample(f"Scratch/Imgs/{number}.png", tuple(RawBox("Scratch", box) for box in drawn), size=SIZE)
+        )
+    reading = _reread("masks", samples, ReadOptions(mask_min_area=1))
+    _same(reading.samples, samples, within=0)
+    assert not reading.problems
+
+
+def test_an_outline_survives_every_format_that_has_one() -> None:
+    outline = ((10.5, 10.5), (20.5, 10.5), (20.5, 30.5))
+    wide = RawSample("images/a.png", (RawBox("x", Box(10.5, 10.5, 20.5, 30.5), outline),), size=SIZE)
+    for name in ("coco", "yolo"):
+        (box,) = _reread(name, [wide]).samples[0].boxes
+        assert np.asarray(box.polygon) == pytest.approx(np.asarray(outline), abs=1e-6)
+
+
+def test_a_mask_redrawn_from_its_outline_is_the_same_mask() -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    cv2.circle(mask, (30, 30), 17, 255, -1)
+    cv2.line(mask, (60, 5), (70, 50), 255, 3)
+    files: Files = {"S/a.jpg": picture(80, 60), "S/a.png": bytes(cv2.imencode(".png", mask)[1])}
+    reading = READERS["masks"](MemorySource(files), ReadOptions())
+    written = WRITERS["masks"](reading.samples)["S/a.png"]
+    assert np.array_equal(cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_GRAYSCALE), mask)
+
+
+# --- conventions -----------------------------------------------------------------------------------------------------
+
+VOC = "<annotation><filename>{file}</filename>{body}</annotation>"
+OBJECT = (
+    "<object><name>pit</name><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox></object>"
+)
+
+
+def test_each_format_gives_the_same_box_for_the_same_four_pixels() -> None:
+    """Columns 4 to 7 and rows 2 to 3 of a 40 x 30 image, as each convention writes them."""
+    mask = np.zeros((30, 40), np.uint8)
+    mask[2:4, 4:8] = 255
+    written: dict[str, Files] = {
+        "coco": {
+            "a.png": picture(),
+            "a.json": json.dumps(
+                {
+                    "images": [{"id": 1, "file_name": "a.png"}],
+                    "annotations": [{"id": 1, "image_id": 1, "category_id": 7, "bbox": [4, 2, 4, 2]}],
+                    "categories": [{"id": 7, "name": "pit"}],
+                }
+            ),
+        },
+        "yolo": {"a.png": picture(), "a.txt": f"0 {6 / 40} {3 / 30} {4 / 40} {2 / 30}", "classes.txt": "pit\n"},
+        "voc": {"a.png": picture(), "a.xml": VOC.format(file="a.png", body=OBJECT.format(5, 3, 8, 4))},
+        "masks": {"pit/a.jpg": picture(), "pit/a.png": bytes(cv2.imencode(".png", mask)[1])},
+    }
+    for name, files in written.items():
+        reading = READERS[name](MemorySource(files), ReadOptions(mask_min_area=1))
+        assert not reading.problems
+        (box,) = reading.samples[0].boxes
+        assert (box.label, box.box.as_tuple()) == ("pit", pytest.approx((4, 2, 8, 4))), name
+
+
+def test_deeppcb_finds_pairs_golden_references_and_boards_with_and_without_lists() -> None:
+    files: Files = {
+        "PCBData/groupA/A/1_test.jpg": b"",
+        "PCBData/groupA/A/1_temp.jpg": b"",
+        "PCBData/groupA/A_not/1.txt": "1 2 30 40 1\n5 6 7 8 6\n",
+        "PCBData/groupA/A/2_test.jpg": b"",
+        "PCBData/groupA/A_not/2.txt": "",
+        "PCBData/trainval.txt": "groupA/A/1.jpg groupA/A_not/1.txt\n",
+    }
+    for listed in (True, False):
+        chosen = {name: data for name, data in files.items() if listed or not name.endswith("trainval.txt")}
+        one, two = READERS["deeppcb"](MemorySource(chosen), ReadOptions()).samples
+        assert [(box.label, box.box.as_tuple()) for box in one.boxes] == [
+            ("open", (1, 2, 30, 40)),
+            ("pin-hole", (5, 6, 7, 8)),
+        ]
+        assert one.reference == "PCBData/groupA/A/1_temp.jpg"
+        assert one.metadata == {"board": "groupA"}
+        assert (two.boxes, two.reference) == ((), None)
+
+
+def _mask(
+    *pieces: tuple[int, int, int, int], size: tuple[int, int] = (40, 60)
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    mask = np.zeros(size, np.uint8)
+    for x1, y1, x2, y2 in pieces:
+        mask[y1:y2, x1:x2] = 255
+    return mask
+
+
+@given(st.integers(1, 12), st.integers(0, 14), st.booleans())
+def test_parts_are_one_defect_exactly_when_fewer_pixels_than_the_gap_lie_between(
+    gap: int, between: int, down: bool
+) -> None:
+    second = (10, 10 + between, 15, 15 + between) if down else (10 + between, 10, 15 + between, 15)
+    found = parts_of(_mask((5, 5, 10, 10), second, size=(60, 60)), gap=gap)
+    assert len(found) == (1 if between < max(gap, 1) else 2)
+
+
+def test_crumbs_count_together_once_joined_and_are_left_out_when_alone() -> None:
+    crumbs = _mask((2, 2, 4, 4), (6, 2, 8, 4), (10, 2, 12, 4), (50, 30, 52, 32))
+    assert [box.as_tuple() for box, _ in parts_of(crumbs, gap=3, min_area=9)] == [(2, 2, 12, 4)]
+    assert parts_of(crumbs, min_area=9) == []
+
+
+def test_diagonal_pixels_touch() -> None:
+    assert len(parts_of(_mask((1, 1, 2, 2), (2, 2, 3, 3)))) == 1
+
+
+# --- metadata and golden references ----------------------------------------------------------------------------------
+
+
+def _coco(*names: str) -> str:
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+    return json.dumps({"images": images, "annotations": [], "categories": []})
+
+
+def test_metadata_comes_from_the_name_and_from_the_table_which_wins() -> None:
+    files: Files = {
+        "L1_W2.png": picture(),
+        "L3_W4.png": picture(),
+        "a.json": _coco("L1_W2.png", "L3_W4.png"),
+        "metadata.csv": "image,lot,station\nL1_W2.png,L9,\nelsewhere.png,L1,S\n",
+    }
+    reading = READERS["coco"](MemorySource(files), ReadOptions(pattern=r"(?P<lot>L\d+)_(?P<wafer>W\d+)"))
+    assert [item.metadata for item in reading.samples] == [{"lot": "L9", "wafer": "W2"}, {"lot": "L3", "wafer": "W4"}]
+    ((path, reason, detail),) = reading.problems
+    assert (path, reason) == ("metadata.csv", R.LABEL_WITHOUT_IMAGE)
+    assert "elsewhere.png" in detail
+
+
+def test_a_row_by_file_name_alone_is_not_given_to_two_images() -> None:
+    files: Files = {
+        "x/a.png": picture(),
+        "y/a.png": picture(),
+        "a.json": _coco("x/a.png", "y/a.png"),
+        "metadata.csv": "name,lot\na.png,L1\n",
+    }
+    reading = READERS["coco"](MemorySource(files), ReadOptions())
+    assert [item.metadata for item in reading.samples] == [{}, {}]
+    assert reading.problems[0][:2] == ("metadata.csv", R.LABEL_WITHOUT_IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [("lot,wafer\n1,2\n", "needs a column"), ("name,lot\na.png\n", "row 2 has 1"), ("name,lot\na,1\na,2\n", "again")],
+)
+def test_a_broken_metadata_table_is_listed_and_the_images_still_enter(table: str, says: str) -> None:
+    files: Files = {"a.png": picture(), "a.json": _coco("a.png"), "metadata.csv": table}
+    reading = READERS["coco"](MemorySource(files), ReadOptions())
+    assert len(reading.samples) == 1
+    assert any(
+        path == "metadata.csv" and reason is R.UNREADABLE_LABEL and says in why
+        for path, reason, why in reading.problems
+    )
+
+
+def test_golden_references_are_found_by_template_and_are_no_samples() -> None:
+    files: Files = {
+        "p/a.png": picture(),
+        "p/a_golden.png": picture(),
+        "p/b.png": picture(),
+        "j.json": _coco("p/a.png", "p/b.png"),
+    }
+    reading = READERS["coco"](MemorySource(files), ReadOptions(reference="{folder}/{stem}_golden{suffix}"))
+    assert {item.name: item.reference for item in reading.samples} == {"p/a.png": "p/a_golden.png", "p/b.png": None}
+    assert not reading.problems
+
+
+def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> None:
+    files: Files = {
+        "a.png": picture(),
+        "b.png": picture(),
+        "gold.png": picture(),
+        "j.json": _coco("a.png", "b.png"),
+        "metadata.csv": "name,reference\na.png,gold.png\nb.png,lost.png\n",
+    }
+    reading = READERS["coco"](MemorySource(files), ReadOptions())
+    assert [item.reference for item in reading.samples] == ["gold.png", None]
+    assert [problem[:2] for problem in reading.problems] == [("lost.png", R.MISSING_IMAGE)]
+
+
+def test_what_the_source_refused_is_among_the_problems() -> None:
+    source = MemorySource({"a.png": picture(), "a.json": _coco("a.png")}, refused=[("../x.png", "it leads outside")])
+    assert READERS["coco"](source, ReadOptions()).problems == (("../x.png", R.UNSAFE_PATH, "it leads outside"),)
+
+
+@pytest.mark.parametrize("options", [{"pattern": "("}, {"reference": "{lot}.png"}, {"reference": "{stem"}])
+def test_options_that_make_no_sense_are_refused_at_once(options: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="intake"):
+        ReadOptions(**options)  # type: ignore[arg-type]
+
+
+# --- malformed input: one bad item is listed with its reason, the good one beside it still enters --------------------
+
+
+def _twins(*names: str) -> str:
+    images = [{"id": 5, "file_name": name} for name in names]
+    return json.dumps({"images": images, "annotations": [], "categories": []})
+
+
+def _coco_with(**tables: object) -> Files:
+    document: dict[str, object] = {
+        "images": [{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": "bad.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "pit"}],
+    }
+    annotations = [*document["annotations"], *tables.pop("more", ())]  # type: ignore[misc, has-type]
+    return {
+        "good.png": picture(),
+        "bad.png": picture(),
+        "a.json": json.dumps(document | {"annotations": annotations} | tables),
+    }
+
+
+def _bad(**annotation: object) -> Files:
+    return _coco_with(more=[{"id": 9, "image_id": 2, "category_id": 1} | annotation])
+
+
+def _yolo(line: str) -> Files:
+    return {
+        "images/good.png": picture(),
+        "images/bad.png": picture(),
+        "labels/good.txt": "0 .5 .5 .1 .1\n",
+        "labels/bad.txt": line,
+        "data.yaml": "names: [pit]\n",
+    }
+
+
+def _voc(body: str) -> Files:
+    return {
+        "JPEGImages/good.png": picture(),
+        "JPEGImages/bad.png": picture(),
+        "Annotations/good.xml": VOC.format(file="good.png", body=OBJECT.format(5, 3, 8, 4)),
+        "Annotations/bad.xml": body,
+    }
+
+
+def _pcb(label: str) -> Files:
+    return {
+        "g/n/good_test.jpg": b"",
+        "g/n_not/good.txt": "1 2 3 4 1",
+        "g/n/bad_test.jpg": b"",
+        "g/n_not/bad.txt": label,
+    }
+
+
+def _masked(mask: bytes, **more: bytes) -> Files:
+    good = bytes(cv2.imencode(".png", _mask((1, 1, 9, 9)))[1])
+    return {"pit/good.jpg": picture(), "pit/good.png": good, "pit/bad.jpg": picture(), "pit/bad.png": mask, **more}
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY x "lol"><!ENTITY y "&x;&x;&x;&x;">]><annotation><filename>&y;</filename></annotation>'
+OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotation><filename>&x;</filename></annotation>'
+EMPTY_MASK = picture(40, 30, level=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "path", "reason", "says"),
+    [
+        ("coco", _bad(bbox=[1, 2, 3]), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
+        ("coco", _bad(bbox=[1, 2, float("nan"), 4]), "bad.png", R.UNREADABLE_LABEL, "finite"),
+        ("coco", _bad(bbox=[1, 2, 10**400, 4]), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
+        (
+            "coco",
+            _coco_with() | {"b.json": _twins("one.png", "two.png"), "one.png": picture(), "two.png": picture()},
+            "two.png",
+            R.UNREADABLE_LABEL,
+            "id 5",
+        ),
+        (
+            "coco",
+            _coco_with() | {"b.json": _coco("train/new.png"), "val/new.png": picture()},
+            "train/new.png",
+            R.LABEL_WITHOUT_IMAGE,
+            "b.json",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="", body=OBJECT.format(1, "sNaN", 2, 3))),
+            "JPEGImages/bad.png",
+            R.UNREADABLE_LABEL,
+            "finite",
+        ),
+        ("coco", _bad(bbox="here"), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
+        ("coco", _bad(bbox=[1, 2, 3, 4], category_id=77), "bad.png", R.UNREADABLE_LABEL, "77"),
+        ("coco", _bad(bbox=[1, 2, 3, 4], segmentation=[[1, 2, 3]]), "bad.png", R.UNREADABLE_LABEL, "segmentation"),
+        ("coco", _bad(), "bad.png", R.UNREADABLE_LABEL, "neither bbox nor polygon"),
+        ("coco", _bad(image_id=99, bbox=[1, 2, 3, 4]), "a.json", R.LABEL_WITHOUT_IMAGE, "99"),
+        ("coco", _coco_with() | {"b.json": "{"}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
+        ("coco", _coco_with() | {"b.json": b"\xff\xfe\x00"}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
+        ("coco", _coco_with() | {"b.json": "[" * 100_000}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
+        ("coco", _coco_with() | {"new.png": picture()}, "new.png", R.UNREADABLE_LABEL, "no COCO file lists"),
+        ("coco", _coco_with() | {"b.json": _coco("good.png")}, "good.png", R.DUPLICATE, "b.json"),
+        ("coco", _coco_with() | {"b.json": _coco("gone.png")}, "gone.png", R.LABEL_WITHOUT_IMAGE, "b.json"),
+        ("coco", _coco_with() | {"b.json": _coco("../gone.png")}, "../gone.png", R.UNSAFE_PATH, "outside"),
+        ("coco", _coco_with() | {"b.json": _coco("/etc/good.png")}, "/etc/good.png", R.UNSAFE_PATH, "absolute"),
+        ("coco", _coco_with() | {"b.json": _coco("C:\\good.png")}, "C:\\good.png", R.UNSAFE_PATH, "absolute"),
+        ("yolo", _yolo("0 .5 .5 .1"), "images/bad.png", R.UNREADABLE_LABEL, "line 1"),
+        ("yolo", _yolo("\n0 .5 .5 .1 .1 .9"), "images/bad.png", R.UNREADABLE_LABEL, "line 2"),
+        ("yolo", _yolo("3 .5 .5 .1 .1"), "images/bad.png", R.UNREADABLE_LABEL, "class 3"),
+        ("yolo", _yolo("pit .5 .5 .1 .1"), "images/bad.png", R.UNREADABLE_LABEL, "line 1"),
+        ("yolo", _yolo("0 .5 .5 nan .1"), "images/bad.png", R.UNREADABLE_LABEL, "finite"),
+        ("yolo", _yolo("0 .1 .1 .2 .2 inf .3"), "images/bad.png", R.UNREADABLE_LABEL, "finite"),
+        ("yolo", _yolo("") | {"labels/lost.txt": ""}, "labels/lost.txt", R.LABEL_WITHOUT_IMAGE, "no image"),
+        ("yolo", _yolo("") | {"images/bad.bmp": picture(suffix=".bmp")}, "images/bad.png", R.DUPLICATE, "bad.txt"),
+        ("yolo", _yolo("") | {"images/bad.png": b"not an image"}, "images/bad.png", R.UNREADABLE_IMAGE, "not an image"),
+        ("yolo", _yolo("") | {"images/bad.png": picture(suffix=".jpg")}, "images/bad.png", R.UNREADABLE_IMAGE, "JPEG"),
+        ("yolo", _yolo("") | {"other/new.png": picture()}, "other/new.png", R.UNREADABLE_LABEL, "no label file"),
+        (
+            "yolo",
+            _yolo("") | {"a.yaml": "x: [", "data.yaml": "a: 1", "z.yaml": "names: {0: pit}"},
+            "a.yaml",
+            R.UNREADABLE_LABEL,
+            "not YAML",
+        ),
+        ("voc", _voc("<annotation>"), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
+        ("voc", _voc(BOMB), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
+        ("voc", _voc(OUTSIDE), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
+        (
+            "voc",
+            _voc(VOC.format(file="", body="<object><name>x</name></object>")),
+            "JPEGImages/bad.png",
+            R.UNREADABLE_LABEL,
+            "bndbox",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="", body=OBJECT.format(1, "one", 2, 3))),
+            "JPEGImages/bad.png",
+            R.UNREADABLE_LABEL,
+            "ymin",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="", body=OBJECT.format(1, "NaN", 2, 3))),
+            "JPEGImages/bad.png",
+            R.UNREADABLE_LABEL,
+            "finite",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="bad.png", body="")) | {"Annotations/lost.xml": "<annotation/>"},
+            "Annotations/lost.xml",
+            R.LABEL_WITHOUT_IMAGE,
+            "no image",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="bad.png", body="")) | {"JPEGImages/bad.xml": "<annotation/>"},
+            "JPEGImages/bad.xml",
+            R.DUPLICATE,
+            "another",
+        ),
+        (
+            "voc",
+            _voc(VOC.format(file="bad.png", body="")) | {"JPEGImages/new.png": picture()},
+            "JPEGImages/new.png",
+            R.UNREADABLE_LABEL,
+            "no annotation",
+        ),
+        ("deeppcb", _pcb("1 2 3 4"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "line 1"),
+        ("deeppcb", _pcb("1 2 3 4 7"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "class 7"),
+        ("deeppcb", _pcb("a b c d 1"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "line 1"),
+        ("deeppcb", _pcb("") | {"g/n/new_test.jpg": b""}, "g/n/new_test.jpg", R.UNREADABLE_LABEL, "no file"),
+        ("deeppcb", _pcb("") | {"g/n_not/lost.txt": ""}, "g/n_not/lost.txt", R.LABEL_WITHOUT_IMAGE, "no image"),
+        ("deeppcb", _pcb("") | {"g/n/lost_temp.jpg": b""}, "g/n/lost_temp.jpg", R.MISSING_IMAGE, "golden"),
+        (
+            "deeppcb",
+            _pcb("") | {"trainval.txt": "g/n/lost.jpg g/n_not/lost.txt"},
+            "g/n_not/lost.txt",
+            R.LABEL_WITHOUT_IMAGE,
+            "trainval.txt",
+        ),
+        ("masks", _masked(EMPTY_MASK), "pit/bad.jpg", R.UNREADABLE_LABEL, "says pit"),
+        ("masks", _masked(b"\x89PNG\r\n\x1a\n"), "pit/bad.jpg", R.UNREADABLE_LABEL, "pit/bad.png"),
+        ("masks", _masked(picture()[:-20]), "pit/bad.jpg", R.UNREADABLE_LABEL, "truncated"),
+        ("masks", _masked(picture(400, 300)), "pit/bad.jpg", R.UNREADABLE_LABEL, "max_pixels"),
+        ("masks", _masked(picture()) | {"pit/new.jpg": picture()}, "pit/new.jpg", R.UNREADABLE_LABEL, "no mask"),
+        ("masks", _masked(picture()) | {"pit/lost.png": picture()}, "pit/lost.png", R.LABEL_WITHOUT_IMAGE, "no image"),
+        (
+            "masks",
+            _masked(picture()) | {"a.jpg": picture(), "a.png": picture()},
+            "a.jpg",
+            R.UNREADABLE_LABEL,
+            "no folder",
+        ),
+    ],
+)
+def test_a_malformed_item_is_listed_with_its_reason_and_the_rest_goes_on(
+    name: str, files: Files, path: str, reason: QuarantineReason, says: str
+) -> None:
+    reading = READERS[name](MemorySource(files), ReadOptions(max_pixels=100_000))
+    found = {(where, why): detail for where, why, detail in reading.problems}
+    assert (path, reason) in found
+    assert says in found[path, reason]
+    good = [item for item in reading.samples if "good" in item.name]
+    assert len(good) == 1
+    assert good[0].boxes
+    if reason is not R.DUPLICATE:
+        assert path not in {item.name for item in reading.samples}
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("files", [{"readme.md": "x"}, {"a.png": picture()}], ids=["no images", "no labels"])
+def test_a_source_of_another_format_is_refused_in_one_sentence(name: str, files: Files) -> None:
+    with pytest.raises(SourceError, match=r"needs?") as caught:
+        READERS[name](MemorySource(files), ReadOptions())
+    assert "memory" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_yolo_images_without_label_file_are_normal_only_where_labels_have_a_folder() -> None:
+    foldered: Files = {"images/a.png": picture(), "images/b.png": picture(), "labels/a.txt": "", "classes.txt": "x"}
+    beside: Files = {"a.png": picture(), "b.png": picture(), "a.txt": "", "classes.txt": "x"}
+    assert len(READERS["yolo"](MemorySource(foldered), ReadOptions()).samples) == 2
+    reading = READERS["yolo"](MemorySource(beside), ReadOptions())
+    assert [item.name for item in reading.samples] == ["a.png"]
+    assert [problem[:2] for problem in reading.problems] == [("b.png", R.UNREADABLE_LABEL)]
+
+
+def test_yolo_takes_names_from_the_options_when_the_source_has_none() -> None:
+    files: Files = {"images/a.png": picture(), "labels/a.txt": "1 .5 .5 .1 .1"}
+    (sample,) = READERS["yolo"](MemorySource(files), ReadOptions(classes=("pit", "scratch"))).samples
+    assert sample.boxes[0].label == "scratch"
+
+
+WRITER_REFUSALS: list[tuple[str, RawSample | list[RawSample], str]] = [
+    ("yolo", RawSample("a.png"), "width and height"),
+    ("yolo", [RawSample("a.png", size=SIZE), RawSample("a.jpg", size=SIZE)], "share"),
+    ("voc", [RawSample("a.png"), RawSample("a.jpg")], "share"),
+    ("deeppcb", RawSample("a.png"), "_test"),
+    ("deeppcb", RawSample("a_test.png", (RawBox("pit", Box(1, 2, 3, 4)),)), "pit"),
+    ("masks", RawSample("pit/a.png"), "size"),
+    ("masks", RawSample("pit/a.png", (RawBox("dent", Box(1, 2, 3, 4)),), size=SIZE), "folder"),
+    ("masks", RawSample("pit/a.png", (RawBox("pit", Box(1, 2, 3.5, 4)),), size=SIZE), "whole pixels"),
+    ("masks", RawSample("pit/a.png", tuple(RawBox("pit", Box(x, 2, x + 9, 9)) for x in (1, 5)), size=SIZE), "overlap"),
+    ("coco", RawSample("a.png", metadata={"name": "x"}), "name"),
+]
+
+
+@pytest.mark.parametrize(("name", "samples", "says"), WRITER_REFUSALS)
+def test_a_writer_refuses_what_its_format_cannot_hold(
+    name: str, samples: RawSample | list[RawSample], says: str
+) -> None:
+    with pytest.raises(SourceError, match=says):
+        WRITERS[name](samples if isinstance(samples, list) else [samples])
+
+
+def test_reading_does_not_depend_on_who_asks() -> None:
+    reader: Callable[..., Reading] = READERS["coco"]
+    source = MemorySource(_coco_with())
+    assert reader(source, ReadOptions()) == reader(source, ReadOptions())
+
+
+VALID: dict[str, tuple[str, Files]] = {
+    "coco": ("a.json", _coco_with()),
+    "yolo": ("labels/bad.txt", _yolo("0 .5 .5 .1 .1")),
+    "voc": ("Annotations/bad.xml", _voc(VOC.format(file="bad.png", body=OBJECT.format(1, 2, 3, 4)))),
+    "deeppcb": ("g/n_not/bad.txt", _pcb("1 2 3 4 5")),
+    "masks": ("pit/bad.png", _masked(picture())),
+}
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_damage_to_a_label_file_stops_a_reader(name: str, data: st.DataObject) -> None:
+    file, files = VALID[name]
+    content = files[file]
+    damaged = bytearray(content.encode() if isinstance(content, str) else content)
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255)), max_size=6)
+    ):
+        damaged[place] = value
+    end = data.draw(st.integers(0, len(damaged)))
+    try:
+        reading = READERS[name](MemorySource(files | {file: bytes(damaged[:end])}), ReadOptions())
+    except SourceError:
+        assert name == "coco"  # with its only JSON damaged nothing is COCO any more
+    else:
+        assert len(reading.samples) + len(reading.problems) >= 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "name", "bbox"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    place=st.sampled_from(["images", "annotations", "categories"]),
+    key=st.sampled_from(
+        ["id", "file_name", "width", "reference", "image_id", "category_id", "bbox", "segmentation", "name"]
+    ),
+    value=json_values,
+)
+@settings(max_examples=150, deadline=None)
+def test_no_value_in_a_coco_file_stops_its_reader(place: str, key: str, value: object) -> None:
+    files = _bad(bbox=[1, 2, 3, 4], segmentation=[[1, 2, 3, 4, 5, 6]])
+    document = json.loads(files["a.json"])
+    document[place][-1][key] = value
+    reading = READERS["coco"](MemorySource(files | {"a.json": json.dumps(document)}), ReadOptions())
+    told = {item.name for item in reading.samples} | {path for path, _, _ in reading.problems}
+    assert told & {"good.png", "a.json"}
