@@ -1,5 +1,6 @@
 """Figures: pure functions from stored values to Plotly figures; they place values and never change one."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from wafergate.domain.evaluation import ClassFigures, Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["drift_distances", "instance_counts", "recall_intervals", "recall_rules"]
+__all__ = ["class_rules", "compared_bound", "drift_distances", "instance_counts", "recall_intervals", "weakest_first"]
 
 ROW = 38  # pixels a row: a finger's height on a tablet
 HEAD = 96  # pixels for the legend above and the axis below
@@ -53,16 +54,35 @@ class _Reading:
     intervals: bool
 
 
-def recall_rules(decision: GateDecision) -> dict[str, RuleResult]:
-    """Return the gate's recall rule of every class it speaks of."""
-    return {rule.subject: rule for rule in decision.rules if rule.rule == "recall" and rule.subject}
+def class_rules(decision: GateDecision) -> dict[str, RuleResult]:
+    """Return for every class the rule that judged its recall: the bound compared and its limit are the rule's own."""
+    rules = {rule.subject: rule for rule in decision.rules if rule.rule == "classes_present" and rule.subject}
+    return rules | {rule.subject: rule for rule in decision.rules if rule.rule == "recall" and rule.subject}
+
+
+def weakest_first(evaluation: Evaluation, decision: GateDecision) -> list[tuple[ClassFigures, RuleResult | None]]:
+    """Return every class with its rule, the one with the least room between bound and limit first.
+
+    What was not measured has no room at all.
+    """
+    rules = class_rules(decision)
+
+    def room(pair: tuple[ClassFigures, RuleResult | None]) -> float:
+        figures, rule = pair
+        limit = rule.limit if rule and rule.limit is not None else 0.0
+        return compared_bound(figures, rule) - limit if figures.recall.trials else float("-inf")
+
+    return sorted(((figures, rules.get(figures.defect_class)) for figures in evaluation.classes), key=room)
+
+
+def compared_bound(figures: ClassFigures, rule: RuleResult | None) -> float:
+    """Return the lower bound the gate compared, which may be stricter than the plain one; else the plain one."""
+    return figures.recall.lower if rule is None or rule.bound is None else rule.bound
 
 
 def recall_intervals(evaluation: Evaluation, decision: GateDecision, text: Text, palette: Palette) -> go.Figure:
     """Draw each class's recall with its bounds against the gate's limit, the class with the least room on top."""
-    rules = recall_rules(decision)
-    rows = [_recall_row(figures, rules.get(figures.defect_class), text) for figures in evaluation.classes]
-    rows.sort(key=_room)
+    rows = [_recall_row(figures, rule, text) for figures, rule in weakest_first(evaluation, decision)]
     names: dict[Verdict | None, str] = {verdict: text.word(verdict) for verdict in Verdict}
     lowest = min((edge for row in rows for edge in (row.limit, *(row.span or ())) if edge is not None), default=0.0)
     # A recall lies between 0 and 1; the slivers beyond keep a mark at either end whole.
@@ -91,7 +111,10 @@ def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Fig
     highest = max((max(feature.distance, feature.threshold) for feature in features), default=1.0)
     reading = _Reading(names, text.word("threshold"), (0.0, highest * 1.1), intervals=False)
     figure = _dot_plot(rows, reading, palette)
-    return figure.update_xaxes(title_text=text.plain("drift_axis", method=report.policy.method))
+    # A test's p-value threshold is stored in the policy as it is and with each feature as -log10 p.
+    tested = any(math.isclose(feature.threshold, -math.log10(report.policy.threshold)) for feature in features)
+    key = "drift_axis_test" if tested else "drift_axis"
+    return figure.update_xaxes(title_text=text.plain(key, method=report.policy.method))
 
 
 def instance_counts(split: Split, classes: Sequence[str], text: Text, palette: Palette) -> go.Figure:
@@ -128,23 +151,17 @@ def _recall_row(figures: ClassFigures, rule: RuleResult | None, text: Text) -> _
     recall = figures.recall
     measured = recall.value is not None
     label = f"<b>{text.value(recall.value)}</b>  {text.found(recall)}" if measured else text.plain("no_instances")
-    bounds = f"{text.word('lower_bound')} {text.at_least(recall.lower)}, {text.word('upper_bound')} "
+    lower = compared_bound(figures, rule)
+    bounds = f"{text.word('lower_bound')} {text.at_least(lower)}, {text.word('upper_bound')} "
     return _Row(
         name=figures.defect_class,
         value=recall.value,
         limit=rule.limit if rule else None,
         verdict=rule.verdict if rule else None,
         label=label,
-        span=(recall.lower, recall.upper) if measured else None,
+        span=(lower, recall.upper) if measured else None,
         hover=f"{text.word('recall')} {text.value(recall.value)}<br>{bounds}{text.at_most(recall.upper)}",
     )
-
-
-def _room(row: _Row) -> float:
-    """Order rows by what lies between bound and limit; what was not measured comes first."""
-    if row.span is None:
-        return float("-inf")
-    return row.span[0] - (row.limit or 0.0)
 
 
 def _dot_plot(rows: Sequence[_Row], reading: _Reading, palette: Palette) -> go.Figure:

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dashboards.charts import recall_rules
+from dashboards.charts import class_rules, compared_bound, weakest_first
 from dashboards.data import Judged
 from dashboards.palette import VERDICT_HUES
 from dashboards.texts import Text, literal
-from wafergate.domain.evaluation import ClassFigures
 from wafergate.domain.gate import RuleResult, Verdict
 
 __all__ = ["class_csv", "class_table", "rule_table", "verdict_badge"]
 
 ICONS = {Verdict.PASS: "check_circle", Verdict.UNDECIDED: "help", Verdict.FAIL: "cancel"}
-DIGITS = {"latency": 1, "size": 1}
+DIGITS = {"latency": 1, "size": 1, "test_looks": 0, "classes_present": 0}
 UPPER_RULES = {"overkill"}  # their bound is an upper one: rounded up, not down
 
 
@@ -24,32 +23,25 @@ def verdict_badge(verdict: Verdict, text: Text) -> str:
 
 
 def class_table(judged: Judged, text: Text) -> pd.DataFrame:
-    """Return the figures of every class as the page shows them, the class with the least room first."""
-    rules = recall_rules(judged.decision)
-    classes = judged.evaluation.classes
-    weighted = any(figures.real_precision is not None for figures in classes)
-
-    def real_rates(figures: ClassFigures) -> dict[str, str]:
-        return {text.title("real_precision"): text.value(figures.real_precision)} if weighted else {}
-
+    """Return the figures of every class as the page shows them, in the order of the picture above."""
+    weighted = any(figures.real_precision is not None for figures in judged.evaluation.classes)
     rows = []
-    for figures in classes:
-        rule = rules.get(figures.defect_class)
-        limit = rule.limit if rule else None
+    for figures, rule in weakest_first(judged.evaluation, judged.decision):
+        lower = compared_bound(figures, rule) if figures.recall.trials else None
         row = {
             text.title("defect_class"): literal(figures.defect_class),
             text.title("recall"): f"**{text.value(figures.recall.value)}**",
-            text.title("lower_bound"): text.at_least(figures.recall.lower),
-            text.title("limit"): text.limit(limit),
+            text.title("lower_bound"): text.at_least(lower),
+            text.title("limit"): text.limit(rule.limit if rule else None),
             text.title("found"): text.found(figures.recall),
             text.title("precision"): text.value(figures.precision.value),
-            **real_rates(figures),
+            text.title("real_precision"): text.value(figures.real_precision),
             text.title("f1"): text.value(figures.f1),
             text.title("verdict"): verdict_badge(rule.verdict, text) if rule else text.value(None),
         }
-        rows.append((figures.recall.lower - (limit or 0.0), row))
-    rows.sort(key=lambda pair: pair[0])
-    return pd.DataFrame([row for _, row in rows])
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    return table if weighted else table.drop(columns=text.title("real_precision"))
 
 
 def rule_table(rules: Sequence[RuleResult], text: Text) -> pd.DataFrame:
@@ -72,7 +64,7 @@ def rule_table(rules: Sequence[RuleResult], text: Text) -> pd.DataFrame:
 
 def class_csv(judged: Judged) -> bytes:
     """Return the figures of every class, unrounded, as CSV in UTF-8 with a byte-order mark for spreadsheets."""
-    rules = recall_rules(judged.decision)
+    rules = class_rules(judged.decision)
     rows = []
     for figures in judged.evaluation.classes:
         rule = rules.get(figures.defect_class)
@@ -87,6 +79,7 @@ def class_csv(judged: Judged) -> bytes:
                 "recall": figures.recall.value,
                 "recall_lower": figures.recall.lower,
                 "recall_upper": figures.recall.upper,
+                "gate_bound": rule.bound if rule else None,
                 "limit": rule.limit if rule else None,
                 "verdict": rule.verdict.value if rule else None,
                 "detections": figures.precision.trials,

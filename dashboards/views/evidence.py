@@ -94,8 +94,9 @@ def _alert(alert: Alert, text: Text) -> None:
     else:
         state = f":orange-badge[:material/schedule: {text.say('alert_waiting', attempts=alert.attempts)}]"
     with st.container(border=True):
-        st.markdown(f"**{literal(alert.title)}** :gray-badge[{text.term(alert.cause)}] {state}")
-        st.text(alert.body)
+        st.markdown(f"**{literal(alert.title)}** :gray-badge[{text.title(alert.cause)}] {state}")
+        with st.expander(text.plain("details"), type="compact"):
+            st.text(alert.body)
         if alert.last_error and alert.state is AlertState.WAITING:
             st.caption(text.say("alert_error", error=alert.last_error))
 

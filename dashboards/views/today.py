@@ -9,7 +9,7 @@ from dashboards import charts, tables
 from dashboards.data import Judged, LineView
 from dashboards.palette import Palette
 from dashboards.parts import commands, fact, section, state_badge
-from dashboards.standing import Standing, StandingNote, judge_standing, weakest_recall
+from dashboards.standing import Standing, StandingNote, StandingState, judge_standing, weakest_recall
 from dashboards.texts import Text, literal, terms
 from dashboards.views import evidence
 
@@ -36,11 +36,14 @@ def render(view: LineView, text: Text, palette: Palette) -> None:
 
 
 def overview(views: Sequence[LineView], text: Text) -> None:
-    """Show every line's state and sentence, a row each."""
+    """Show every line's state and sentence, a row each, the worst state first."""
+    worst_first = [StandingState.BLIND, StandingState.AT_RISK, StandingState.COVERED]
+    standings = sorted(
+        ((judge_standing(view), view) for view in views), key=lambda pair: worst_first.index(pair[0].state)
+    )
     with st.container(border=True, key="overview"):
         st.markdown(f"**{text.say('all_lines')}**")
-        for view in views:
-            standing = judge_standing(view)
+        for standing, view in standings:
             badge, told = st.columns([1, 7], vertical_alignment="center")
             badge.markdown(state_badge(standing.state, text))
             told.markdown(sentence(view, standing, text))

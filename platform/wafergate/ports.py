@@ -75,11 +75,11 @@ class Source(Protocol):
 class ImageExaminer(Protocol):
     """Decodes an image once and tells everything about it."""
 
-    def __call__(self, data: bytes, *, now: datetime) -> ImageRecord:
-        """Return the record of an image file.
+    def __call__(self, data: bytes, *, now: datetime, name: str = "") -> ImageRecord:
+        """Return the record of an image file; `name` lets it check the suffix against the content.
 
         Raises:
-            SourceError: it is not an image, is truncated or too large.
+            ImageRefusedError: it is not an image, is truncated or too large; carries the quarantine reason.
         """
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.table import Row
-from wafergate.adapters.predictions import read_predictions, write_predictions
 from wafergate.domain.bounds import grouped_bounds
 from wafergate.domain.evaluation import Detections, Figures, Truth
 from wafergate.domain.gate import GatePolicy
+from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.stages.evaluate import evaluate
 
 IMAGES, CLASSES, PER_IMAGE = 5_000, 80, 100
@@ -78,7 +78,7 @@ def _coco(truth: list[Truth], detections: list[Detections]) -> tuple[dict[str, l
 
 
 def _peer(known: dict[str, list[object]], results: list[object]) -> NDArray[np.float64]:
-    from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 - an extra of development only
+    from faster_coco_eval import COCO, COCOeval_faster
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(known)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from wafergate.adapters.evidently import DISTANCES, P_VALUES, EvidentlyMeter
+from wafergate.adapters.images import Examiner
 from wafergate.domain.drift import DriftPolicy, DriftVerdict, FeatureDrift
 from wafergate.errors import ConfigError
 from wafergate.ports import DriftMeter
-from wafergate.stages.drift import judge
+from wafergate.stages.drift import feature_table, judge
 
 METER: DriftMeter = EvidentlyMeter()
 KS = DriftPolicy(method="ks", threshold=1e-4, share=0.16, min_images=30)
@@ -127,18 +129,10 @@ EvidentlyMeter()(t, t, DriftPolicy(method="wasserstein"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def _features(image: NDArray[np.uint8]) -> list[float]:
-    """Six figures of an image, enough like the examiner's to carry real drift."""
-    laplacian = cv2.Laplacian(image, cv2.CV_32F)
-    second = np.diff(np.diff(image.astype(np.float32), n=2, axis=0), n=2, axis=1)
-    ends = ((image == 0) | (image == 255)).mean()
-    edges = (cv2.Canny(image, 50, 150) > 0).mean()
-    return [float(v) for v in (image.mean(), image.std(), laplacian.var(), np.abs(second).mean(), ends, edges)]
-
-
 def _table_of(images: list[NDArray[np.uint8]]) -> pd.DataFrame:
-    columns = ["brightness", "contrast", "sharpness", "noise", "saturation_share", "edge_density"]
-    return pd.DataFrame([_features(image) for image in images], columns=columns)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    examine = Examiner()
+    return feature_table([examine(cv2.imencode(".png", image)[1].tobytes(), now=now) for image in images])
 
 
 def _verdict(reference: pd.DataFrame, current: pd.DataFrame) -> DriftVerdict:
@@ -153,7 +147,7 @@ def test_real_tiles_do_not_drift_by_themselves_and_do_by_light_focus_and_noise()
         pytest.skip(f"no tile images beside the checkout ({TILES.name})")
     rng = np.random.default_rng(7)
     chosen = [paths[index] for index in rng.permutation(len(paths))[:400]]
-    images = [image for path in chosen if (image := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is not None]
+    images = [np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), dtype=np.uint8) for path in chosen]
     reference, window = _table_of(images[:300]), images[300:]
     assert _verdict(reference, _table_of(window)) is DriftVerdict.STABLE
     changed = {

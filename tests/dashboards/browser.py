@@ -57,7 +57,7 @@ def _await_health(port: int, process: "subprocess.Popen[bytes]", log: Path) -> N
 @contextlib.contextmanager
 def chromium(executable: str | None = None) -> Iterator[Any]:
     """Start Chromium without a window; yield Playwright's browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only browser tests need it
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable or find_chromium(), args=FLAGS)
@@ -88,9 +88,10 @@ SEEN = """element => {
 
 def rows_of(page: Any, key: str) -> list[list[str]]:
     """Return the text of a table's body cells, row by row; `key` is the container's."""
-    return page.locator(f".st-key-{key} table tbody tr").evaluate_all(
+    rows: list[list[str]] = page.locator(f".st-key-{key} table tbody tr").evaluate_all(
         f"rows => rows.map(row => [...row.cells].map({SEEN}))"
     )
+    return rows
 
 
 def read_page(page: Any) -> dict[str, Any]:

@@ -8,16 +8,20 @@ from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
-from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, RuleResult, Verdict
+from wafergate.domain.evidence import Evidence, LicensedPart
+from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
-from wafergate.domain.training import Candidate, Channels, Decoder, ModelVersion
+from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
 from wafergate.errors import ServiceError
 from wafergate.ports import FactStore
+from wafergate.stages.alerts import flow_alert, gate_alert
+from wafergate.stages.decide import decide
 
 MORNING = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 CLASSES = ("particle", "scratch", "bridge", "void")
-CONFIDENCE = 0.95
+POLICY = GatePolicy(recall=0.85, critical_recall=0.90, overkill=0.10)
+CONFIDENCE = POLICY.confidence
 PROVEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (56, 58), "void": (58, 58)}
 SCARCE = {"particle": (39, 40), "scratch": (40, 40), "bridge": (36, 40), "void": (11, 12)}
 BROKEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (31, 58), "void": (58, 58)}
@@ -39,15 +43,15 @@ class Act:
     source: str = "lots/2026-03"
 
 
-def tell(facts: MemoryFacts, act: Act, *, promote: bool) -> GateDecision:
+def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     """Store every row of one retraining; promote its model if asked to."""
     key = f"{act.line}-{act.number}"
     dataset, split = _dataset(act, key), _split(act, key)
     evaluation, model = _evaluation(act, key), _model(act, key)
-    decision = _decision(act, key, evaluation)
-    for row in (dataset, _validation(act, key), split, model, evaluation):
+    decision = _decision(act, evaluation, model, dataset)
+    for row in (dataset, _validation(act, key), split, _training_set(act, key), model, evaluation):
         facts.save(row)
-    alerts = [] if decision.verdict is Verdict.PASS else [_gate_alert(act, decision)]
+    alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, now=act.at))]
     facts.save(decision, alerts=alerts)
     if promote:
         since = act.at + timedelta(minutes=1)
@@ -56,9 +60,9 @@ def tell(facts: MemoryFacts, act: Act, *, promote: bool) -> GateDecision:
     return decision
 
 
-def drift(facts: MemoryFacts, act: Act, verdict: DriftVerdict, *, images: int = 120) -> None:
+def drift(facts: FactStore, act: Act, verdict: DriftVerdict, *, images: int = 120) -> None:
     """Store a drift report on the data of an act."""
-    policy = DriftPolicy()
+    policy = DriftPolicy(method="wasserstein", threshold=0.3, share=0.34, min_images=30)
     distances = {
         "brightness": 0.94 if verdict is DriftVerdict.DRIFTED else 0.08,
         "contrast": 0.41 if verdict is DriftVerdict.DRIFTED else 0.12,
@@ -122,7 +126,7 @@ def covered() -> MemoryFacts:
 def failed() -> MemoryFacts:
     """A champion judges; a newer model failed and its alert was sent."""
     facts = covered()
-    decision = tell(facts, Act(3, BROKEN, MORNING + timedelta(hours=26), overkill=(9, 60)), promote=False)
+    decision = tell(facts, Act(3, BROKEN, MORNING + timedelta(hours=26), overkill=(5, 60)), promote=False)
     alert = next(alert for alert in facts.find(Alert) if alert.subject == decision.id)
     facts.mark_alert(replace(alert, state=AlertState.SENT, attempts=1, sent_at=alert.created_at))
     return facts
@@ -158,7 +162,7 @@ def hostile() -> MemoryFacts:
     facts = empty()
     act = Act(1, PROVEN, MORNING, reason=HOSTILE, source=HOSTILE)
     tell(facts, act, promote=True)
-    alert = _gate_alert(act, facts.find(GateDecision)[0])
+    alert = flow_alert("die-a", "retrain", "run-1", HOSTILE, now=act.at)
     facts.mark_alert(replace(alert, title=HOSTILE, body=HOSTILE, last_error=HOSTILE))
     return facts
 
@@ -178,6 +182,10 @@ STORIES: dict[str, Callable[[], FactStore]] = {
 def open_story(name: str) -> FactStore:
     """Open the store that tells the story `name`."""
     return STORIES[name]()
+
+
+def _tried(alert: Alert) -> Alert:
+    return replace(alert, attempts=2, last_error="mailto: the server refused the connection")
 
 
 def _dataset(act: Act, key: str) -> DatasetVersion:
@@ -230,6 +238,11 @@ def _split(act: Act, key: str) -> Split:
         warnings=("validation is not even: numbers from it carry a bias",),
         created_at=act.at - timedelta(minutes=4),
     )
+
+
+def _training_set(act: Act, key: str) -> TrainingSet:
+    made = act.at - timedelta(minutes=3)
+    return TrainingSet(f"training-{key}", f"split-{key}", Channels.GOLDEN, 360, 90, 70, (), made)
 
 
 def _model(act: Act, key: str) -> ModelVersion:
@@ -290,52 +303,19 @@ def _evaluation(act: Act, key: str) -> Evaluation:
     )
 
 
-def _decision(act: Act, key: str, evaluation: Evaluation) -> GateDecision:
-    policy = GatePolicy(recall=0.85, critical_recall=0.90, overkill=0.10)
-    rules = [
-        _recall_rule(figures.defect_class, figures.recall, 0.90 if figures.defect_class == "void" else 0.85)
-        for figures in evaluation.classes
-    ]
-    rules.append(_overkill_rule(evaluation.overkill, policy.overkill))
-    rules.append(RuleResult("latency", "", 4.21, None, 20.0, Verdict.PASS, "4.2 ms at batch 1, limit 20 ms"))
-    rules.append(RuleResult("licence", "", None, None, None, Verdict.PASS, "Apache-2.0 is allowed"))
-    verdict = Verdict.worst([rule.verdict for rule in rules])
-    wrong = ", ".join(rule.subject or rule.rule for rule in rules if rule.verdict is not Verdict.PASS)
-    summary = "every rule passed" if verdict is Verdict.PASS else f"{verdict.value}: {wrong}"
-    return GateDecision(
-        f"decision-{key}", act.line, f"model-{key}", evaluation.id, verdict, tuple(rules), policy, summary, act.at
+def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: DatasetVersion) -> GateDecision:
+    evidence = Evidence(
+        evaluation=evaluation,
+        policy=POLICY,
+        classes=tuple(act.found),
+        critical=tuple(name for name in act.found if name == "void"),
+        serve=HardwareProfile(latency_ms=20.0, size_mib=16.0),
+        latency_ms=model.latency_ms,
+        size_mib=model.size_mib,
+        licences=(LicensedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
+        validation_success=True,
+        taxonomy_signed=dataset.taxonomy_signed,
+        leak=LeakProof(51_300, 0, {}),
+        split_mode=SplitMode.TEST_EVEN,
     )
-
-
-def _recall_rule(name: str, recall: Rate, limit: float) -> RuleResult:
-    if not recall.trials:
-        evidence = f"{name}: the test set holds no instance"
-        return RuleResult("recall", name, None, None, limit, Verdict.UNDECIDED, evidence, f"label {name} images")
-    evidence = f"{name}: {recall.hits} of {recall.trials} found, lower bound {recall.lower:.3f}, limit {limit:.2f}"
-    if recall.lower >= limit:
-        return RuleResult("recall", name, recall.value, recall.lower, limit, Verdict.PASS, evidence)
-    verdict = Verdict.FAIL if recall.upper < limit else Verdict.UNDECIDED
-    step = f"{name}: train on more of it" if verdict is Verdict.FAIL else f"{name}: more test instances would decide it"
-    return RuleResult("recall", name, recall.value, recall.lower, limit, verdict, evidence, step)
-
-
-def _overkill_rule(rate: Rate, limit: float) -> RuleResult:
-    evidence = f"{rate.hits} of {rate.trials} images without defect, upper bound {rate.upper:.3f}, limit {limit:.2f}"
-    verdict = Verdict.PASS if rate.upper <= limit else Verdict.UNDECIDED
-    step = "" if verdict is Verdict.PASS else "more images without defect in test would decide it"
-    return RuleResult("overkill", "", rate.value, rate.upper, limit, verdict, evidence, step)
-
-
-def _gate_alert(act: Act, decision: GateDecision) -> Alert:
-    return Alert(
-        id=f"alert-{decision.id}",
-        line=act.line,
-        cause="gate",
-        subject=decision.id,
-        title=f"{act.line}: gate {decision.verdict.value}",
-        body=decision.summary,
-        state=AlertState.WAITING,
-        attempts=2,
-        last_error="mailto: the server refused the connection",
-        created_at=act.at + timedelta(seconds=1),
-    )
+    return decide(evidence, line=act.line, now=act.at)

@@ -1,6 +1,7 @@
 """Figures place stored values and change none."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -116,6 +117,18 @@ def test_drift_marks_stand_at_the_stored_distances_the_farthest_on_top() -> None
     assert {name for name, (_, symbol) in marks.items() if symbol == "x"} == {"brightness", "contrast", "saturation"}
     assert figure.layout.yaxis.ticktext[0] == "brightness"
     assert figure.layout.xaxis.range[1] > max(feature.distance for feature in report.features)
+
+
+def test_the_axis_of_a_test_says_that_it_shows_p_values() -> None:
+    report = load_view(drifted(), "die-a").drift
+    assert report is not None
+    assert drift_distances(report, TEXT, LIGHT).layout.xaxis.title.text == "Distance from the reference (wasserstein)"
+    tested = replace(
+        report,
+        policy=replace(report.policy, method="ks", threshold=1e-4),
+        features=tuple(replace(feature, threshold=4.0) for feature in report.features),
+    )
+    assert "−log₁₀ p (ks)" in drift_distances(tested, TEXT, LIGHT).layout.xaxis.title.text
 
 
 def test_count_bars_are_as_long_as_the_stored_counts() -> None:

@@ -97,6 +97,27 @@ def test_a_quarter_turn_is_clockwise():
     assert apply_operations(["turn_270"], image).tolist() == [[3, 6], [2, 5], [1, 4]]
 
 
+@pytest.mark.parametrize("kind", TURNS_AND_FLIPS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int64, np.bool_])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
+def test_every_type_and_number_of_channels_is_moved_alike(kind, dtype, shape):
+    numbered = np.arange(np.prod(shape)).reshape(shape)
+    given_image = numbered.astype(dtype)
+    before = given_image.copy()
+    made = apply_operations(["crop:1,0,7,5", str(kind)], given_image)
+    plain = {
+        "flip_horizontal": lambda image: image[:, ::-1],
+        "flip_vertical": lambda image: image[::-1],
+        "turn_90": lambda image: np.rot90(image, -1),
+        "turn_180": lambda image: np.rot90(image, 2),
+        "turn_270": np.rot90,
+    }
+    assert np.array_equal(made, plain[kind](before[:, 1:]))
+    assert (made.dtype, made.flags.c_contiguous) == (np.dtype(dtype), True)
+    made[:] = 0
+    assert np.array_equal(given_image, before), "the image given was changed"
+
+
 def test_the_outline_moves_with_its_box():
     drawn = replace(label("a", Box(2, 1, 5, 3)), polygon=((2.0, 1.0), (5.0, 3.0)))
     (moved,) = transform_labels(parse_operations(["turn_90"]), [drawn], 10, 8)

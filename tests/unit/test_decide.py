@@ -167,8 +167,14 @@ def test_holm_asks_more_of_each_class() -> None:
     assert decision.verdict is Verdict.UNDECIDED
     open_class = next(result for result in decision.rules if result.subject == "open")
     assert open_class.bound == pytest.approx((0.05 / 3) ** (1 / 30))
-    many = dict.fromkeys(CLASSES, (39, 39))
-    assert decided(evaluation_of(**many), policy=holm).verdict is Verdict.PASS
+
+
+def test_holm_asks_least_of_the_class_with_most_doubt() -> None:
+    holm = GatePolicy(family="holm")
+    steps = evaluation_of(open=(39, 39), short=(36, 36), spur=(29, 29))  # 0.05 / 3, / 2 and / 1
+    assert decided(steps, policy=holm).verdict is Verdict.PASS
+    one_less = evaluation_of(open=(39, 39), short=(35, 35), spur=(29, 29))
+    assert "1 more, all found" in alone(decided(one_less, policy=holm), "recall", "short").next_step
 
 
 def test_grouped_bound_holds_a_model_back_when_misses_cluster() -> None:

@@ -119,7 +119,15 @@ def test_reached_recall_is_at_least_the_target_and_no_higher_score_reaches_it(
     assert higher / instances < target or higher == 0
 
 
-@given(SCORES, SCORES, st.integers(0, 5))
+def test_false_alarm_of_the_same_score_counts_against_a_threshold() -> None:
+    assert best_f2(np.array([0.9, 0.5]), np.full(10, 0.5), 2) == 0.9
+    assert best_f2(np.array([0.9, 0.5]), np.full(10, 0.4), 2) == 0.5
+
+
+GRID = st.lists(st.integers(1, 16).map(lambda value: value / 16), min_size=1, max_size=30)
+
+
+@given(GRID, GRID, st.integers(0, 5))
 def test_best_f2_is_the_best_of_all_thresholds(found: list[float], false: list[float], missed: int) -> None:
     hits, wrong, instances = np.array(found), np.array(false), len(found) + missed
 
@@ -224,6 +232,18 @@ def test_every_kind_of_mistake_is_named() -> None:
     assert found.confusion == ((1, 1, 0), (0, 0, 2), (1, 2, 0))
 
 
+def test_a_detection_that_found_its_own_defect_places_no_other_badly() -> None:
+    truth = [truth_of((0, 10, 0), (8, 10, 0))]
+    assert judged_figures(truth, [said_of((0, 10, 0, 0.9))]).classes[0].misses["missed"] == 1
+
+
+def test_a_little_overlap_with_another_class_is_background_and_a_plain_miss() -> None:
+    found = judged_figures([truth_of((0, 10, 0))], [said_of((6, 10, 1, 0.9))])
+    assert found.classes[0].misses == {"wrong_class": 0, "badly_placed": 0, "missed": 1}
+    assert found.classes[1].false_alarms["background"] == 1
+    assert found.confusion == ((0, 0, 1), (0, 0, 0), (0, 1, 0))
+
+
 def random_set(seed: int, images: int = 60) -> tuple[list[Truth], list[Detections]]:
     rng = np.random.default_rng(seed)
     truth, said = [], []
@@ -254,6 +274,17 @@ def test_kinds_and_confusion_add_up_to_the_rates(seed: int) -> None:
         assert table[:, index].sum() == precision.trials
         assert table[index, index] == recall.hits == precision.hits
         assert table[index, 1 - index] == item.misses["wrong_class"]
+
+
+def test_ap50_95_does_not_depend_on_the_iou_of_the_line_and_ap50_does() -> None:
+    truth, said = random_set(4)
+    loose, strict = (
+        evaluate(truth, said, CLASSES, thresholds=HALF, policy=GatePolicy(iou=iou)).classes[0] for iou in (0.33, 0.9)
+    )
+    assert loose.ap50_95 == strict.ap50_95
+    assert loose.ap50 is not None
+    assert strict.ap50 is not None
+    assert loose.ap50 > strict.ap50
 
 
 def test_order_of_images_changes_no_figure() -> None:

@@ -515,7 +515,7 @@ def test_a_malformed_item_is_listed_with_its_reason_and_the_rest_goes_on(
         assert path not in {item.name for item in reading.samples}
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(WRITERS))
 @pytest.mark.parametrize("files", [{"readme.md": "x"}, {"a.png": picture()}], ids=["no images", "no labels"])
 def test_a_source_of_another_format_is_refused_in_one_sentence(name: str, files: Files) -> None:
     with pytest.raises(SourceError, match=r"needs?") as caught:
@@ -576,7 +576,7 @@ VALID: dict[str, tuple[str, Files]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(WRITERS))
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_no_damage_to_a_label_file_stops_a_reader(name: str, data: st.DataObject) -> None:

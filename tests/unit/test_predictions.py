@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafergate.adapters import predictions as module
-from wafergate.adapters.predictions import iterate_predictions, read_predictions, write_predictions
 from wafergate.domain.evaluation import Detections
 from wafergate.errors import StorageError
+from wafergate.formats import predictions as module
+from wafergate.formats.predictions import iterate_predictions, read_predictions, write_predictions
 
 pytestmark = pytest.mark.unit
 

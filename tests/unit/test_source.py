@@ -224,7 +224,7 @@ def test_a_file_that_claims_to_be_huge_is_left_out(tmp_path: Path, monkeypatch: 
     for kind in ("folder", "zip", "tar.gz"):
         (tmp_path / kind).mkdir()
         source = open_source(MAKERS[kind](tmp_path / kind))
-        assert [name for name, _ in source.unsafe()] == ["deep/er/b.bin"]
+        assert [name.removeprefix("./") for name, _ in source.unsafe()] == ["deep/er/b.bin"]
 
 
 def test_a_damaged_member_is_named_when_read_and_the_others_are_not_lost(tmp_path: Path) -> None:
@@ -239,16 +239,12 @@ def test_a_damaged_member_is_named_when_read_and_the_others_are_not_lost(tmp_pat
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
-def test_an_archive_not_copied_to_its_end_is_refused_or_reads_no_wrong_byte(
-    kind: str, share: float, tmp_path: Path
-) -> None:
+def test_an_archive_not_copied_to_its_end_is_refused(kind: str, share: float, tmp_path: Path) -> None:
     path = MAKERS[kind](tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(SourceError, match=str(path)):
-        source = open_source(path)
-        for name in source.names():
-            assert source.read(name) == FILES[name]
+        open_source(path)
 
 
 def test_what_is_no_source_is_refused_in_one_sentence(tmp_path: Path) -> None:

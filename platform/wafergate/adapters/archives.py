@@ -63,9 +63,10 @@ class _Contents:
 
     def admit(self, raw: str, size: int, why: str | None) -> str | None:
         """Return the normal form of an entry's name if the entry is used."""
-        if is_litter(raw):
+        unsafe = why_unsafe(raw)
+        if not unsafe and is_litter(raw):
             return None
-        why = why_unsafe(raw) or why or why_too_large(size)
+        why = unsafe or why or why_too_large(size)
         name = posixpath.normpath(raw)
         if not why and (name in self._files or name in self._links):
             why = "the archive holds this name before; the first entry is used"
@@ -189,7 +190,7 @@ def _copy(packed: io.BufferedIOBase, plain: IO[bytes], path: Path) -> None:
             message = f"{path} unpacks to more than {room >> 20} MiB, half of the free space; extract it to a folder"
             raise SourceError(message)
         plain.write(chunk)
-    plain.flush()
+    plain.seek(0)
 
 
 def _unpack(packed: io.BufferedIOBase, path: Path) -> IO[bytes]:
@@ -234,9 +235,14 @@ class TarSource(_Archive):
             with tarfile.open(fileobj=self._file, mode="r:") as archive:
                 for info in archive:
                     self._add(info)
+                end = os.pread(self._file.fileno(), tarfile.BLOCKSIZE, archive.offset)
         except (tarfile.TarError, OSError, ValueError) as error:
             message = f"{path} cannot be opened as a tar archive ({error}); it may be damaged or not copied to its end"
             raise SourceError(message) from error
+        if end != bytes(tarfile.BLOCKSIZE):
+            # Cut between two members it would look whole and shorter (POSIX.1-2017, pax, 'ustar Interchange Format').
+            message = f"{path} has no end-of-archive block; it was not copied to its end"
+            raise SourceError(message)
         self._files = self._contents.resolve()
 
     def _add(self, info: tarfile.TarInfo) -> None:

@@ -14,10 +14,19 @@ from wafergate.errors import ConfigError, ServiceError
 __all__ = ["DISTANCES", "P_VALUES", "EvidentlyMeter"]
 
 DISTANCES: Final = ("hellinger", "jensenshannon", "kl_div", "psi", "wasserstein")
-"""Evidently's methods that return a distance free of the feature's unit: 0 is the same, more is farther."""
+"""Evidently's methods that return a distance free of the feature's unit: 0 is the same, more is farther.
+
+How far two samples of the same images lie apart depends on how many they are: with `wasserstein` at 0.3 on any of six
+features, 0 of 400 clean windows of half a real set (DeepPCB, magnetic tiles) passed for drift, but 43 % of those of 30
+images against the rest. For windows of thousands, where a p-value calls the smallest difference significant.
+"""
 
 P_VALUES: Final = ("ks",)
 """Evidently's methods that return a p-value, so that the threshold holds for windows of any size.
+
+With `ks` at 0.0001 on any of six features, 2 of 2,000 clean windows of 30 to 534 images of the same two sets passed for
+drift; gain 0.8, blur of 0.8 px and noise of 5 grey levels were found in every window of 30 and of 100, and 6 of the 7
+DeepPCB board groups against the others.
 
 Left out on purpose, as they are in Evidently 0.7.23: `mannw` tests one direction only, `cramer_von_mises` calls two
 equal constants different, `empirical_mmd` permutes with an unseeded generator, `es` and `anderson` refuse constants,

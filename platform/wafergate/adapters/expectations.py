@@ -25,6 +25,11 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; margin: .5rem 0 }
 td, th { border: 1px solid #8888; padding: .25rem .6rem; text-align: left }
 .show-scrollbars { overflow: auto }
+a { color: inherit; pointer-events: none; text-decoration: none }
+[data-toggle=collapse] { display: none }
+.fa-check-circle::before { content: "\\2713 held" }
+.fa-times::before { content: "\\2717 failed" }
+.fa-exclamation-triangle::before { content: "broke" }
 </style>"""
 _FOREIGN = re.compile(
     r"<script.*?</script>|<nav.*?</nav>|<footer.*?</footer>|<link[^>]*>|<img[^>]*>|<style.*?</style>", re.DOTALL
@@ -205,7 +210,8 @@ def data_docs(report: bytes) -> bytes:
         for name, document in json.loads(report)["tables"].items():
             result = expectationSuiteValidationResultSchema.load(document)
             html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
-            body = html.partition("<body>")[2].partition("</body>")[0]
+            # From the first section on: what stands before are buttons and menus that need the scripts left out.
+            body = "".join(html.partition('<div id="section-1"')[1:]).partition("</body>")[0]
             parts.append(f"<h2>{name}</h2>{_FOREIGN.sub('', body)}")
     except (KeyError, TypeError, ValueError) as error:
         message = f"the validation report cannot be shown as Data Docs: {error}"

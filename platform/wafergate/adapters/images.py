@@ -17,6 +17,9 @@ __all__ = ["Examiner", "ImageRefusedError", "decode", "encode_png"]
 
 Pixels = NDArray[np.uint8]
 
+OPENCV_MAX_PIXELS = 1 << 30
+"""What OpenCV itself decodes at most."""
+
 _DARK_16_BIT = 4096
 
 
@@ -48,7 +51,7 @@ def _open(data: bytes, *, max_pixels: int, name: str) -> tuple[ImageHeader, Pixe
     return header, _to_bytes(raw), depth
 
 
-def decode(data: bytes, *, max_pixels: int = 100_000_000, name: str = "") -> Pixels:
+def decode(data: bytes, *, max_pixels: int = OPENCV_MAX_PIXELS, name: str = "") -> Pixels:
     """Decode an image file to what every later step sees: `(h, w, 3)`, 8 bits, BGR.
 
     | file                                | what becomes of it                                                   |
@@ -71,7 +74,7 @@ def decode(data: bytes, *, max_pixels: int = 100_000_000, name: str = "") -> Pix
 
     Args:
         data: the whole file.
-        max_pixels: of `[intake]`.
+        max_pixels: of `[intake]` for files nobody has examined; those that entered were held against it.
         name: file name, to check its suffix against the content.
 
     Raises:

@@ -189,8 +189,6 @@ def _checkpoint(results: Mapping[str, Any], data: FittedData) -> Path:
 
 def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tuple[Path, Path]:
     """Write the chosen state without optimiser, and its ONNX; return both paths."""
-    import torch
-
     model.model.load_state_dict(read_tensors(checkpoint))
     if hasattr(model.model, "disable_aux"):
         model.model.disable_aux()  # YOLOv9's second head serves training alone
@@ -202,7 +200,7 @@ def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tu
     network = model.model
     decoder = FAMILIES[job.candidate.architecture[:-1]][0]
     if decoder is Decoder.YOLO:
-        network = torch.nn.Sequential(network, _corners_to_centres())
+        network = _corners_to_centres(network)
     onnx = job.folder / "model.onnx"
     export_module(network, onnx, decoder=decoder, image_size=job.image_size, classes=list(job.classes))
     weights = job.folder / "weights.pt"
@@ -210,12 +208,17 @@ def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tu
     return weights, onnx
 
 
-def _corners_to_centres() -> Any:
-    """Make the layer that turns LibreYOLO's corners `(n, 4 + classes, anchors)` into centres and sizes."""
+def _corners_to_centres(network: Any) -> Any:
+    """Wrap a network whose output has corners `(n, 4 + classes, anchors)` so that it gives centres and sizes."""
     import torch
 
-    class CornersToCentres(torch.nn.Module):
-        def forward(self, output: torch.Tensor) -> torch.Tensor:
+    class CornersToCentres(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            output = self.network(images)
             low, high, scores = output[:, :2], output[:, 2:4], output[:, 4:]
             return torch.cat([(low + high) / 2, high - low, scores], dim=1)
 

@@ -163,6 +163,7 @@ def _check(session: Any, name: str, *, decoder: Decoder, image_size: int, classe
     axis, columns = output_columns(decoder, classes)
     if len(gives) != 3 or gives[axis] != columns:
         message = (
-            f"{name} must give {columns} columns on axis {axis} for decoder {decoder} and {classes} classes, found {gives}"
+            f"{name} must give {columns} columns on axis {axis} for decoder {decoder} and {classes} classes, "
+            f"found {gives}"
         )
         raise TrainingError(message)

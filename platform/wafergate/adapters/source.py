@@ -35,9 +35,10 @@ class FolderSource:
             return
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
-            if is_litter(entry.name):
+            unsafe = why_unsafe(entry.name)
+            if not unsafe and is_litter(entry.name):
                 continue
-            why = why_unsafe(entry.name) or self._why_special(entry, name)
+            why = unsafe or self._why_special(entry, name)
             if why:
                 self._unsafe.append((showable(name), why))
             elif entry.is_dir(follow_symlinks=False):

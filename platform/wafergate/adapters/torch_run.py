@@ -34,7 +34,8 @@ def prepare(job: TrainingJob) -> str:
     torch.manual_seed(job.seed)
     if job.threads:
         torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)  # noqa: FBT003
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
     torch.backends.cudnn.benchmark = False
     found = torch.cuda.device_count()
     if job.device == "auto":
@@ -76,7 +77,9 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
     if not isinstance(loaded, dict) or not all(torch.is_tensor(value) for value in loaded.values()) or not loaded:
-        message = f"the weight file {path.name} must hold a state dict (names to tensors), found {type(loaded).__name__}"
+        message = (
+            f"the weight file {path.name} must hold a state dict (names to tensors), found {type(loaded).__name__}"
+        )
         raise ConfigError(message)
     return loaded
 
@@ -99,8 +102,8 @@ def load_matching(network: "nn.Module", tensors: Mapping[str, "Tensor"], *, sour
     fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < ENOUGH * len(own):
         message = (
-            f"weights {source.name} do not fit the architecture: {len(fitting)} of its {len(own)} tensors match by name "
-            "and shape; choose the candidate these weights were trained for"
+            f"weights {source.name} do not fit the architecture: {len(fitting)} of its {len(own)} tensors match by "
+            "name and shape; choose the candidate these weights were trained for"
         )
         raise ConfigError(message)
     network.load_state_dict({**own, **fitting})

@@ -111,8 +111,8 @@ def _check_label(label: Path, *, classes: int) -> int:
             sound = sound and 0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1
         if not sound:
             message = (
-                f"{label.parent.name}/{label.name}:{number} must be 'class x y width height' with a class below {classes} "
-                f"and fractions of the image, found {line[:80]!r}"
+                f"{label.parent.name}/{label.name}:{number} must be 'class x y width height' with a class below "
+                f"{classes} and fractions of the image, found {line[:80]!r}"
             )
             raise TrainingError(message)
     return len(lines)

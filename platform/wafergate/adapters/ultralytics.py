@@ -184,8 +184,8 @@ def _tell_start(job: TrainingJob, trainer: Any, report: Reporter) -> None:
     loaded = [name for name, value in own.items() if name in given and given[name].shape == value.shape]
     if len(loaded) < ENOUGH * len(own):
         message = (
-            f"weights {job.weights.name} do not fit {job.candidate.architecture}: {len(loaded)} of its {len(own)} tensors "
-            "match by name and shape; choose the candidate these weights were trained for"
+            f"weights {job.weights.name} do not fit {job.candidate.architecture}: {len(loaded)} of its {len(own)} "
+            "tensors match by name and shape; choose the candidate these weights were trained for"
         )
         raise ConfigError(message)
     report.note(f"{job.candidate.name} starts from {job.weights.name}: {len(loaded)} of {len(own)} tensors loaded")
@@ -204,7 +204,8 @@ def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[A
             message = f"the loss of epoch {epoch} is {loss}; lower models.learning_rate"
             raise TrainingError(message)
         map50 = trainer.metrics.get("metrics/mAP50(B)") if data.validation else None
-        report.epoch(EpochReport(epoch, job.epochs, loss, float(trainer.epoch_time), None if map50 is None else float(map50)))
+        map50 = None if map50 is None else float(map50)
+        report.epoch(EpochReport(epoch, job.epochs, loss, float(trainer.epoch_time), map50))
 
     return tell
 

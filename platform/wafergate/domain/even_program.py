@@ -21,6 +21,7 @@ __all__ = ["Choice", "Demand", "Pool", "choose_groups"]
 
 Counts = NDArray[np.int64]
 Row = NDArray[np.float64]
+_PERFECT = 2  # goals before this one are about evenness, and a perfect answer has met them
 _ONE = sparse.csr_array(np.ones((1, 1)))
 
 
@@ -103,11 +104,6 @@ class Choice:
     deviation: int
     gap: float = 0.0
     timed_out: bool = False
-
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        """Order of preference: higher even counts first, then the smaller deviation."""
-        return *self.level, -self.deviation
 
 
 class _Program:
@@ -240,7 +236,7 @@ def _solve(
     return result.x, min(gap, 1.0), timed_out
 
 
-def choose_groups(pool: Pool, demand: Demand, *, seconds: float) -> Choice | None:
+def choose_groups(pool: Pool, demand: Demand, *, seconds: float, only_perfect: bool = False) -> Choice | None:
     """Choose groups for test and validation, goal by goal.
 
     Goals, each among the optima of those before it: the largest even count in test, then in validation; the smallest
@@ -251,6 +247,7 @@ def choose_groups(pool: Pool, demand: Demand, *, seconds: float) -> Choice | Non
         pool: what there is.
         demand: what is asked.
         seconds: a goal that is not proven by then keeps the best answer found.
+        only_perfect: whether to give up where the highest counts of the demand cannot be reached without deviation.
 
     Returns:
         None when nothing satisfies the demand.
@@ -261,27 +258,32 @@ def choose_groups(pool: Pool, demand: Demand, *, seconds: float) -> Choice | Non
     # The limit is in seconds by its nature, so a clock decides when a goal gives up; the choice says that it did.
     end = time.monotonic() + seconds
     program = _Program(pool, demand)
-    goals = program.goals()
     fixed = program.perfect()
-    solution, _, _ = _solve(program, np.zeros(program.size), fixed, seconds / 4)
-    first = 2  # a perfect answer leaves only the goals that come after evenness
-    if solution is None:
-        first, fixed = 0, []
-    best = None if solution is None else _tell(program, solution)
+    solution, _, _ = _solve(program, np.zeros(program.size), fixed, seconds / 2)
+    if solution is not None:
+        return _pursue(program, _PERFECT, fixed, end=end, best=_tell(program, solution))
+    return None if only_perfect else _pursue(program, 0, [], end=end, best=None)
+
+
+def _pursue(
+    program: _Program, first: int, fixed: list[LinearConstraint], *, end: float, best: Choice | None
+) -> Choice | None:
+    """Solve the goals from `first` on, keeping what each reached as a constraint on those after it."""
     gap, timed_out = 0.0, False
+    goals = program.goals()
     for number, goal in list(enumerate(goals))[first:]:
-        if best is not None and _settled(best, demand, number):
+        if best is not None and _settled(best, program.demand, number):
             break
         left = end - time.monotonic()
         solution, rest, late = _solve(program, goal, fixed, left / 2 if number == 0 else left)
-        gap, timed_out = max(gap, rest), timed_out or late
+        timed_out = timed_out or late
         if solution is None:
             if late and best is None:
-                message = f"no split was found or ruled out within {seconds:g} s; raise [split] time_limit_s"
+                message = "no split was found or ruled out within the time limit; raise [split] time_limit_s"
                 raise SplitError(message)
             gap = 1.0 if best is not None else gap
             break
-        best = _tell(program, solution)
+        gap, best = max(gap, rest), _tell(program, solution)
         slack = 0.5 if number < len(goals) - 1 else 0.0
         fixed.append(LinearConstraint(goal[None, :], -np.inf, float(goal @ np.rint(solution)) + slack))
     return None if best is None else replace(best, gap=gap, timed_out=timed_out)

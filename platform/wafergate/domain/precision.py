@@ -33,9 +33,11 @@ def average_precision(
     # NumPy sorts 16-bit integers in linear time; more than 65,536 classes there are not.
     order = best_first[np.argsort(classes[best_first].astype(np.uint16), kind="stable")]
     edges = np.concatenate([[0], np.cumsum(np.bincount(classes, minlength=len(support)))])
+    place = np.empty_like(rank)
+    place[order] = np.arange(len(rank))
     result = np.full((len(hits), len(support)), np.nan)
     for row, found in enumerate(hits):
-        places = np.flatnonzero(found[order])
+        places = np.sort(place[found])
         parts = np.searchsorted(places, edges)
         for index, instances in enumerate(support):
             if instances:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from wafergate.domain.samples import RawSample, Reading
-from wafergate.formats import coco, deeppcb, masks, voc, yolo
+from wafergate.formats import coco, deeppcb, images, masks, voc, yolo
 from wafergate.formats.options import ReadOptions
 from wafergate.ports import Source
 
@@ -18,6 +18,7 @@ Writer = Callable[[Sequence[RawSample]], dict[str, bytes]]
 READERS: Mapping[str, Reader] = {
     "coco": coco.read,
     "deeppcb": deeppcb.read,
+    "images": images.read,
     "masks": masks.read,
     "voc": voc.read,
     "yolo": yolo.read,

@@ -1,7 +1,9 @@
 """What the first bytes of an image file tell, without decoding it; Pillow reads the header."""
 
+import functools
 import importlib
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from struct import error as StructError  # noqa: N812 - the library's own name is `error`
@@ -14,6 +16,20 @@ from wafergate.errors import SourceError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageHeader", "ImageRefusedError", "read_header"]
 
+_BROKEN = (
+    SyntaxError,
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    StructError,
+)
+"""What Pillow's parsers raise on damaged files."""
+
+_WIDTH, _HEIGHT = 0x0100, 0x0101  # TIFF 6.0, section 8
 _ORIENTATION = 0x0112  # EXIF 2.32, table 4: 1 upright, 2..4 mirrored or turned by 180 degrees, 5..8 by 90 or 270
 
 
@@ -106,15 +122,30 @@ def _check_suffix(kind: _Kind, name: str) -> None:
 
 
 def _orientation_of(image: Any, kind: str) -> int:
+    """Return the EXIF orientation; 1 where there is none or the EXIF block is broken, as decoders have it too."""
     if kind == "TIFF":
         found = image.tag_v2.get(_ORIENTATION, 1)
     elif "exif" in image.info:
         exif = Image.Exif()
-        exif.load(image.info["exif"])
-        found = exif.get(_ORIENTATION, 1)
+        try:
+            exif.load(image.info["exif"])
+            found = exif.get(_ORIENTATION, 1)
+        except _BROKEN:
+            return 1
     else:
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _stored_size(image: Any, kind: str) -> tuple[int, int]:
+    """Return width and height as stored; Pillow gives those of a turned TIFF, and of no other, turned already."""
+    return (image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]) if kind == "TIFF" else image.size
+
+
+@functools.cache
+def _silence_pillow() -> None:
+    # A broken tag among thousands of files is told with the file's name or does not matter, and is no line on stderr.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def read_header(data: bytes, *, name: str = "") -> ImageHeader:
@@ -131,16 +162,17 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
     _check_suffix(kind, name)
     module, _, opener = kind.plugin.partition(":")
     stream = io.BytesIO(data)
+    _silence_pillow()
     try:
         # Opened by its own class, because Image.open would warn or stop at a pixel count of its own choosing:
         # the limit is the line file's (IntakePolicy.max_pixels), and the caller checks it.
         image = getattr(importlib.import_module(f"PIL.{module}"), opener)(stream)
         frames = int(getattr(image, "n_frames", 1))
         orientation = _orientation_of(image, kind.name)
-    except (SyntaxError, OSError, ValueError, EOFError, KeyError, IndexError, TypeError, StructError) as error:
-        message = f"its {kind.name} header is broken ({error})"
+        width, height = (int(side) for side in _stored_size(image, kind.name))
+    except _BROKEN as error:
+        message = f"its {kind.name} header is broken ({' '.join(str(error).split())})"
         raise _refuse(message) from error
-    width, height = image.size
     if min(width, height) < 1:
         message = f"its {kind.name} header claims {width} x {height} pixels"
         raise _refuse(message)

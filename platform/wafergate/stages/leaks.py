@@ -64,14 +64,24 @@ def check_leaks(
 _Edges = tuple[int, list[tuple[_Placed, _Placed]]]
 
 
+def _sharing(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) -> Iterable[list[_Placed]]:
+    """Gather the items whose key is not empty and occurs more than once."""
+    first: dict[Hashable, _Placed] = {}
+    shared: dict[Hashable, list[_Placed]] = {}
+    for entry in placed:
+        if not (value := key(entry[1])):
+            continue
+        earlier = first.setdefault(value, entry)
+        if earlier is not entry:
+            shared.setdefault(value, [earlier]).append(entry)
+    return shared.values()
+
+
 def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) -> _Edges:
     """Count pairs on different sides whose key is equal and not empty; keep a few."""
-    sides: dict[Hashable, tuple[list[_Placed], list[_Placed], list[_Placed]]] = {}
-    for side, item in placed:
-        if value := key(item):
-            sides.setdefault(value, ([], [], []))[side].append((side, item))
     count, examples = 0, []
-    for held in sides.values():
+    for members in _sharing(placed, key):
+        held = [[entry for entry in members if entry[0] == side] for side in range(len(_SIDE_NAMES))]
         for first, second in combinations(held, 2):
             count += len(first) * len(second)
             if first and second:
@@ -81,31 +91,25 @@ def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) ->
 
 def _near(placed: Sequence[_Placed], pairs: Iterable[tuple[str, str]]) -> _Edges:
     """Count near-duplicate pairs on different sides; what was made of an original is as near as the original."""
-    by_name: dict[str, list[_Placed]] = {}
-    for side, item in placed:
-        for name in {item.name, item.origin} - {""}:
-            by_name.setdefault(name, []).append((side, item))
-    edges = [
-        (a, b)
-        for first, second in pairs
-        for a in by_name.get(first, ())
-        for b in by_name.get(second, ())
-        if a[0] != b[0]
-    ]
+    known = tuple(pairs)
+    by_name: dict[str, list[_Placed]] = {name: [] for pair in known for name in pair}
+    for entry in placed if known else ():
+        for name in {entry[1].name, entry[1].origin}:
+            if name in by_name:
+                by_name[name].append(entry)
+    edges = [(a, b) for first, second in known for a in by_name[first] for b in by_name[second] if a[0] != b[0]]
     return len(edges), edges[:_EXAMPLES]
 
 
 def _relatives(placed: Sequence[_Placed]) -> dict[LeakKind, _Edges]:
     """Find parents, children and overlapping parts among images that go back to one original."""
-    families: dict[str, list[_Placed]] = {}
-    for side, item in placed:
-        families.setdefault(item.origin or item.name, []).append((side, item))
+    families = _sharing(placed, lambda item: item.origin or item.name)
     edges: dict[LeakKind, list[tuple[_Placed, _Placed]]] = {
         LeakKind.PARENT: [],
         LeakKind.CHILD: [],
         LeakKind.OVERLAP: [],
     }
-    for kind, first, second in _related(families.values()):
+    for kind, first, second in _related(families):
         edges[kind].append((first, second))
     return {kind: (len(found), found[:_EXAMPLES]) for kind, found in edges.items()}
 

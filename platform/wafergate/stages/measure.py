@@ -55,6 +55,10 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> str:
     return np.packbits(low > middle).tobytes().hex()
 
 
+def _count_above(grey: NDArray[np.uint8], level: int) -> int:
+    return int(cv2.countNonZero(cv2.threshold(grey, level, 1, cv2.THRESH_BINARY)[1]))
+
+
 def _noise(grey: NDArray[np.uint8]) -> float:
     """Estimate the standard deviation of white noise (J. Immerkaer, 'Fast Noise Variance Estimation', 1996).
 
@@ -81,7 +85,7 @@ def _sharpness(grey: NDArray[np.uint8]) -> float:
 def _edge_density(grey: NDArray[np.uint8]) -> float:
     """Return the share of pixels whose morphological gradient passes `EDGE_STEP` (Rivest, Soille, Beucher, 1993)."""
     gradient = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, _CROSS)
-    return float(cv2.countNonZero(cv2.compare(gradient, EDGE_STEP, cv2.CMP_GT)) / grey.size)
+    return _count_above(gradient, EDGE_STEP) / grey.size
 
 
 def measure(grey: NDArray[np.uint8]) -> Measures:
@@ -101,7 +105,7 @@ def measure(grey: NDArray[np.uint8]) -> Measures:
     half = _halve(grey) if min(grey.shape) >= 128 else grey
     mean, deviation = cv2.meanStdDev(grey)
     black = grey.size - cv2.countNonZero(grey)
-    white = cv2.countNonZero(cv2.compare(grey, 255, cv2.CMP_EQ))
+    white = _count_above(grey, 254)
     return Measures(
         perceptual_hash=perceptual_hash(half),
         brightness=float(mean[0, 0]),

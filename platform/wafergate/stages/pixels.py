@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,13 @@ from wafergate.domain.training import OperationKind
 __all__ = ["apply_operations"]
 
 Image = NDArray[np.generic]
+_CV2_TYPES = (np.uint8, np.uint16, np.float32)
+_TURNS = {
+    OperationKind.TURN_90: cv2.ROTATE_90_CLOCKWISE,
+    OperationKind.TURN_180: cv2.ROTATE_180,
+    OperationKind.TURN_270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+_FLIPS = {OperationKind.FLIP_HORIZONTAL: 1, OperationKind.FLIP_VERTICAL: 0}
 
 
 def apply_operations(operations: Sequence[str], image: Image) -> Image:
@@ -28,11 +36,32 @@ def apply_operations(operations: Sequence[str], image: Image) -> Image:
     """
     result = image
     for operation in parse_operations(operations):
-        result = _apply(operation, result)
-    return np.array(result, order="C")
+        if operation.kind is OperationKind.CROP:
+            result_size((operation,), result.shape[1], result.shape[0])
+            x1, y1, x2, y2 = operation.window
+            result = result[y1:y2, x1:x2]
+        elif _suits_cv2(result):
+            result = _move_fast(operation, result)
+        else:
+            result = _move(operation, result)
+    return np.array(result, order="C") if np.may_share_memory(result, image) else np.ascontiguousarray(result)
 
 
-def _apply(operation: Operation, image: Image) -> Image:
+def _suits_cv2(image: Image) -> bool:
+    """OpenCV drops a single channel's axis and knows few types, but mirrors three channels three times as fast."""
+    return image.dtype in _CV2_TYPES and (image.ndim == 2 or 2 <= image.shape[2] <= 4)
+
+
+def _move_fast(operation: Operation, image: Image) -> Image:
+    moved: Image
+    if operation.kind in _TURNS:
+        moved = cv2.rotate(image, _TURNS[operation.kind])
+    else:
+        moved = cv2.flip(image, _FLIPS[operation.kind])
+    return moved
+
+
+def _move(operation: Operation, image: Image) -> Image:
     match operation.kind:
         case OperationKind.FLIP_HORIZONTAL:
             return image[:, ::-1]
@@ -42,9 +71,5 @@ def _apply(operation: Operation, image: Image) -> Image:
             return np.rot90(image, k=-1)
         case OperationKind.TURN_180:
             return image[::-1, ::-1]
-        case OperationKind.TURN_270:
+        case _:
             return np.rot90(image, k=1)
-        case OperationKind.CROP:
-            result_size((operation,), image.shape[1], image.shape[0])
-            x1, y1, x2, y2 = operation.window
-            return image[y1:y2, x1:x2]

@@ -19,6 +19,9 @@ from wafergate.errors import SplitError
 __all__ = ["seal", "split"]
 
 Counts = NDArray[np.int64]
+# Up to this many kinds of groups, where whole groups are not perfect the program that may leave images out is solved
+# instead; with more, whole groups come close enough and the larger program would only run out of time.
+_FEW_KINDS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,11 @@ def split(samples: Sequence[Sample], groups: Sequence[str], classes: Sequence[st
         demand = _demand(table, policy, mode=mode, complete=complete)
         if demand is None:
             continue
-        kinds, choice = whole, choose_groups(whole.pool, demand[0], seconds=policy.time_limit_s)
-        if choice is None or choice.deviation or choice.level != demand[0].highest:
+        small = len(whole.members) <= _FEW_KINDS
+        kinds, choice = whole, choose_groups(whole.pool, demand[0], seconds=policy.time_limit_s, only_perfect=small)
+        if choice is None:
             trimmed = trimmed or _trimmed_kinds(table, order)
-            other = choose_groups(trimmed.pool, demand[1], seconds=policy.time_limit_s)
-            if other is not None and (choice is None or other.rank > choice.rank):
-                kinds, choice = trimmed, other
+            kinds, choice = trimmed, choose_groups(trimmed.pool, demand[1], seconds=policy.time_limit_s)
         if choice is not None:
             return _assign(table, kinds, choice, mode=mode, order=order, policy=policy)
     raise SplitError(tell_shortage(table, policy))

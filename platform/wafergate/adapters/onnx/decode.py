@@ -40,13 +40,8 @@ INPUTS: Mapping[Decoder, InputForm] = {
 
 def output_columns(decoder: Decoder, classes: int) -> tuple[int, int]:
     """Return which axis of the raw output holds the columns of a box, and how many there must be."""
-    match decoder:
-        case Decoder.YOLOX:
-            return 2, 5 + classes
-        case Decoder.YOLO:
-            return 1, 4 + classes
-        case Decoder.END_TO_END:
-            return 2, 6
+    columns = {Decoder.YOLOX: (2, 5 + classes), Decoder.YOLO: (1, 4 + classes), Decoder.END_TO_END: (2, 6)}
+    return columns[decoder]
 
 
 def decode(decoder: Decoder, raw: NDArray[np.float32], *, min_score: float, iou: float) -> Detections:

@@ -63,14 +63,16 @@ def export_module(module: "nn.Module", target: Path, *, decoder: Decoder, image_
             f"{METADATA_PREFIX}classes": json.dumps(classes),
         },
     )
+    # tracing leaves axes symbolic where a view was computed from the batch; only the batch is free
+    for axis, length in zip(graph.graph.output[0].type.tensor_type.shape.dim[1:], expected.shape[1:], strict=True):
+        axis.dim_value = length
     onnx.checker.check_model(graph)
     onnx.save(graph, str(target))
     _compare(target, probe.numpy(), expected)
 
 
 def _probe(batch: int, size: int) -> NDArray[np.float32]:
-    noise = np.random.default_rng(0).random((batch, 3, size, size), np.float32)
-    return noise
+    return np.random.default_rng(0).random((batch, 3, size, size), np.float32)
 
 
 def _compare(target: Path, probe: NDArray[np.float32], expected: NDArray[Any]) -> None:

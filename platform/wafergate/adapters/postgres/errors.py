@@ -31,10 +31,10 @@ def translated(conninfo: str) -> Iterator[None]:
     except psycopg.errors.DiskFull as error:
         message = f"PostgreSQL at {address(conninfo)} has no disk space left: free some, then run again"
         raise StorageError(message) from error
-    except psycopg.errors.UndefinedTable as error:
-        message = f"PostgreSQL at {address(conninfo)} lacks a table of this version: run `wafergate migrate`"
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        message = f"PostgreSQL at {address(conninfo)} lacks a table or column of this version: run `wafergate migrate`"
         raise ServiceError(message) from error
-    except psycopg.errors.InsufficientPrivilege as error:
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         message = f"PostgreSQL at {address(conninfo)} refuses: {str(error).splitlines()[0]}"
         raise ServiceError(message) from error
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:

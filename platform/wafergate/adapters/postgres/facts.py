@@ -81,19 +81,11 @@ class PostgresFacts:
     def save_all(self, rows: Iterable[object]) -> int:
         """See `FactStore.save_all`."""
         new = 0
-        with self._connection() as connection:
+        with self._connection() as connection, connection.cursor() as cursor:
             for kind, group in groupby(rows, key=type):
                 table = table_of(kind)
-                stage = sql.Identifier(f"new_{table.name}")
-                target = sql.Identifier(table.name)
-                statement = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS")
-                connection.execute(statement.format(stage, target))
-                _copy(connection, table, group, into=f"new_{table.name}")
-                columns = _columns(table)
-                statement = sql.SQL("INSERT INTO {} ({}) SELECT DISTINCT ON ({}) {} FROM {} ON CONFLICT DO NOTHING")
-                key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-                new += connection.execute(statement.format(target, columns, key, columns, stage)).rowcount
-                connection.execute(sql.SQL("TRUNCATE {}").format(stage))
+                cursor.executemany(_insertion(table), (table.encode(row) for row in group))
+                new += cursor.rowcount
         return new
 
     def get(self, kind: type[Row], row_id: str) -> Row:
@@ -173,15 +165,18 @@ def _marks(table: Table) -> sql.Composed:
     return sql.SQL(", ").join([sql.Placeholder()] * len(table.columns))
 
 
-def _insert(connection: Connection, table: Table, row: object) -> bool:
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING").format(
+def _insertion(table: Table) -> sql.Composed:
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING").format(
         sql.Identifier(table.name), _columns(table), _marks(table), sql.SQL(", ").join(map(sql.Identifier, table.key))
     )
-    return connection.execute(statement, table.encode(row)).rowcount == 1
 
 
-def _copy(connection: Connection, table: Table, rows: Iterable[object], *, into: str | None = None) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(into or table.name), _columns(table))
+def _insert(connection: Connection, table: Table, row: object) -> bool:
+    return connection.execute(_insertion(table), table.encode(row)).rowcount == 1
+
+
+def _copy(connection: Connection, table: Table, rows: Iterable[object]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), _columns(table))
     with connection.cursor().copy(statement) as copy:
         for row in rows:
             copy.write_row(table.encode(row))

@@ -22,7 +22,7 @@ from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, S
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 
-__all__ = ["Table", "table_of"]
+__all__ = ["KINDS", "Table", "table_of"]
 
 _PLAIN = (str, int, float, bool, datetime)
 
@@ -60,7 +60,7 @@ def _is_plain(hint: object) -> bool:
     return isinstance(hint, type) and (issubclass(hint, _PLAIN) or issubclass(hint, enum.Enum))
 
 
-_TABLES: dict[type, tuple[str, tuple[str, ...], str]] = {
+KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     LineFileVersion: ("line_file", ("id",), "created_at DESC, id"),
     FlowRun: ("flow_run", ("id",), "created_at DESC, id"),
     ImageRecord: ("image", ("id",), "created_at DESC, id"),
@@ -97,10 +97,10 @@ def table_of(kind: type) -> Table:
 @cache
 def _build(kind: Hashable) -> Table:
     assert isinstance(kind, type)  # noqa: S101 - narrows for the type checker; a class is hashable
-    if kind not in _TABLES:
+    if kind not in KINDS:
         message = f"{kind.__name__} has no table"
         raise TypeError(message)
-    name, key, order = _TABLES[kind]
+    name, key, order = KINDS[kind]
     hints = typing.get_type_hints(kind)
     columns = tuple(field.name for field in dataclasses.fields(kind))
     nested = {column: TypeAdapter(hints[column]) for column in columns if not _is_plain(hints[column])}

@@ -97,7 +97,8 @@ CREATE TABLE evaluation (
     split_id text NOT NULL REFERENCES dataset_split, side text NOT NULL, iou double precision NOT NULL,
     confidence double precision NOT NULL, images integer NOT NULL, classes jsonb NOT NULL, escapes jsonb NOT NULL,
     overkill jsonb NOT NULL, baseline_accuracy double precision NOT NULL, predictions text NOT NULL,
-    look integer NOT NULL, created_at timestamptz NOT NULL
+    look integer NOT NULL, created_at timestamptz NOT NULL, confusion jsonb NOT NULL, slices jsonb NOT NULL,
+    real_false_alarm_share double precision
 );
 CREATE INDEX ON evaluation (model_id);
 CREATE INDEX ON evaluation (split_id, side);

@@ -1,0 +1,1 @@
+"""Prefect flows: each reads as what a line does, and each task is one call."""

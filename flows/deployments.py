@@ -1,0 +1,51 @@
+"""Register the flows of a line as Prefect deployments, with the schedules of its line file."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from prefect.deployments import deploy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.flows import Flow
+from prefect.schedules import Cron
+
+from wafergate.errors import ConfigError
+from wafergate.line import load_line
+
+__all__ = ["WORK_POOL", "register"]
+
+WORK_POOL = "wafergate"
+ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch")
+
+
+def register(line_path: Path) -> list[str]:
+    """Create or update one deployment for each flow; return their names, e.g. `retrain/pcb`.
+
+    Raises:
+        ConfigError: a schedule is set without the source and format it would read.
+    """
+    line, root = load_line(line_path), Path(__file__).resolve().parent.parent
+    schedule = line.schedule
+    crons = {"retrain": schedule.retrain, "watch": schedule.watch}
+    sources = {"retrain": schedule.source, "watch": schedule.incoming}
+    made, names = [], []
+    for entry in ENTRIES:
+        cron, source = crons.get(entry, ""), sources.get(entry, "")
+        if cron and not (source and schedule.format):
+            key = "incoming" if entry == "watch" else "source"
+            message = f"[schedule] {entry} = {cron!r} needs {key} and format as well: what would it read at night?"
+            raise ConfigError(message)
+        parameters: dict[str, object] = {"line": str(line_path.resolve())}
+        if source:
+            parameters |= {"source": str((line_path.parent / source).resolve()), "format": schedule.format}
+        flow = cast("Flow[Any, Any]", Flow.from_source(source=str(root), entrypoint=f"flows/{entry}.py:{entry}"))
+        deployment = flow.to_deployment(
+            name=line.name,
+            parameters=parameters,
+            schedule=Cron(cron, timezone=schedule.timezone) if cron else None,
+            concurrency_limit=1 if entry == "retrain" else None,
+            tags=["wafergate", line.name],
+        )
+        made.append(cast("RunnerDeployment", deployment))
+        names.append(f"{flow.name}/{line.name}")
+    deploy(*made, work_pool_name=WORK_POOL, build=False, push=False, print_next_steps_message=False)
+    return names

@@ -1,0 +1,44 @@
+"""The champion over new images."""
+
+from pathlib import Path
+
+from prefect import flow, task
+
+from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.telling import Teller, say
+from wafergate.adapters.source import open_source
+from wafergate.domain.inspection import InspectionRun
+from wafergate.jobs import inspect_lot as inspect_job
+from wafergate.line import LineFile
+from wafergate.wiring import open_parts
+
+__all__ = ["inspect_lot"]
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def inspect(line: LineFile, source: str, format: str, limit: int) -> str:
+    """Inspect a source with the champion; return the inspection run's id."""
+    images = open_source(Path(source))
+    with Teller() as progress:
+        done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, progress=progress)
+    row = open_parts().facts.get(InspectionRun, done.id)
+    say(f"inspected{' before' if done.reused else ''}: {row.images} images, {row.defective} with defects")
+    return done.id
+
+
+@flow(flow_run_name=run_name, on_failure=[tell_failure])
+def inspect_lot(line: str, source: str, format: str = "images", limit: int = 0) -> str:
+    """Inspect new images; return the inspection run's id.
+
+    Args:
+        line: path of the line file.
+        source: folder or archive.
+        format: `images` for images alone, or a labelled format whose labels are not looked at.
+        limit: take this many, spread evenly; 0 takes all.
+    """
+    line_file = begin("inspect_lot", line, {"source": source, "format": format, "limit": limit})
+    return inspect(line_file, source, format, limit)
+
+
+if __name__ == "__main__":
+    by_hand("inspect")

@@ -1,0 +1,66 @@
+"""How every flow begins and how it fails: its line file is kept, and a failure becomes an alert."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from prefect import runtime
+from prefect.client.schemas.objects import FlowRun as PrefectRun
+from prefect.client.schemas.objects import State
+from prefect.flows import Flow
+
+from wafergate.domain.runs import FlowRun, LineFileVersion
+from wafergate.errors import ServiceError, WafergateError
+from wafergate.jobs.alerts import dispatch
+from wafergate.line import LineFile, load_line
+from wafergate.stages.alerts import flow_alert
+from wafergate.wiring import alert_channel, open_parts
+
+__all__ = ["begin", "by_hand", "is_transient", "run_name", "tell_failure"]
+
+
+def begin(flow: str, line_path: str, parameters: Mapping[str, object]) -> LineFile:
+    """Load the line file and keep its text and the run's parameters in the store."""
+    line, parts = load_line(Path(line_path)), open_parts()
+    parts.facts.save(LineFileVersion(line.digest, line.name, line.text, parts.clock()))
+    run_id = str(runtime.flow_run.id or uuid4())
+    parts.facts.save(FlowRun(run_id, flow, line.name, line.digest, dict(parameters), parts.clock()))
+    return line
+
+
+def run_name() -> str:
+    """Name a run after its flow and line, as a person would look for it."""
+    line = Path(str(runtime.flow_run.parameters.get("line", ""))).stem
+    return f"{runtime.flow_run.flow_name} {line} {runtime.flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
+
+
+def is_transient(_task: Any, _run: Any, state: State) -> bool:
+    """Tell Prefect to try again only where a service did not answer."""
+    try:
+        state.result()
+    except ServiceError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it was, another try would end the same
+        return False
+    return False
+
+
+def tell_failure(flow: Flow[Any, Any], flow_run: PrefectRun, state: State) -> None:
+    """Write an alert for a failed run and try to send it; it stays in the outbox if the channel is down."""
+    try:
+        line, parts = load_line(Path(str(flow_run.parameters["line"]))), open_parts()
+        message = (state.message or "").removeprefix("Flow run encountered an exception: ")
+        alert = flow_alert(line.name, flow.name, str(flow_run.id), message, now=parts.clock())
+        parts.facts.save(alert)
+        dispatch(parts, alert_channel(line), line=line.name)
+    except WafergateError as error:
+        # The store or the line file is what failed: nothing can be written, so the run's own log must tell it.
+        print(f"no alert could be written: {error}")  # noqa: T201
+
+
+def by_hand(command: str) -> None:
+    """Run a flow's file as the command of the same name, with the same options."""
+    os.execv(sys.executable, [sys.executable, "-m", "wafergate", command, *sys.argv[1:]])  # noqa: S606

@@ -1,0 +1,67 @@
+"""Promote what passed, approve what waits, go back to an earlier champion."""
+
+from prefect import flow, task
+
+from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.telling import say
+from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import PromotionError
+from wafergate.jobs import alerts as alerts_job
+from wafergate.jobs import promote as promote_job
+from wafergate.line import LineFile
+from wafergate.wiring import alert_channel, open_parts
+
+__all__ = ["promote", "release", "send_alerts"]
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def promote(decision_id: str, actor: str, reason: str) -> str:
+    """Make a passed model champion; return its id."""
+    done = promote_job.promote(open_parts(), decision_id, actor=actor, reason=reason)
+    model = open_parts().facts.get(ModelVersion, done.id)
+    say(f"model {model.number} {'is champion already' if done.reused else 'is now champion'}")
+    return done.id
+
+
+@task
+def send_alerts(line: LineFile) -> int:
+    """Send what waits in the outbox; return how many alerts still wait."""
+    sent, waiting, problem = alerts_job.dispatch(open_parts(), alert_channel(line), line=line.name)
+    if sent or waiting:
+        say(f"alerts: {sent} sent, {waiting} waiting" + (f" ({problem})" if problem else ""))
+    return waiting
+
+
+@flow(flow_run_name=run_name, on_failure=[tell_failure])
+def release(line: str, actor: str, reason: str, decision: str = "", rollback_to: str = "") -> str:
+    """Release a decision that waits for approval, or roll back; return the champion's model id.
+
+    Args:
+        line: path of the line file.
+        actor: who does it.
+        reason: why.
+        decision: id of a gate decision that passed; empty for a rollback.
+        rollback_to: id of an earlier champion, or `previous`.
+    """
+    line_file = begin("release", line, {"decision": decision, "rollback_to": rollback_to, "actor": actor})
+    if decision:
+        found = open_parts().facts.get(GateDecision, decision)
+        if found.line != line_file.name:
+            message = f"decision {decision} is of line {found.line!r}, not of {line_file.name!r}"
+            raise PromotionError(message)
+        return promote(decision, actor, reason)
+    model_id = "" if rollback_to == "previous" else rollback_to
+    done = promote_job.rollback(open_parts(), line_file.name, actor=actor, reason=reason, model_id=model_id)
+    say(f"rolled back to model {open_parts().facts.get(ModelVersion, done.id).number} ({LedgerKind.ROLLED_BACK})")
+    return done.id
+
+
+def passed(decision_id: str) -> bool:
+    """Tell whether a decision promotes without anybody's hand."""
+    found = open_parts().facts.get(GateDecision, decision_id)
+    return found.verdict is Verdict.PASS and found.policy.approval == "auto"
+
+
+if __name__ == "__main__":
+    by_hand("release")

@@ -1,0 +1,155 @@
+"""From raw images to a gated champion."""
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+
+from flows.intake import ingest, validate
+from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.release import passed, promote, send_alerts
+from flows.telling import Teller, say
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import GateDecision
+from wafergate.domain.splits import Split
+from wafergate.domain.training import EpochReport, ModelVersion, TrainingSet
+from wafergate.jobs import augment as augment_job
+from wafergate.jobs import decide as decide_job
+from wafergate.jobs import evaluate as evaluate_job
+from wafergate.jobs import split as split_job
+from wafergate.jobs import train as train_job
+from wafergate.line import LineFile
+from wafergate.wiring import open_parts
+
+__all__ = ["retrain"]
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def split(line: LineFile, dataset_id: str) -> str:
+    """Split a dataset version, test even over classes; return the split's id."""
+    done = split_job.split(open_parts(), line, dataset_id)
+    row = open_parts().facts.get(Split, done.id)
+    test = row.counts["test"]
+    say(
+        f"split{' (known)' if done.reused else ''}: {row.mode}, test holds {min(test.values())} to {max(test.values())}"
+        " of every class"
+    )
+    for warning in row.warnings:
+        say(f"  note: {warning}")
+    for power in split_job.power(open_parts(), line, done.id):
+        if not power.decidable:
+            say(
+                f"  note: {power.defect_class} cannot be proven: a perfect score on {power.test_instances} proves "
+                f"{power.best_provable:.2f}, limit {power.limit:.2f}; collect {power.collect} more"
+            )
+    return done.id
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def augment(line: LineFile, split_id: str) -> str:
+    """Make the training set within the caps; return its id."""
+    with Teller() as progress:
+        done = augment_job.augment(open_parts(), line, split_id, progress=progress)
+    row = open_parts().facts.get(TrainingSet, done.id)
+    say(f"training set{' (known)' if done.reused else ''}: {row.originals} originals, {row.augmented} augmented")
+    return done.id
+
+
+@task
+def train(line: LineFile, training_set_id: str, weights: str) -> str:
+    """Train and export the line's candidate; return the model's id."""
+    parts, file = open_parts(), Path(weights) if weights else None
+    start = train_job.choose_start(parts, line, weights=file)
+    begins = f"weights {start.weights.name}" if start.weights else "random weights"
+    say(f"training {start.candidate.name} at {line.models.image_size} px from {begins}")
+    with Teller() as progress:
+
+        def on_epoch(report: EpochReport) -> None:
+            progress(f"epochs, loss {report.loss:.3f}", report.epoch, report.epochs)
+
+        done = train_job.train(parts, line, training_set_id, weights=file, on_epoch=on_epoch, progress=progress)
+    model = parts.facts.get(ModelVersion, done.id)
+    say(
+        f"model {model.number}{' (known)' if done.reused else ''}: {model.epochs} epochs in {model.seconds:.0f} s, "
+        f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB"
+    )
+    return done.id
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def evaluate(line: LineFile, model_id: str) -> str:
+    """Judge the exported model on the test set; return the evaluation's id."""
+    with Teller() as progress:
+        done = evaluate_job.evaluate(open_parts(), line, model_id, progress=progress)
+    row = open_parts().facts.get(Evaluation, done.id)
+    table = [
+        {
+            "class": item.defect_class,
+            "found": f"{item.recall.hits} of {item.recall.trials}",
+            "lower bound": round(item.recall.lower, 3),
+            "precision": item.precision.value,
+            "threshold": item.threshold,
+        }
+        for item in row.classes
+    ]
+    create_table_artifact(table, key="recall-by-class", description=f"Test figures of model {model_id}")
+    say(f"judged on {row.images} test images{' before' if done.reused else ''} (look {row.look} at this test set)")
+    return done.id
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def decide(line: LineFile, evaluation_id: str, actor: str) -> str:
+    """Ask the gate; return the decision's id."""
+    done = decide_job.decide(open_parts(), line, evaluation_id, actor=actor)
+    row = open_parts().facts.get(GateDecision, done.id)
+    rules = [
+        {
+            "rule": rule.rule,
+            "of": rule.subject,
+            "verdict": rule.verdict.value,
+            "evidence": rule.evidence,
+            "next step": rule.next_step,
+        }
+        for rule in row.rules
+    ]
+    create_table_artifact(rules, key="gate", description=row.summary)
+    say(f"gate{' (decided before)' if done.reused else ''}: {row.summary}")
+    return done.id
+
+
+@flow(flow_run_name=run_name, on_failure=[tell_failure])
+def retrain(
+    line: str,
+    source: str,
+    format: str,
+    limit: int = 0,
+    weights: str = "",
+    actor: str = "scheduler",
+) -> str:
+    """Run the whole thread; return the gate decision's id.
+
+    Args:
+        line: path of the line file.
+        source: folder or archive.
+        format: coco, deeppcb, masks, voc or yolo.
+        limit: take this many samples, spread evenly; 0 takes all.
+        weights: file to start from instead of the candidate's own.
+        actor: who asked for it; stands in the ledger.
+    """
+    parameters = {"source": source, "format": format, "limit": limit, "weights": weights}
+    line_file = begin("retrain", line, parameters)
+    dataset = ingest(line_file, source, format, limit)
+    validate(line_file, dataset)
+    split_id = split(line_file, dataset)
+    training_set = augment(line_file, split_id)
+    model = train(line_file, training_set, weights)
+    evaluation = evaluate(line_file, model)
+    decision = decide(line_file, evaluation, actor)
+    if passed(decision):
+        promote(decision, actor, "the gate passed")
+    send_alerts(line_file)
+    return decision
+
+
+if __name__ == "__main__":
+    by_hand("retrain")

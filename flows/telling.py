@@ -1,0 +1,69 @@
+"""What a flow tells while it works: the terminal, Prefect's log and a progress artifact."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging import get_run_logger
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+__all__ = ["Teller", "say"]
+
+_ARTIFACT_EVERY_S = 2.0
+_LINE_EVERY_S = 10.0
+
+
+def say(text: str) -> None:
+    """Tell one finished step, in the terminal and in the run's log."""
+    print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201 - the terminal of whoever started the flow
+    get_run_logger().info(text)
+
+
+class Teller:
+    """A `Progress` port: one bar in a terminal, a line now and then elsewhere, an artifact in Prefect."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        columns = (TextColumn("  {task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._stage = ""
+        self._task = self._bar.add_task("", visible=False)
+        self._artifact: UUID | None = None
+        self._artifact_at = 0.0
+        self._line_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Tell that `done` of `total` is reached in a stage; total 0 while it is not known."""
+        now, finished = time.monotonic(), bool(total) and done >= total
+        if stage != self._stage:
+            self._stage, self._artifact, self._artifact_at, self._line_at = stage, None, now, now
+            self._bar.reset(self._task, description=stage, total=total or None, visible=True)
+        self._bar.update(self._task, completed=done, total=total or None)
+        if not self._console.is_terminal and (now - self._line_at >= _LINE_EVERY_S or finished):
+            self._line_at = now
+            self._console.print(f"  {stage}: {done}" + (f" of {total}" if total else ""), highlight=False)
+        if total and (now - self._artifact_at >= _ARTIFACT_EVERY_S or (finished and self._artifact is not None)):
+            self._artifact_at = now
+            self._tell_prefect(100.0 * done / total)
+
+    def _tell_prefect(self, percent: float) -> None:
+        if self._artifact is None:
+            key = "".join(sign if sign.isalnum() else "-" for sign in self._stage.lower())
+            made = create_progress_artifact(percent, key=key, description=self._stage)
+            self._artifact = made if isinstance(made, UUID) else None
+        else:
+            update_progress_artifact(self._artifact, percent)

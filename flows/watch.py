@@ -1,0 +1,61 @@
+"""Has the line drifted from what its champion was trained on?"""
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+
+from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.release import send_alerts
+from flows.telling import Teller, say
+from wafergate.adapters.source import open_source
+from wafergate.domain.drift import DriftReport
+from wafergate.jobs import watch as watch_job
+from wafergate.line import LineFile
+from wafergate.wiring import open_parts
+
+__all__ = ["watch"]
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
+    """Compare new images with the training reference; return the drift report's id."""
+    images = open_source(Path(source))
+    with Teller() as progress:
+        done = watch_job.watch(open_parts(), line, images, format, limit=limit, progress=progress)
+    row = open_parts().facts.get(DriftReport, done.id)
+    table = [
+        {
+            "feature": item.feature,
+            "distance": round(item.distance, 4),
+            "threshold": round(item.threshold, 4),
+            "drifted": item.drifted,
+            "reference mean": round(item.reference_mean, 3),
+            "current mean": round(item.current_mean, 3),
+        }
+        for item in row.features
+    ]
+    create_table_artifact(table, key="drift", description=f"{row.verdict.value}: {row.source}")
+    moved = ", ".join(item.feature for item in row.features if item.drifted)
+    say(f"drift{' (known)' if done.reused else ''}: {row.verdict.value}" + (f" in {moved}" if moved else ""))
+    return done.id
+
+
+@flow(flow_run_name=run_name, on_failure=[tell_failure])
+def watch(line: str, source: str, format: str = "images", limit: int = 0) -> str:
+    """Measure drift of new images and alert where there is some; return the drift report's id.
+
+    Args:
+        line: path of the line file.
+        source: folder or archive.
+        format: `images` for images alone, or a labelled format whose labels are not looked at.
+        limit: take this many, spread evenly; 0 takes all.
+    """
+    line_file = begin("watch", line, {"source": source, "format": format, "limit": limit})
+    report = measure_drift(line_file, source, format, limit)
+    send_alerts(line_file)
+    return report
+
+
+if __name__ == "__main__":
+    by_hand("watch")

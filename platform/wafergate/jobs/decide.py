@@ -1,0 +1,57 @@
+"""An evaluation to a gate decision, in the ledger and, where it does not pass, in the outbox."""
+
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.evidence import Evidence
+from wafergate.domain.gate import LedgerKind, Verdict
+from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.splits import Split
+from wafergate.domain.training import ModelVersion
+from wafergate.jobs.augment import check_training_set
+from wafergate.jobs.licences import licensed_parts
+from wafergate.jobs.parts import Outcome, Parts
+from wafergate.line import LineFile
+from wafergate.ports import LedgerDraft
+from wafergate.stages.alerts import gate_alert
+from wafergate.stages.decide import decide as ask_every_rule
+
+__all__ = ["decide"]
+
+
+def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str) -> Outcome:
+    """Ask every rule about a model; decision, ledger entry and alert become visible together."""
+    evaluation = parts.facts.get(Evaluation, evaluation_id)
+    decision = ask_every_rule(_evidence(parts, line, evaluation), line=line.name, now=parts.clock())
+    told = LedgerDraft(
+        line=line.name,
+        kind=LedgerKind.DECIDED,
+        subject=decision.id,
+        actor=actor,
+        reason=decision.summary,
+        details={"model": decision.model_id, "verdict": decision.verdict.value, "line_file": line.digest},
+    )
+    alerts = [] if decision.verdict is Verdict.PASS else [gate_alert(decision, now=parts.clock())]
+    new = parts.facts.save(decision, ledger=[told], alerts=alerts)
+    return Outcome(decision.id, not new)
+
+
+def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation) -> Evidence:
+    model = parts.facts.get(ModelVersion, evaluation.model_id)
+    split = parts.facts.get(Split, model.split_id)
+    dataset = parts.facts.get(DatasetVersion, model.dataset_id)
+    validation = next(iter(parts.facts.find(ValidationResult, dataset_id=dataset.id, limit=1)), None)
+    return Evidence(
+        evaluation=evaluation,
+        policy=line.gate,
+        classes=line.classes,
+        critical=line.line.critical,
+        serve=line.hardware.serve,
+        latency_ms=model.latency_ms,
+        size_mib=model.size_mib,
+        licences=licensed_parts(line, model.candidate, from_weights=model.start is not None),
+        licence_policy=line.licences,
+        validation_success=validation.success if validation else None,
+        taxonomy_signed=dataset.taxonomy_signed,
+        leak=check_training_set(parts, model.training_set_id),
+        split_mode=split.mode,
+        split_warnings=split.warnings,
+    )

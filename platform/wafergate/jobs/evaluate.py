@@ -1,0 +1,111 @@
+"""A model version to its evaluation on the sealed test set (rule M9)."""
+
+from wafergate.domain.evaluation import Detections, Evaluation, Truth
+from wafergate.domain.identity import identify
+from wafergate.domain.judging import judge
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import SplitError
+from wafergate.formats.predictions import read_predictions, write_predictions
+from wafergate.jobs.augment import samples_on
+from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
+from wafergate.jobs.train import MIN_SCORE
+from wafergate.line import LineFile
+from wafergate.ports import Progress
+from wafergate.stages.evaluate import figures, size_slices
+
+__all__ = ["evaluate", "predict"]
+
+_BATCH = 16
+
+
+def evaluate(
+    parts: Parts, line: LineFile, model_id: str, *, side: Side = Side.TEST, progress: Progress = silent
+) -> Outcome:
+    """Judge a model's exported file on one side of its split, at its frozen thresholds.
+
+    Raises:
+        SplitError: the test set is not the one that was sealed.
+    """
+    model = parts.facts.get(ModelVersion, model_id)
+    split = parts.facts.get(Split, model.split_id)
+    policy = line.gate
+    row_id = identify(
+        "evaluation", model_id, split.id, side, policy.iou, policy.confidence, model.thresholds, line.prevalence
+    )
+    if parts.facts.find(Evaluation, id=row_id):
+        return Outcome(row_id, reused=True)
+    samples = samples_on(parts, split.id, side)
+    if not samples:
+        message = f"side {side.value!r} of split {split.id} holds no image to judge on"
+        raise SplitError(message)
+    look = _looks(parts, split) + 1 if side is Side.TEST else 0
+    detections, predictions = _raw_predictions(parts, model, samples, progress=progress)
+    truth = [Truth.of(sample.boxes, model.classes) for sample in samples]
+    judged = judge(truth, detections, model.classes, thresholds=model.thresholds, iou=policy.iou)
+    groups = {member.name: member.group for member in parts.facts.find(SplitMember, split_id=split.id, side=side.value)}
+    found = figures(
+        judged,
+        confidence=policy.confidence,
+        groups=[groups[sample.name] for sample in samples],
+        prevalence=line.prevalence or None,
+    )
+    row = Evaluation(
+        id=row_id,
+        model_id=model_id,
+        split_id=split.id,
+        side=side.value,
+        iou=policy.iou,
+        confidence=policy.confidence,
+        images=found.images,
+        classes=found.classes,
+        escapes=found.escapes,
+        overkill=found.overkill,
+        baseline_accuracy=found.baseline_accuracy,
+        predictions=predictions,
+        look=look,
+        created_at=parts.clock(),
+        confusion=found.confusion,
+        slices=size_slices(judged, confidence=policy.confidence),
+        real_false_alarm_share=found.real_false_alarm_share,
+    )
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def predict(
+    parts: Parts, model: ModelVersion, samples: list[Sample], *, progress: Progress = silent
+) -> list[Detections]:
+    """Run a model's exported file over samples, decoding ahead of it, down to `MIN_SCORE`."""
+    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    detections: list[Detections] = []
+    images = ahead(lambda sample: composed(parts, sample, model.channels), samples)
+    batch = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == _BATCH:
+            detections += detector(batch, min_score=MIN_SCORE)
+            batch.clear()
+            progress("judging on test images", len(detections), len(samples))
+    detections += detector(batch, min_score=MIN_SCORE) if batch else []
+    progress("judging on test images", len(detections), len(samples))
+    return detections
+
+
+def _raw_predictions(
+    parts: Parts, model: ModelVersion, samples: list[Sample], *, progress: Progress
+) -> tuple[list[Detections], str]:
+    """Return predictions and their file; those of an earlier evaluation on the same images are used again."""
+    names = tuple(sample.name for sample in samples)
+    for earlier in parts.facts.find(Evaluation, model_id=model.id):
+        kept = read_predictions(parts.files.get(earlier.predictions))
+        if kept.names == names:
+            return list(kept.detections), earlier.predictions
+    detections = predict(parts, model, samples, progress=progress)
+    return detections, parts.files.put(write_predictions(names, detections, model.classes))
+
+
+def _looks(parts: Parts, split: Split) -> int:
+    """Count how often this very test set was used, whichever split names it."""
+    same = [row.id for row in parts.facts.find(Split, test_digest=split.test_digest)]
+    return len(parts.facts.find(Evaluation, split_id=same, side=Side.TEST.value))

@@ -1,0 +1,217 @@
+"""Raw images and labels to a dataset version; what cannot enter is quarantined with its reason."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wafergate.domain.identity import identify
+from wafergate.domain.samples import (
+    DatasetVersion,
+    ImageRecord,
+    LabelledBox,
+    Quarantined,
+    QuarantineReason,
+    RawSample,
+    Sample,
+    count_classes,
+)
+from wafergate.errors import ConfigError, SourceError
+from wafergate.formats import READERS, ReadOptions
+from wafergate.formats.header import ImageRefusedError
+from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.line import LineFile
+from wafergate.ports import Progress, Source
+
+__all__ = ["examine_files", "ingest", "read_source"]
+
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    path: str
+    reason: QuarantineReason
+    detail: str
+    digest: str | None = None
+
+
+def ingest(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    format_name: str,
+    *,
+    limit: int = 0,
+    progress: Progress = silent,
+) -> Outcome:
+    """Read, examine and store a source; the same content gives the same dataset version.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        source: where images and labels lie.
+        format_name: a key of `READERS`.
+        limit: take this many samples, spread evenly over the source; 0 takes all.
+        progress: told of every image.
+
+    Raises:
+        ConfigError: the format is unknown.
+        SourceError: nothing can be read as that format, or every image was refused.
+        TaxonomyError: labels have no defect class.
+    """
+    samples, problems = read_source(line, source, format_name, limit=limit)
+    labels = line.taxonomy.resolve((box.label for item in samples for box in item.boxes), line.classes)
+    names = sorted({item.name for item in samples} | {item.reference for item in samples if item.reference})
+    records, refused = examine_files(parts, line, source, names, progress=progress)
+    kept, unfit = _keep_fitting(samples, records)
+    refused = [*problems, *refused, *unfit]
+    _quarantine(parts, line, source, refused)
+    if not kept:
+        first = "; ".join(f"{item.path}: {item.detail}" for item in refused[:_LISTED])
+        message = f"{source.title} holds no image that can enter line {line.name!r}; refused: {first or 'nothing'}"
+        raise SourceError(message)
+    return _save_version(parts, line, source, format_name, kept=kept, records=records, labels=labels, out=len(refused))
+
+
+def read_source(
+    line: LineFile, source: Source, format_name: str, *, limit: int = 0
+) -> tuple[list[RawSample], list[_Refused]]:
+    """Read a source's labels with the line's options; return samples and what the reader or the source refused.
+
+    Raises:
+        ConfigError: the format is unknown.
+        SourceError: nothing can be read as that format.
+    """
+    if format_name not in READERS:
+        message = f"--format must be one of {', '.join(sorted(READERS))}; found {format_name!r}"
+        raise ConfigError(message)
+    intake = line.intake
+    options = ReadOptions(
+        pattern=intake.pattern,
+        reference=intake.reference,
+        mask_gap=intake.mask_gap,
+        mask_min_area=intake.mask_min_area,
+        max_pixels=intake.max_pixels,
+        classes=line.classes,
+    )
+    reading = READERS[format_name](source, options)
+    samples = list(reading.samples)
+    if 0 < limit < len(samples):
+        samples = [samples[(2 * place + 1) * len(samples) // (2 * limit)] for place in range(limit)]
+    problems = [_Refused(*problem) for problem in reading.problems]
+    problems += [_Refused(name, QuarantineReason.UNSAFE_PATH, why) for name, why in source.unsafe()]
+    return samples, problems
+
+
+def examine_files(
+    parts: Parts, line: LineFile, source: Source, names: Sequence[str], *, progress: Progress = silent
+) -> tuple[dict[str, ImageRecord], list[_Refused]]:
+    """Examine each image file once, store it, and return its record by name, with what was refused."""
+    examine, now = parts.examiner(line.intake.max_pixels), parts.clock()
+
+    def enter(name: str) -> ImageRecord | _Refused:
+        try:
+            data = source.read(name)
+        except SourceError as error:
+            return _Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
+        try:
+            record = examine(data, now=now, name=name)
+        except ImageRefusedError as error:
+            return _Refused(name, error.reason, error.detail, parts.files.put(data))
+        parts.files.put(data)
+        return record
+
+    records: dict[str, ImageRecord] = {}
+    refused: list[_Refused] = []
+    for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
+        if isinstance(result, ImageRecord):
+            records[name] = result
+        else:
+            refused.append(result)
+        progress("examining images", done, len(names))
+    parts.facts.save_all(records.values())
+    return records, refused
+
+
+def _keep_fitting(
+    samples: Iterable[RawSample], records: Mapping[str, ImageRecord]
+) -> tuple[list[RawSample], list[_Refused]]:
+    """Leave out samples whose image or reference did not enter, or whose labels were drawn on another size."""
+    kept, refused = [], []
+    for item in samples:
+        record = records.get(item.name)
+        if record is None:
+            continue  # refused itself, with its own reason
+        if item.reference is not None and item.reference not in records:
+            detail = f"its golden reference {item.reference} did not enter"
+            refused.append(_Refused(item.name, QuarantineReason.MISSING_IMAGE, detail, record.id))
+        elif item.size is not None and item.size != (record.width, record.height):
+            found = f"{record.width} x {record.height}"
+            detail = f"its labels were drawn on {item.size[0]} x {item.size[1]} pixels, the image has {found}"
+            refused.append(_Refused(item.name, QuarantineReason.SIZE_MISMATCH, detail, record.id))
+        else:
+            kept.append(item)
+    return kept, refused
+
+
+def _quarantine(parts: Parts, line: LineFile, source: Source, refused: Sequence[_Refused]) -> None:
+    now = parts.clock()
+    parts.facts.save_all(
+        Quarantined(
+            id=identify("quarantine", line.name, source.title, item.path, item.reason, item.digest),
+            line=line.name,
+            path=item.path,
+            reason=item.reason,
+            detail=item.detail,
+            digest=item.digest,
+            created_at=now,
+        )
+        for item in refused
+    )
+
+
+def _save_version(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    format_name: str,
+    *,
+    kept: Sequence[RawSample],
+    records: Mapping[str, ImageRecord],
+    labels: Mapping[str, str],
+    out: int,
+) -> Outcome:
+    samples = [
+        Sample(
+            dataset_id="",
+            position=position,
+            name=item.name,
+            image=records[item.name].id,
+            reference=records[item.reference].id if item.reference else None,
+            width=records[item.name].width,
+            height=records[item.name].height,
+            boxes=tuple(LabelledBox(box.label, labels[box.label], box.box, box.polygon) for box in item.boxes),
+            metadata=dict(item.metadata),
+        )
+        for position, item in enumerate(kept)
+    ]
+    # A signature changes what may be promoted, not what the images show; it is part of the version all the same,
+    # because the gate must be able to tell the two apart.
+    row_id = identify("data", line.name, samples, line.taxonomy, line.intake.licence, sorted(line.classes))
+    instances, images = count_classes(samples, line.classes)
+    version = DatasetVersion(
+        id=row_id,
+        line=line.name,
+        number=0,
+        source=source.title,
+        format=format_name,
+        images=len(samples),
+        normal_images=sum(not sample.boxes for sample in samples),
+        instances=instances,
+        image_counts=images,
+        quarantined=out,
+        taxonomy_signed=line.taxonomy.signed,
+        licence=line.intake.licence,
+        created_at=parts.clock(),
+    )
+    new = parts.facts.save(version, (replace(sample, dataset_id=row_id) for sample in samples))
+    return Outcome(row_id, not new)

@@ -1,0 +1,94 @@
+"""The champion over new images: what it found on each, in the store."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.identity import identify
+from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.samples import Sample
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import SourceError
+from wafergate.jobs.evaluate import predict
+from wafergate.jobs.ingest import examine_files, read_source
+from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.promote import champion_model
+from wafergate.line import LineFile
+from wafergate.ports import Progress, Source
+
+__all__ = ["inspect_lot"]
+
+
+def inspect_lot(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    format_name: str,
+    *,
+    limit: int = 0,
+    progress: Progress = silent,
+) -> Outcome:
+    """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
+
+    Labels, if the source has any, are not looked at.
+
+    Raises:
+        PromotionError: the line has no champion.
+        SourceError: the source holds no image that can be inspected.
+    """
+    model = champion_model(parts, line.name)
+    found, problems = read_source(line, source, format_name, limit=limit)
+    names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
+    records, refused = examine_files(parts, line, source, names, progress=progress)
+    samples = [
+        Sample(
+            dataset_id="",
+            position=position,
+            name=item.name,
+            image=records[item.name].id,
+            reference=records[item.reference].id if item.reference else None,
+            width=records[item.name].width,
+            height=records[item.name].height,
+            boxes=(),
+            metadata=dict(item.metadata),
+        )
+        for position, item in enumerate(found)
+        if item.name in records and (item.reference is None or item.reference in records)
+    ]
+    if not samples:
+        message = f"{source.title} holds no image that line {line.name!r} can inspect ({len(refused)} were refused)"
+        raise SourceError(message)
+    row_id = identify("inspection", line.name, model.id, [(item.name, item.image) for item in samples])
+    if parts.facts.find(InspectionRun, id=row_id):
+        return Outcome(row_id, reused=True)
+    detections = predict(parts, model, samples, progress=progress)
+    images = [
+        InspectedImage(row_id, place, sample.name, sample.image, sample.metadata.get("lot", ""), _kept(model, said))
+        for place, (sample, said) in enumerate(zip(samples, detections, strict=True))
+    ]
+    instances = Counter(name for image in images for name, *_ in image.detections)
+    row = InspectionRun(
+        id=row_id,
+        line=line.name,
+        model_id=model.id,
+        source=source.title,
+        images=len(images),
+        defective=sum(bool(image.detections) for image in images),
+        instances=_every_class(model, instances),
+        quarantined=len(refused) + len(problems),
+        created_at=parts.clock(),
+    )
+    return Outcome(row_id, not parts.facts.save(row, images))
+
+
+def _kept(model: ModelVersion, said: Detections) -> tuple[tuple[str, float, float, float, float, float], ...]:
+    """Return the detections at or above their class's operating threshold."""
+    return tuple(
+        (name, float(score), float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        for box, score, index in zip(said.boxes, said.scores, said.classes, strict=True)
+        if score >= model.thresholds[name := model.classes[index]]
+    )
+
+
+def _every_class(model: ModelVersion, counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts.get(name, 0) for name in model.classes}

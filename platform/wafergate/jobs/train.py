@@ -1,0 +1,272 @@
+"""A training set to a model version: trained, exported, its thresholds frozen on validation."""
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wafergate.domain.evaluation import OperatingPoint, Truth
+from wafergate.domain.identity import digest_bytes, identify
+from wafergate.domain.operating import operating_points
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.splits import Side, Split
+from wafergate.domain.training import (
+    Candidate,
+    Channels,
+    EpochReport,
+    ModelVersion,
+    TrainedArtefact,
+    TrainingEpoch,
+    TrainingItem,
+    TrainingJob,
+    TrainingSet,
+)
+from wafergate.errors import ConfigError, StorageError, TrainingError
+from wafergate.jobs.licences import licensed_parts, require_trainable
+from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.line import LineFile
+from wafergate.ports import Detector, Progress
+
+__all__ = ["MIN_SCORE", "Start", "choose_start", "train"]
+
+MIN_SCORE = 0.01
+"""Raw predictions are kept down to this score, so that every number can be computed again."""
+
+_BATCH = 16
+_TIMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a training begins with: the candidate and, unless random, the weights with their SHA-256."""
+
+    candidate: Candidate
+    weights: Path | None
+    digest: str | None
+
+
+def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -> Start:
+    """Find the line's candidate and the weights it starts from, licences checked.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        weights: a file that takes the place of the candidate's own.
+
+    Raises:
+        ConfigError: no such candidate, or its weights are not there and the line forbids a random start.
+        LicenceError: the policy refuses code, weights or images.
+    """
+    catalogue = dict(parts.catalogue) | {item.name: item for item in line.models.candidates}
+    name = line.models.candidate
+    if name not in catalogue:
+        message = f"[models] candidate must be one of {', '.join(sorted(catalogue))}; found {name!r}"
+        raise ConfigError(message)
+    candidate = catalogue[name]
+    file = weights or (line.path.parent / candidate.weights if candidate.weights else None)
+    if weights is not None and not weights.is_file():
+        message = f"there is no weight file {weights}; check --weights"
+        raise ConfigError(message)
+    if file is not None and not file.is_file():
+        file = None
+    if file is None and not line.models.random_start:
+        wanted = candidate.weights or "a file given with --weights"
+        message = (
+            f"{name} starts from weights ({wanted}), which are not there: give the file with --weights, or set "
+            "random_start = true in [models] to start from random weights"
+        )
+        raise ConfigError(message)
+    require_trainable(line, licensed_parts(line, candidate, from_weights=file is not None))
+    return Start(candidate, file, digest_bytes(file.read_bytes()) if file else None)
+
+
+def train(
+    parts: Parts,
+    line: LineFile,
+    training_set_id: str,
+    *,
+    weights: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Train the line's candidate and store the model; a killed training starts over and ends the same.
+
+    Raises:
+        ConfigError: see `choose_start`; or the backend is not installed.
+        LicenceError: the policy refuses a part.
+        HardwareError: memory ran out.
+        TrainingError: training or export failed, or the exported model cannot be run.
+    """
+    start = choose_start(parts, line, weights=weights)
+    settings = replace(line.models, candidate="", candidates=(), random_start=False)
+    row_id = identify(
+        "model", training_set_id, start.candidate.backend, start.candidate.architecture, start.digest, settings
+    )
+    if parts.facts.find(ModelVersion, id=row_id):
+        return Outcome(row_id, reused=True)
+    training_set = parts.facts.get(TrainingSet, training_set_id)
+    items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
+    folder = _fresh_folder(parts.work / row_id)
+    _write_yolo(parts, items, line.classes, folder, progress=progress)
+    job = _job(line, start, folder, channels=training_set.channels)
+    artefact = _run(parts, job, row_id, on_epoch=on_epoch)
+    model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
+    detector = parts.load_detector(model, artefact.onnx)
+    validation = [item for item in items if item.side == Side.VALIDATION]
+    points, latency = _freeze(parts, line, detector, validation, progress=progress)
+    model = replace(model, latency_ms=latency, thresholds={point.defect_class: point.threshold for point in points})
+    new = parts.facts.save(model)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(row_id, not new)
+
+
+def _fresh_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        message = f"the work folder {folder} cannot be made: {error.strerror}; check WAFERGATE_WORK_DIR"
+        raise StorageError(message) from error
+    return folder
+
+
+def _write_yolo(
+    parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
+) -> None:
+    """Lay the training set out as trainers read it: `images/train`, `labels/train`, `images/val`, `labels/val`."""
+    sides = {Side.TRAIN.value: "train", Side.VALIDATION.value: "val"}
+    place = {name: index for index, name in enumerate(classes)}
+    for kind in ("images", "labels"):
+        for side in sides.values():
+            (folder / "data" / kind / side).mkdir(parents=True)
+
+    def write(item: TrainingItem) -> None:
+        stem = f"{item.position:06d}"
+        image = folder / "data" / "images" / sides[item.side] / f"{stem}.png"
+        cached = parts.files.fetch(item.image)
+        try:
+            os.link(cached, image)
+        except OSError:  # another file system
+            shutil.copyfile(cached, image)
+        label = folder / "data" / "labels" / sides[item.side] / f"{stem}.txt"
+        label.write_text("".join(_label_lines(item, place)), encoding="utf-8")
+
+    for done, _ in enumerate(ahead(write, items), start=1):
+        progress("fetching the training set", done, len(items))
+
+
+def _label_lines(item: TrainingItem, place: Mapping[str, int]) -> list[str]:
+    """Return YOLO's lines: class, centre and size relative to the image, cut at its border as backends demand."""
+    lines = []
+    for labelled in item.boxes:
+        box = labelled.box
+        x1, x2 = (min(max(value, 0.0), item.width) / item.width for value in (box.x1, box.x2))
+        y1, y2 = (min(max(value, 0.0), item.height) / item.height for value in (box.y1, box.y2))
+        if x2 > x1 and y2 > y1:
+            centre = f"{(x1 + x2) / 2:.8f} {(y1 + y2) / 2:.8f} {x2 - x1:.8f} {y2 - y1:.8f}"
+            lines.append(f"{place[labelled.defect_class]} {centre}\n")
+    return lines
+
+
+def _job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> TrainingJob:
+    models, hardware = line.models, line.hardware.train
+    return TrainingJob(
+        candidate=start.candidate,
+        classes=line.classes,
+        data=folder / "data",
+        folder=folder,
+        weights=start.weights,
+        channels=channels,
+        image_size=models.image_size,
+        epochs=models.epochs,
+        batch=models.batch,
+        learning_rate=models.learning_rate,
+        mosaic=models.mosaic,
+        seed=models.seed,
+        device=hardware.device,
+        threads=hardware.threads,
+    )
+
+
+def _run(parts: Parts, job: TrainingJob, row_id: str, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+    backend = job.candidate.backend
+    if backend not in parts.trainers:
+        message = f"candidate {job.candidate.name} needs a backend of {', '.join(parts.trainers)}; found {backend!r}"
+        raise ConfigError(message)
+
+    def tell(report: EpochReport) -> None:
+        epoch = TrainingEpoch(
+            id=identify("epoch", row_id, report.epoch, parts.clock()),
+            model_id=row_id,
+            epoch=report.epoch,
+            epochs=report.epochs,
+            loss=report.loss,
+            seconds=report.seconds,
+            map50=report.map50,
+            created_at=parts.clock(),
+        )
+        parts.facts.save(epoch)
+        on_epoch(report)
+
+    return parts.trainers[backend](job, on_epoch=tell)
+
+
+def _describe(
+    parts: Parts,
+    line: LineFile,
+    training_set: TrainingSet,
+    start: Start,
+    artefact: TrainedArtefact,
+    *,
+    row_id: str,
+) -> ModelVersion:
+    onnx = artefact.onnx.read_bytes()
+    split = parts.facts.get(Split, training_set.split_id)
+    return ModelVersion(
+        id=row_id,
+        line=parts.facts.get(DatasetVersion, split.dataset_id).line,
+        number=0,
+        training_set_id=training_set.id,
+        split_id=split.id,
+        dataset_id=split.dataset_id,
+        candidate=start.candidate,
+        classes=line.classes,
+        channels=training_set.channels,
+        image_size=line.models.image_size,
+        weights=parts.files.put(artefact.weights.read_bytes()),
+        onnx=parts.files.put(onnx),
+        decoder=artefact.decoder,
+        thresholds={},
+        start=start.digest,
+        epochs=artefact.epochs,
+        batch=artefact.batch,
+        seed=line.models.seed,
+        seconds=artefact.seconds,
+        size_mib=len(onnx) / 2**20,
+        latency_ms=0.0,
+        versions=artefact.versions,
+        created_at=parts.clock(),
+    )
+
+
+def _freeze(
+    parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, progress: Progress
+) -> tuple[tuple[OperatingPoint, ...], float]:
+    """Set the thresholds on validation, and time one image at a time on the way (median, milliseconds)."""
+    if not items:
+        message = "thresholds are set on validation, which holds no image: lower [split] test_per_class"
+        raise TrainingError(message)
+    truth, detections, times = [], [], []
+    images = ahead(lambda item: parts.decode(parts.files.get(item.image)), items)
+    for done, (item, image) in enumerate(zip(items, images, strict=True), start=1):
+        began = time.perf_counter()
+        detections += detector([image], min_score=MIN_SCORE)
+        times.append(time.perf_counter() - began)
+        truth.append(Truth.of(item.boxes, line.classes))
+        progress("setting thresholds on validation", done, len(items))
+    points = operating_points(truth, detections, line.classes, target_recall=line.gate.target_recall, iou=line.gate.iou)
+    settled = times[1 : 1 + _TIMED] or times  # the first run also allocates
+    return points, 1000 * statistics.median(settled)

@@ -1,0 +1,78 @@
+"""The line file that `wafergate init` writes."""
+
+__all__ = ["TEMPLATE"]
+
+TEMPLATE = """\
+# A production line, as its team decides it. Keys left out keep the default shown.
+
+[line]
+name = "my-line"
+product = "what is made on it"
+classes = ["scratch", "particle"]     # defect classes
+critical = []                         # those that must prove more, see [gate]
+
+[intake]
+pattern = ''                          # e.g. '(?P<lot>L\\d+)_(?P<wafer>W\\d+)': file names become metadata
+reference = ""                        # golden reference, e.g. "{folder}/{stem}_golden{suffix}"
+licence = "LicenseRef-Proprietary"    # SPDX identifier of the images
+
+[taxonomy]                            # raw label -> defect class, only where names differ
+# map = [{ raw = "scr", defect_class = "scratch", rationale = "old name of the same defect" }]
+# signed_by = ""                      # who agreed on the customer's side; unsigned never promotes
+# signed_on = 2026-01-31
+# reference = ""
+
+[boxes]                               # past these a box is reported, never moved
+min_side = 2.0
+max_aspect = 30.0
+outside_px = 1.0
+
+[split]
+group_by = []                         # e.g. ["lot"]: images of a lot stay on one side
+test_per_class = 100
+val_per_class = 20
+min_train_share = 0.4
+
+[augment]                             # of the training side only
+target = "median"                     # median, max, or a number of instances
+per_original = 4
+per_class = 4.0
+total = 1.0
+
+[models]
+candidate = "yolox-nano"
+channels = "image"                    # "golden" compares with the golden reference
+image_size = 416
+epochs = 30
+batch = 8
+random_start = false
+
+[hardware.train]
+device = "auto"
+
+[hardware.serve]                      # 0 means no limit
+latency_ms = 0
+size_mib = 0
+
+[licences]
+allowed = ["Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "LicenseRef-Proprietary"]
+
+[gate]
+recall = 0.90                         # the lower bound of every class's recall must reach it
+critical_recall = 0.95
+confidence = 0.95
+iou = 0.5
+overkill = 0.10                       # the upper bound of the overkill rate must stay below
+approval = "auto"                     # or "approval": a person releases what passed
+
+[drift]
+method = "ks"
+threshold = 1e-4
+
+[alerts]
+channels = []                         # Apprise addresses, or "env:NAME"
+
+[schedule]                            # cron; empty means by hand
+retrain = ""
+watch = ""
+"""

@@ -1,0 +1,149 @@
+"""What the commands print: tables that fit 80 columns, verdicts rule by rule."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wafergate.domain.evaluation import Evaluation, Rate
+from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, Verdict
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.splits import Split
+from wafergate.domain.training import ModelVersion
+from wafergate.ports import FactStore
+
+__all__ = ["console", "show_decision", "show_ledger", "table"]
+
+_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
+
+
+def console() -> Console:
+    """Return a console for standard output; 80 columns where it is not a terminal."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=80)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> Table:
+    """Return a table; the columns in `numbers` are aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        # as text, not markup: file names and keys such as [split] must come out as they are
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.value, style=_COLOURS[verdict])
+
+
+def _point(rate: Rate) -> str:
+    return "-" if rate.value is None else f"{rate.value:.2f}"
+
+
+def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") -> None:
+    """Print the story of one gate decision: data, split, model, figures, rules, champion, where to look."""
+    decision = facts.get(GateDecision, decision_id)
+    evaluation = facts.get(Evaluation, decision.evaluation_id)
+    model = facts.get(ModelVersion, decision.model_id)
+    split = facts.get(Split, model.split_id)
+    dataset = facts.get(DatasetVersion, model.dataset_id)
+    out = console()
+    out.print()
+    out.print(_facts_table(decision, dataset, split, model))
+    out.print()
+    out.print(_class_table(decision, evaluation))
+    out.print(_image_sentence(evaluation), markup=False)
+    out.print()
+    out.print(_rule_table(decision))
+    out.print()
+    out.print(
+        Text("gate: ").append(_verdict(decision.verdict)).append(decision.summary.removeprefix(decision.verdict.value))
+    )
+    out.print(_champion_sentence(facts, facts.champion(decision.line), decision))
+    if dashboard:
+        out.print(f"dashboard: http://{dashboard}", markup=False)
+
+
+def _facts_table(decision: GateDecision, dataset: DatasetVersion, split: Split, model: ModelVersion) -> Table:
+    boxes, test = sum(dataset.instances.values()), split.counts["test"]
+    rows = [
+        ("line", decision.line),
+        (
+            "dataset",
+            f"version {dataset.number}: {dataset.images} images, {dataset.normal_images} without defect, "
+            f"{boxes} boxes, {dataset.quarantined} quarantined",
+        ),
+        (
+            "split",
+            f"{split.mode.value}: test {split.images['test']} images, {min(test.values())} to "
+            f"{max(test.values())} of every class; train {split.images['train']}, "
+            f"validation {split.images['validation']}",
+        ),
+        (
+            "model",
+            f"version {model.number}: {model.candidate.name}, {model.image_size} px, {model.epochs} epochs, "
+            f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB",
+        ),
+    ]
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        made.add_row(Text(row[0], style="bold"), Text(row[1]))
+    return made
+
+
+def _class_table(decision: GateDecision, evaluation: Evaluation) -> Table:
+    judged = {rule.subject: rule for rule in decision.rules if rule.rule == "recall"}
+    rows = []
+    for figures in evaluation.classes:
+        rule, recall = judged.get(figures.defect_class), figures.recall
+        rows.append(
+            (
+                figures.defect_class,
+                f"{recall.hits} of {recall.trials}",
+                _point(recall),
+                f"{recall.lower:.2f} to {recall.upper:.2f}",
+                "-" if rule is None or rule.limit is None else f"{rule.limit:.2f}",
+                _point(figures.precision),
+                "-" if figures.f1 is None else f"{figures.f1:.2f}",
+                _verdict(rule.verdict) if rule else "-",
+            )
+        )
+    columns = ("class", "found", "recall", "interval", "limit", "prec.", "F1", "verdict")
+    return table(columns, rows, numbers=("found", "recall", "limit", "prec.", "F1"))
+
+
+def _image_sentence(evaluation: Evaluation) -> str:
+    escapes, overkill = evaluation.escapes, evaluation.overkill
+    return (
+        f"escapes {escapes.hits} of {escapes.trials} defective images, overkill {overkill.hits} of "
+        f"{overkill.trials} normal ones; calling everything normal would be "
+        f"{evaluation.baseline_accuracy:.0%} accurate and find nothing"
+    )
+
+
+def _rule_table(decision: GateDecision) -> Table:
+    rows = [
+        (_verdict(rule.verdict), f"{rule.rule} {rule.subject}".strip(), rule.next_step or rule.evidence)
+        for rule in decision.rules
+    ]
+    return table(("gate", "rule", "evidence, or what would change the verdict"), rows)
+
+
+def _champion_sentence(facts: FactStore, champion: Champion | None, decision: GateDecision) -> str:
+    if champion is None:
+        return "champion: none; this line is not covered"
+    model = facts.get(ModelVersion, champion.model_id)
+    here = "this model" if champion.model_id == decision.model_id else "another model"
+    return f"champion: model {model.number} ({here}), since {champion.since:%Y-%m-%d %H:%M} UTC, by {champion.actor}"
+
+
+def show_ledger(entries: Sequence[LedgerEntry]) -> None:
+    """Print the ledger as a story, oldest first."""
+    rows = [
+        (entry.seq, f"{entry.created_at:%Y-%m-%d %H:%M}", entry.line, entry.kind.value, entry.actor, entry.reason)
+        for entry in entries
+    ]
+    console().print(table(("seq", "when (UTC)", "line", "what", "who", "why"), rows, numbers=("seq",)))

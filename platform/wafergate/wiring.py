@@ -1,0 +1,180 @@
+"""The one place that turns settings into real parts."""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+
+from wafergate.adapters import embedded, images
+from wafergate.adapters.apprise import AppriseChannel
+from wafergate.adapters.catalogue import load_catalogue
+from wafergate.adapters.evidently import EvidentlyMeter
+from wafergate.adapters.expectations import GreatExpectationsValidator
+from wafergate.adapters.libreyolo import LibreYoloTrainer
+from wafergate.adapters.onnx_detector import OnnxDetectorLoader
+from wafergate.adapters.postgres import PostgresFacts, migrate
+from wafergate.adapters.s3 import S3Files
+from wafergate.adapters.ultralytics import UltralyticsTrainer
+from wafergate.domain.gate import Champion
+from wafergate.errors import ServiceError
+from wafergate.jobs.parts import Parts
+from wafergate.line import LineFile
+from wafergate.ports import AlertChannel, FactStore
+from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
+
+__all__ = [
+    "alert_channel",
+    "check_services",
+    "home",
+    "migrate_schema",
+    "open_parts",
+    "open_readonly_facts",
+    "point_prefect",
+    "service_status",
+    "settings",
+    "start_services",
+    "stop_services",
+]
+
+
+def now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
+
+
+def home() -> Path:
+    """Return the folder of the embedded services."""
+    return find_home(Path.cwd(), os.environ)
+
+
+def settings() -> Settings:
+    """Return the settings in force.
+
+    Raises:
+        ConfigError: some are missing or wrong; all are named.
+    """
+    return load_settings(os.environ, home())
+
+
+def point_prefect(values: Settings) -> None:
+    """Tell Prefect where its server is; must come before Prefect is imported.
+
+    Nothing is reported to its makers, and its own console log leaves the terminal to the command line.
+    """
+    os.environ["PREFECT_API_URL"] = values.prefect_api_url
+    os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
+
+
+def migrate_schema(values: Settings) -> None:
+    """Bring the database to this version's schema.
+
+    Raises:
+        ServiceError: the server does not answer or refuses.
+    """
+    roles = [
+        urlsplit(url.get_secret_value()).username or "" for url in (values.database_url, values.database_readonly_url)
+    ]
+    migrate(values.database_admin_url.get_secret_value(), application=roles[0], dashboard=roles[1])
+
+
+@cache
+def open_parts() -> Parts:
+    """Return this process's parts; connections are made when first needed and shared by its threads."""
+    values = settings()
+    return Parts(
+        facts=PostgresFacts(values.database_url.get_secret_value(), clock=now),
+        files=S3Files(
+            values.s3_endpoint,
+            values.s3_access_key.get_secret_value(),
+            values.s3_secret_key.get_secret_value(),
+            bucket=values.s3_bucket,
+            cache=values.cache_dir,
+            cache_bytes=int(values.cache_bytes),
+            secure=values.s3_secure,
+            region=values.s3_region,
+        ),
+        examiner=lambda max_pixels: images.Examiner(max_pixels=max_pixels),
+        decode=images.decode,
+        encode=images.encode_png,
+        validate=GreatExpectationsValidator(),
+        trainers={"libreyolo": LibreYoloTrainer(), "ultralytics": UltralyticsTrainer()},
+        load_detector=OnnxDetectorLoader(),
+        meter=EvidentlyMeter(),
+        catalogue=load_catalogue(),
+        clock=now,
+        work=values.work_dir,
+    )
+
+
+def open_readonly_facts() -> FactStore:
+    """Return the fact store of the role that can only read, for the dashboard."""
+    values = load_dashboard_settings(os.environ, home())
+    return PostgresFacts(values.database_readonly_url.get_secret_value(), clock=now)
+
+
+def alert_channel(line: LineFile, environment: Mapping[str, str] = os.environ) -> AlertChannel | None:
+    """Return the channel of the line file and the environment together; None where neither names one.
+
+    Raises:
+        ConfigError: an address is wrong or a variable it names is not set.
+    """
+    addresses = [*line.alerts.channels, *(url.get_secret_value() for url in settings().alert_urls)]
+    return AppriseChannel(addresses, environment) if addresses else None
+
+
+def check_services(values: Settings) -> None:
+    """Ask every service once, so that a run fails before it begins and not in its middle.
+
+    Raises:
+        ServiceError: one does not answer or refuses; the message names it.
+    """
+    parts = open_parts()
+    parts.facts.find(Champion, limit=1)
+    parts.files.has("0" * 64)
+    health = f"{values.prefect_api_url.rstrip('/')}/health"
+    try:
+        answer = urllib3.request("GET", health, timeout=5, retries=False)
+    except urllib3.exceptions.HTTPError as error:
+        message = f"Prefect at {values.prefect_api_url} does not answer: run `wafergate up`, or check PREFECT_API_URL"
+        raise ServiceError(message) from error
+    if answer.status != HTTPStatus.OK:
+        message = (
+            f"Prefect at {values.prefect_api_url} answers {answer.status} to a health check; see `wafergate status`"
+        )
+        raise ServiceError(message)
+
+
+def start_services(progress: Callable[[str, str], None]) -> embedded.StackState:
+    """Start what does not run, and bring the schema up to date.
+
+    Raises:
+        ServiceError: a part cannot be started.
+    """
+    state = embedded.up(home(), progress=progress, dashboard=_dashboard_app())
+    migrate_schema(settings())
+    return state
+
+
+def stop_services(progress: Callable[[str, str], None]) -> tuple[str, ...]:
+    """Stop what `start_services` started; return the names of the parts that ran."""
+    return embedded.down(home(), progress=progress)
+
+
+def service_status() -> list[embedded.ServiceStatus]:
+    """Say of every part whether it runs and answers."""
+    return embedded.status(home())
+
+
+def _dashboard_app() -> Path | None:
+    spec = find_spec("dashboards")
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders))) / "app.py" if folders else None

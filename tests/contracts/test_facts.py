@@ -1,0 +1,233 @@
+"""One suite for every fact store: the one in memory behaves as the one on PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests import rows
+from wafergate.adapters.memory import MemoryFacts
+from wafergate.adapters.postgres import PostgresFacts
+from wafergate.adapters.postgres.tables import KINDS
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.gate import Champion, GateDecision, LedgerKind, Verdict, broken_links
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import NotFoundError, PromotionError, ServiceError
+from wafergate.ports import FactStore, LedgerDraft
+from wafergate.settings import Settings
+
+NUMBERS = count()
+
+
+def later() -> datetime:
+    return datetime(2026, 3, 2, 9, 0, 0, 654321, tzinfo=UTC)
+
+
+@pytest.fixture(
+    params=[pytest.param("memory", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.services)]
+)
+def facts(request: pytest.FixtureRequest) -> Iterator[FactStore]:
+    if request.param == "memory":
+        yield MemoryFacts(clock=later)
+        return
+    values: Settings = request.getfixturevalue("service_settings")
+    store = PostgresFacts(values.database_url.get_secret_value(), clock=later)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def line() -> str:
+    """A line of one's own for each test, as the store is shared."""
+    return f"line-{next(NUMBERS)}"
+
+
+def judged(facts: FactStore, line: str, *names: str, verdict: Verdict = Verdict.PASS) -> None:
+    """Save everything down to a gate decision for each model named."""
+    facts.save(rows.dataset(line))
+    facts.save(rows.split(line))
+    facts.save(rows.training_set(line))
+    for name in names:
+        facts.save(rows.model(line, name))
+        facts.save(rows.evaluation(line, name))
+        facts.save(rows.decision(line, name, verdict))
+
+
+def crown(line: str, name: str) -> Champion:
+    return Champion(line, f"model-{line}-{name}", f"decision-{line}-{name}", "kim", "because", later())
+
+
+def test_every_kind_of_row_comes_back_as_it_went_in(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a")
+    for row in (rows.split(line), rows.training_set(line), rows.evaluation(line, "a"), rows.decision(line, "a")):
+        assert facts.get(type(row), row.id) == row
+    assert facts.get(ModelVersion, f"model-{line}-a") == replace(rows.model(line, "a"), number=1)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_value_object_has_its_columns(facts: FactStore, kind: type) -> None:
+    assert isinstance(facts.find(kind, limit=1), list)
+
+
+def test_parts_come_back_in_order_with_boxes_outlines_and_any_script(facts: FactStore, line: str) -> None:
+    images = [rows.image(f"{line}-{place}".ljust(64, "0")) for place in range(30)]
+    facts.save_all(images)
+    samples = [rows.sample(line, place, images[place].id) for place in range(30)]
+    assert facts.save(rows.dataset(line), reversed(samples))
+    assert facts.find(Sample, dataset_id=f"data-{line}") == samples
+
+
+def test_saving_again_changes_nothing_and_says_so(facts: FactStore, line: str) -> None:
+    assert facts.save(rows.dataset(line))
+    assert not facts.save(replace(rows.dataset(line), source="elsewhere"), alerts=[rows.alert(line)])
+    assert facts.get(DatasetVersion, f"data-{line}").source == "folder x"
+    assert not facts.find(Alert, line=line)
+
+
+def test_many_rows_at_once_leave_those_already_there(facts: FactStore, line: str) -> None:
+    first = [rows.image(f"{line}-{place}".ljust(64, "1")) for place in range(3)]
+    assert facts.save_all(first[:2]) == 2
+    assert facts.save_all([*first, first[2]]) == 1
+    assert {row.id for row in facts.find(ImageRecord, id=[row.id for row in first])} == {row.id for row in first}
+
+
+def test_versions_are_numbered_line_by_line(facts: FactStore, line: str) -> None:
+    for place in range(3):
+        facts.save(rows.dataset(line, f"data-{line}-{place}"))
+    facts.save(rows.dataset(f"{line}-other"))
+    assert [row.number for row in facts.find(DatasetVersion, line=line)] == [3, 2, 1]
+    assert facts.get(DatasetVersion, f"data-{line}-other").number == 1
+
+
+def test_a_missing_row_is_named(facts: FactStore) -> None:
+    with pytest.raises(NotFoundError, match="dataset version 'data-nowhere'"):
+        facts.get(DatasetVersion, "data-nowhere")
+
+
+def test_a_row_comes_with_its_ledger_entry_and_alert(facts: FactStore, line: str) -> None:
+    facts.save(rows.dataset(line))
+    facts.save(rows.split(line))
+    facts.save(rows.training_set(line))
+    facts.save(rows.model(line, "a"))
+    facts.save(rows.evaluation(line, "a"))
+    told = LedgerDraft(line, LedgerKind.DECIDED, "x", "kim", "why", {"share": 0.1, "n": 3, "deep": {"a": [1, None]}})
+    facts.save(rows.decision(line, "a", Verdict.FAIL), ledger=[told], alerts=[rows.alert(line)])
+    (entry,) = facts.ledger(line)
+    assert (entry.kind, entry.actor, entry.details) == (LedgerKind.DECIDED, "kim", told.details)
+    assert [alert.id for alert in facts.waiting_alerts() if alert.line == line] == [f"alert-{line}-gate"]
+
+
+def test_a_sent_alert_waits_no_more(facts: FactStore, line: str) -> None:
+    facts.save(rows.alert(line))
+    facts.mark_alert(replace(rows.alert(line), state=AlertState.SENT, attempts=1, sent_at=later()))
+    assert not [alert for alert in facts.waiting_alerts() if alert.line == line]
+    assert facts.get(Alert, f"alert-{line}-gate").sent_at == later()
+
+
+def test_only_a_pass_promotes(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a", verdict=Verdict.UNDECIDED)
+    with pytest.raises(PromotionError, match="only a pass promotes"):
+        facts.promote(crown(line, "a"), kind=LedgerKind.PROMOTED, details={})
+    with pytest.raises(PromotionError, match="no gate decision"):
+        facts.promote(replace(crown(line, "a"), decision_id="none"), kind=LedgerKind.PROMOTED, details={})
+    assert facts.champion(line) is None
+    assert not facts.ledger(line)
+
+
+def test_a_decision_promotes_its_own_model_only(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a", "b")
+    with pytest.raises(PromotionError, match="judged model"):
+        facts.promote(replace(crown(line, "a"), model_id=f"model-{line}-b"), kind=LedgerKind.PROMOTED, details={})
+
+
+def test_the_ledger_tells_who_followed_whom_and_its_chain_holds(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a", "b")
+    for name in ("a", "b", "a"):
+        facts.promote(crown(line, name), kind=LedgerKind.PROMOTED, details={"look": 1.0})
+    assert facts.champion(line) == crown(line, "a")
+    assert [entry.details["before"] for entry in facts.ledger(line)] == [None, f"model-{line}-a", f"model-{line}-b"]
+    assert broken_links(facts.ledger()) == []
+
+
+def test_thirty_two_promotions_at_once_end_with_one_champion_and_thirty_two_entries(
+    facts: FactStore, line: str
+) -> None:
+    names = [f"m{place}" for place in range(32)]
+    judged(facts, line, *names)
+    threads = [
+        threading.Thread(
+            target=facts.promote, args=(crown(line, name),), kwargs={"kind": LedgerKind.PROMOTED, "details": {}}
+        )
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    entries = facts.ledger(line)
+    assert sorted(entry.subject for entry in entries) == sorted(f"model-{line}-{name}" for name in names)
+    last = facts.champion(line)
+    assert last is not None
+    assert last.model_id == entries[-1].subject
+    assert broken_links(facts.ledger()) == []
+
+
+@pytest.mark.unit
+def test_one_changed_byte_breaks_the_chain() -> None:
+    facts = MemoryFacts(clock=later)
+    judged(facts, "x", "a", "b")
+    for name in ("a", "b"):
+        facts.promote(crown("x", name), kind=LedgerKind.PROMOTED, details={})
+    first, second = facts.ledger()
+    assert broken_links([replace(first, reason="becausf"), second]) == [1]
+    assert broken_links([second]) == [2]
+
+
+@pytest.mark.services
+class TestDatabaseItself:
+    """What PostgreSQL refuses whoever asks."""
+
+    def connect(self, url: Any) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(url.get_secret_value(), autocommit=True)
+
+    def test_nobody_rewrites_the_ledger(self, service_settings: Settings) -> None:
+        facts = PostgresFacts(service_settings.database_url.get_secret_value(), clock=later)
+        line = f"line-{next(NUMBERS)}"
+        judged(facts, line, "a")
+        facts.promote(crown(line, "a"), kind=LedgerKind.PROMOTED, details={})
+        for url in (service_settings.database_url, service_settings.database_admin_url):
+            for statement in ("UPDATE ledger SET reason = 'x'", "DELETE FROM ledger", "TRUNCATE ledger"):
+                with self.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)  # type: ignore[arg-type]
+
+    def test_no_hand_can_crown_a_model_that_did_not_pass(self, service_settings: Settings) -> None:
+        facts = PostgresFacts(service_settings.database_url.get_secret_value(), clock=later)
+        line = f"line-{next(NUMBERS)}"
+        judged(facts, line, "a", verdict=Verdict.FAIL)
+        values = [line, f"model-{line}-a", f"decision-{line}-a", "kim", "x", later()]
+        statement = (
+            "INSERT INTO champion (line, model_id, decision_id, actor, reason, since) VALUES (%s, %s, %s, %s, %s, %s)"
+        )
+        with (
+            self.connect(service_settings.database_url) as connection,
+            pytest.raises(psycopg.errors.ForeignKeyViolation),
+        ):
+            connection.execute(statement, values)
+
+    def test_the_dashboard_can_only_read(self, service_settings: Settings) -> None:
+        facts = PostgresFacts(service_settings.database_readonly_url.get_secret_value(), clock=later)
+        assert facts.find(GateDecision, line="nowhere") == []
+        with pytest.raises(ServiceError, match="refuses"):
+            facts.save(rows.dataset("readonly"))
+
+    def test_a_stopped_database_is_one_sentence(self) -> None:
+        facts = PostgresFacts("postgresql://wafergate_app:secret@127.0.0.1:9/wafergate", clock=later)
+        with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9/wafergate does not answer") as caught:
+            facts.champion("x")
+        assert "secret" not in str(caught.value)

@@ -1,0 +1,110 @@
+"""One suite for every file store: the one in memory behaves as the one on S3."""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from wafergate.adapters.memory import MemoryFiles
+from wafergate.adapters.s3 import S3Files
+from wafergate.errors import NotFoundError, ServiceError, StorageError
+from wafergate.ports import FileStore
+from wafergate.settings import Settings
+
+SEEDS = count()
+
+
+def on_s3(values: Settings, cache: Path, *, cache_bytes: int = 10**6, **changed: str) -> S3Files:
+    return S3Files(
+        changed.get("endpoint", values.s3_endpoint),
+        values.s3_access_key.get_secret_value(),
+        changed.get("secret", values.s3_secret_key.get_secret_value()),
+        bucket=values.s3_bucket,
+        cache=cache,
+        cache_bytes=cache_bytes,
+        secure=values.s3_secure,
+    )
+
+
+@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.unit), pytest.param("s3", marks=pytest.mark.services)])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileStore]:
+    if request.param == "memory":
+        yield MemoryFiles(tmp_path)
+    else:
+        yield on_s3(request.getfixturevalue("service_settings"), tmp_path)
+
+
+def fresh() -> bytes:
+    return b"bytes of test %d " % next(SEEDS) * 100
+
+
+def test_a_file_is_found_under_the_digest_of_its_bytes(files: FileStore) -> None:
+    data = fresh()
+    digest = files.put(data)
+    assert digest == hashlib.sha256(data).hexdigest()
+    assert files.get(digest) == data
+    assert files.fetch(digest).read_bytes() == data
+    assert files.has(digest)
+
+
+def test_many_files_keep_their_order_and_one_may_come_twice(files: FileStore) -> None:
+    items = [fresh() for _ in range(40)]
+    items[7] = items[3]
+    assert files.put_all(iter(items)) == [hashlib.sha256(item).hexdigest() for item in items]
+    assert files.put_all([]) == []
+
+
+def test_an_empty_file_is_a_file(files: FileStore) -> None:
+    assert files.get(files.put(b"")) == b""
+
+
+def test_a_missing_file_is_named(files: FileStore) -> None:
+    assert not files.has("0" * 64)
+    with pytest.raises(NotFoundError, match="0" * 64):
+        files.get("0" * 64)
+
+
+@pytest.mark.services
+class TestS3:
+    """What only a real S3 and a real cache can do."""
+
+    def test_changed_bytes_are_not_handed_out(self, service_settings: Settings, tmp_path: Path) -> None:
+        files = on_s3(service_settings, tmp_path)
+        digest = files.put(fresh())
+        import io
+
+        files._client.put_object(service_settings.s3_bucket, f"blobs/{digest[:2]}/{digest[2:]}", io.BytesIO(b"no"), 2)
+        with pytest.raises(StorageError, match="was changed"):
+            files.get(digest)
+        with pytest.raises(StorageError, match="was changed"):
+            files.fetch(digest)
+
+    def test_a_changed_cache_copy_is_fetched_again(self, service_settings: Settings, tmp_path: Path) -> None:
+        files, data = on_s3(service_settings, tmp_path), fresh()
+        copy = files.fetch(files.put(data))
+        copy.chmod(0o644)
+        copy.write_bytes(b"something else")
+        assert files.fetch(hashlib.sha256(data).hexdigest()).read_bytes() == data
+
+    def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(
+        self, service_settings: Settings, tmp_path: Path
+    ) -> None:
+        files = on_s3(service_settings, tmp_path, cache_bytes=50_000)
+        digests = [files.put(bytes([place]) * 10_000) for place in range(12)]
+        for digest in digests:
+            files.fetch(digest)
+        kept = {path.parent.name + path.name for path in tmp_path.glob("??/*")}
+        assert sum(path.stat().st_size for path in tmp_path.glob("??/*")) <= 50_000
+        assert digests[-1] in kept
+        assert digests[0] not in kept
+
+    def test_a_wrong_key_is_one_sentence_without_the_key(self, service_settings: Settings, tmp_path: Path) -> None:
+        with pytest.raises(ServiceError, match="refuses the key") as caught:
+            on_s3(service_settings, tmp_path, secret="not-the-secret").put(fresh())
+        assert "not-the-secret" not in str(caught.value)
+
+    def test_a_closed_port_is_named(self, service_settings: Settings, tmp_path: Path) -> None:
+        with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer"):
+            on_s3(service_settings, tmp_path, endpoint="127.0.0.1:9").put(fresh())

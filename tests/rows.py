@@ -1,0 +1,79 @@
+"""Rows of the domain for tests: small, complete, and right by construction."""
+
+from datetime import UTC, datetime
+
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
+from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
+from wafergate.domain.geometry import Box
+from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Sample
+from wafergate.domain.splits import LeakProof, Split, SplitMode
+from wafergate.domain.training import Candidate, Channels, ClassPlan, Decoder, ModelVersion, TrainingSet
+
+NOW = datetime(2026, 3, 1, 8, 30, 0, 123456, tzinfo=UTC)
+CANDIDATE = Candidate("yolox-nano", "libreyolo", "LibreYOLOXn", "MIT", 0.9)
+
+
+def image(digest: str) -> ImageRecord:
+    return ImageRecord(digest, 64, 48, "L", 8, 900, "00ff00ff00ff00ff", 99.5, 20.25, 3.5, 1.5, 0.01, 0.2, NOW)
+
+
+def dataset(line: str, row_id: str = "") -> DatasetVersion:
+    counts = {"scratch": 2, "particle": 1}
+    return DatasetVersion(
+        row_id or f"data-{line}", line, 0, "folder x", "coco", 2, 1, counts, counts, 0, True, "Apache-2.0", NOW
+    )
+
+
+def sample(line: str, position: int, digest: str, row_id: str = "") -> Sample:
+    boxes = (
+        LabelledBox("scr", "scratch", Box(1, 2.5, 10, 20), ((1.0, 2.5), (10.0, 2.5), (10.0, 20.0))),
+        LabelledBox("particle", "particle", Box(-3, 2, 4, 4)),
+    )
+    return Sample(
+        row_id or f"data-{line}", position, f"lot/{position}.png", digest, None, 64, 48, boxes, {"lot": "한글 A'1"}
+    )
+
+
+def split(line: str) -> Split:
+    sides = {"train": {"scratch": 1}, "validation": {"scratch": 1}, "test": {"scratch": 1}}
+    ones = dict.fromkeys(("train", "validation", "test"), 1)
+    proof = LeakProof(3, 0, {"same_bytes": 0})
+    return Split(
+        f"split-{line}", f"data-{line}", SplitMode.TEST_EVEN, sides, ones, ones, 3, dict.fromkeys(ones, 1.0), True, 0.0,
+        "ab" * 32, proof, ("validation is not even",), NOW,
+    )  # fmt: skip
+
+
+def training_set(line: str) -> TrainingSet:
+    plan = (ClassPlan("scratch", 1, 1, 2, 3, "target"),)
+    return TrainingSet(f"trainset-{line}", f"split-{line}", Channels.GOLDEN, 1, 2, 1, plan, NOW)
+
+
+def model(line: str, name: str) -> ModelVersion:
+    return ModelVersion(
+        f"model-{line}-{name}", line, 0, f"trainset-{line}", f"split-{line}", f"data-{line}", CANDIDATE,
+        ("scratch", "particle"), Channels.GOLDEN, 128, "aa" * 32, "bb" * 32, Decoder.YOLOX,
+        {"scratch": 0.25, "particle": 0.5}, None, 10, 8, 0, 12.5, 3.4, 4.5, {"torch": "2"}, NOW,
+    )  # fmt: skip
+
+
+def evaluation(line: str, name: str) -> Evaluation:
+    rate = Rate(29, 30, 0.851, 0.998)
+    figures = ClassFigures("scratch", rate, rate, 0.9667, 0.95, 0.25)
+    return Evaluation(
+        f"evaluation-{line}-{name}", f"model-{line}-{name}", f"split-{line}", "test", 0.5, 0.95, 40, (figures,),
+        Rate(1, 30, 0.0, 0.1), Rate(0, 10, 0.0, 0.26), 0.25, "cc" * 32, 1, NOW,
+    )  # fmt: skip
+
+
+def decision(line: str, name: str, verdict: Verdict = Verdict.PASS) -> GateDecision:
+    rule = RuleResult("recall", "scratch", 0.97, 0.85, 0.8, verdict, "29 of 30 found")
+    return GateDecision(
+        f"decision-{line}-{name}", line, f"model-{line}-{name}", f"evaluation-{line}-{name}", verdict, (rule,),
+        GatePolicy(), f"{verdict.value}: scratch", NOW,
+    )  # fmt: skip
+
+
+def alert(line: str, cause: str = "gate") -> Alert:
+    return Alert(f"alert-{line}-{cause}", line, cause, "x", "title", "body", AlertState.WAITING, 0, "", NOW)

@@ -1,0 +1,218 @@
+"""How a training in its own process is followed and how its end is told; the backend is a few lines of Python here."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from wafergate.adapters.training_data import write_fitted_data
+from wafergate.adapters.training_process import train_in_process
+from wafergate.domain.training import Candidate, Channels, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, HardwareError, TrainingError, WafergateError
+
+pytestmark = pytest.mark.unit
+
+BACKEND = """
+import os, signal, socket, sys, time, urllib.request
+from wafergate.domain.training import Decoder, EpochReport, TrainedArtefact
+from wafergate.errors import ConfigError
+
+def good(job, scratch, report):
+    print("a banner")
+    report.note("a note")
+    (scratch / "rubbish").write_text("x")
+    for epoch in range(1, job.epochs + 1):
+        report.epoch(EpochReport(epoch, job.epochs, 1 / epoch, 0.1))
+    for name in ("weights.pt", "model.onnx"):
+        (job.folder / name).write_text(str(job.weights))
+    return TrainedArtefact(job.folder / "weights.pt", job.folder / "model.onnx", Decoder.YOLO, job.epochs, job.batch, 1.0,
+                           {"threads": os.environ["OMP_NUM_THREADS"], "folder": os.getcwd()})
+
+def network(job, scratch, report):
+    for attempt in (lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
+                    lambda: urllib.request.urlopen("http://example.com", timeout=1),
+                    lambda: socket.getaddrinfo("example.com", 80)):
+        try:
+            attempt()
+        except OSError:
+            continue
+        raise AssertionError("reached the network")
+    return good(job, scratch, report)
+
+def config(job, scratch, report):
+    raise ConfigError("weights do not fit")
+
+def foreign(job, scratch, report):
+    raise KeyError("surprise")
+
+def memory(job, scratch, report):
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: 99 bytes")
+
+def killed(job, scratch, report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def silent(job, scratch, report):
+    print("the last words", flush=True)
+    os._exit(7)
+
+def endless(job, scratch, report):
+    report.epoch(EpochReport(1, job.epochs, 1.0, 0.1))
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "handmade_backend.py").write_text(BACKEND)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    candidate = Candidate("tiny", "handmade", "none", "MIT")
+    return TrainingJob(
+        candidate, ("a", "b"), tmp_path / "data", tmp_path / "job", tmp_path / "w.pt", Channels.IMAGE,
+        64, 3, 4, 0.0, 0.0, 0, "cpu", 2,
+    )  # fmt: skip
+
+
+def run(
+    function: str, job: TrainingJob, on_epoch: Callable[[EpochReport], None] = lambda _report: None
+) -> TrainedArtefact:
+    return train_in_process(f"handmade_backend:{function}", job, on_epoch=on_epoch)
+
+
+def test_epochs_artefact_and_notes_arrive_and_output_goes_to_the_log(
+    job: TrainingJob, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    reports: list[EpochReport] = []
+    artefact = run("good", job, reports.append)
+    assert [(report.epoch, report.epochs, report.map50) for report in reports] == [
+        (1, 3, None),
+        (2, 3, None),
+        (3, 3, None),
+    ]
+    assert artefact.weights.read_text() == str(job.weights)
+    assert artefact.versions["threads"] == "2"
+    assert "a note" in caplog.messages
+    assert capfd.readouterr() == ("", "")
+    assert "a banner" in (job.folder / "training.log").read_text()
+    assert sorted(path.name for path in job.folder.iterdir()) == ["model.onnx", "training.log", "weights.pt"]
+
+
+def test_what_a_killed_run_left_behind_does_not_matter(job: TrainingJob) -> None:
+    (job.folder / "scratch" / "data").mkdir(parents=True)
+    (job.folder / "scratch" / "data" / "old").write_text("x")
+    run("good", job)
+    assert not (job.folder / "scratch").exists()
+
+
+def test_the_network_cannot_be_reached_and_attempts_are_in_the_log(job: TrainingJob) -> None:
+    run("network", job)
+    assert (job.folder / "training.log").read_text().count("network refused") >= 2
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "said"),
+    [
+        ("config", ConfigError, "^weights do not fit$"),
+        ("foreign", TrainingError, "training tiny failed: KeyError: 'surprise'"),
+        ("memory", HardwareError, "memory ran out training tiny at 64 px with batch 4 on cpu"),
+        ("killed", HardwareError, "killed by the system"),
+        ("silent", TrainingError, "code 7: the last words"),
+    ],
+)
+def test_each_end_has_its_error(job: TrainingJob, function: str, kind: type[WafergateError], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        run(function, job)
+
+
+def test_an_error_while_an_epoch_is_told_ends_the_training(job: TrainingJob) -> None:
+    def fail(report: EpochReport) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run("endless", job, fail)
+    assert not [child for child in psutil.Process().children() if "handmade_backend" in " ".join(child.cmdline())]
+
+
+def test_a_training_ends_with_its_parent(job: TrainingJob, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from pydantic import TypeAdapter
+
+    (tmp_path / "job.json").write_bytes(TypeAdapter(TrainingJob).dump_json(job))
+    parent = tmp_path / "modules" / "parent.py"
+    parent.write_text(
+        "import sys\nfrom pathlib import Path\nfrom pydantic import TypeAdapter\n"
+        "from wafergate.adapters.training_process import train_in_process\n"
+        "from wafergate.domain.training import TrainingJob\n"
+        "job = TypeAdapter(TrainingJob).validate_json(Path(sys.argv[1]).read_bytes())\n"
+        "train_in_process('handmade_backend:endless', job, on_epoch=lambda e: print('epoch', flush=True))\n"
+    )
+    command = [sys.executable, str(parent), str(tmp_path / "job.json")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(parent.parent)}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"epoch\n"
+        (child,) = psutil.Process(process.pid).children()
+        process.kill()
+    deadline = time.monotonic() + 20
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def put(job: TrainingJob, side: str, name: str, *, label: str | None, size: tuple[int, int] = (40, 20)) -> None:
+    for kind in ("images", "labels"):
+        (job.data / kind / side).mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(job.data / "images" / side / name), np.full((*size[::-1], 3), 90, np.uint8))
+    if label is not None:
+        (job.data / "labels" / side / name).with_suffix(".txt").write_text(label)
+
+
+def test_images_are_fitted_and_an_image_without_labels_is_background(job: TrainingJob, tmp_path: Path) -> None:
+    put(job, "train", "a.png", label="1 0.5 0.5 0.25 0.5\n")
+    put(job, "train", "b.jpg", label=None, size=(300, 100))
+    put(job, "train", "c.png", label="\n", size=(64, 64))
+    put(job, "val", "a.png", label="0 0.5 0.5 1 1\n0 0.2 0.2 0.1 0.1\n")
+    data = write_fitted_data(job, tmp_path / "fitted")
+    assert (data.train, data.validation, data.boxes) == (3, 1, 1)
+    shapes = {path.name: cv2.imread(str(path)).shape for path in sorted((tmp_path / "fitted/images/train").iterdir())}
+    assert shapes == {"a.png": (32, 64, 3), "b.png": (21, 64, 3), "c.png": (64, 64, 3)}
+    assert (tmp_path / "fitted/labels/train/a.txt").read_text() == "1 0.5 0.5 0.25 0.5\n"
+
+
+@pytest.mark.parametrize(
+    "label", ["2 0.5 0.5 0.1 0.1", "-1 0.5 0.5 0.1 0.1", "0.5 0.5 0.5 0.1 0.1", "0 1.5 0.5 0.1 0.1", "0 0.5 0.5 0 0.1",
+              "0 0.5 0.5 0.1", "0 nan 0.5 0.1 0.1", "scratch 0.5 0.5 0.1 0.1"],
+)  # fmt: skip
+def test_a_label_that_a_backend_would_drop_silently_is_an_error(job: TrainingJob, tmp_path: Path, label: str) -> None:
+    put(job, "train", "a.png", label=f"0 0.5 0.5 0.1 0.1\n{label}\n")
+    with pytest.raises(TrainingError, match=r"train/a\.txt:2 must be"):
+        write_fitted_data(job, tmp_path / "fitted")
+
+
+def test_no_box_at_all_is_an_error(job: TrainingJob, tmp_path: Path) -> None:
+    put(job, "train", "a.png", label=None)
+    with pytest.raises(TrainingError, match="found 1 images with 0 boxes"):
+        write_fitted_data(job, tmp_path / "fitted")
+
+
+def test_two_images_of_one_name_are_an_error(job: TrainingJob, tmp_path: Path) -> None:
+    put(job, "train", "a.png", label="0 0.5 0.5 0.1 0.1")
+    put(job, "train", "a.jpg", label=None)
+    with pytest.raises(TrainingError, match="two images called 'a'"):
+        write_fitted_data(job, tmp_path / "fitted")
+
+
+def test_an_image_that_is_none_is_an_error(job: TrainingJob, tmp_path: Path) -> None:
+    put(job, "train", "a.png", label="0 0.5 0.5 0.1 0.1")
+    (job.data / "images" / "train" / "b.png").write_bytes(b"no image")
+    with pytest.raises(TrainingError, match=r"images/train/b\.png cannot be decoded"):
+        write_fitted_data(job, tmp_path / "fitted")
