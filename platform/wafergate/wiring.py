@@ -11,16 +11,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from wafergate.adapters import embedded, images
+from wafergate.adapters import embedded
 from wafergate.adapters.apprise import AppriseChannel
-from wafergate.adapters.catalogue import load_catalogue
-from wafergate.adapters.evidently import EvidentlyMeter
-from wafergate.adapters.expectations import GreatExpectationsValidator
-from wafergate.adapters.libreyolo import LibreYoloTrainer
-from wafergate.adapters.onnx_detector import OnnxDetectorLoader
 from wafergate.adapters.postgres import PostgresFacts, migrate
-from wafergate.adapters.s3 import S3Files
-from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
@@ -89,6 +82,16 @@ def migrate_schema(values: Settings) -> None:
 @cache
 def open_parts() -> Parts:
     """Return this process's parts; connections are made when first needed and shared by its threads."""
+    # imported here: a command that only asks the database starts in a blink
+    from wafergate.adapters import images
+    from wafergate.adapters.catalogue import load_catalogue
+    from wafergate.adapters.evidently import EvidentlyMeter
+    from wafergate.adapters.expectations import GreatExpectationsValidator
+    from wafergate.adapters.libreyolo import LibreYoloTrainer
+    from wafergate.adapters.onnx_detector import OnnxDetectorLoader
+    from wafergate.adapters.s3 import S3Files
+    from wafergate.adapters.ultralytics import UltralyticsTrainer
+
     values = settings()
     return Parts(
         facts=PostgresFacts(values.database_url.get_secret_value(), clock=now),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.memory_source import MemorySource, picture
+from wafergate.adapters.source import open_source
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import ConfigError, SourceError
@@ -620,3 +622,33 @@ def test_no_value_in_a_coco_file_stops_its_reader(place: str, key: str, value: o
     reading = READERS["coco"](MemorySource(files | {"a.json": json.dumps(document)}), ReadOptions())
     told = {item.name for item in reading.samples} | {path for path, _, _ in reading.problems}
     assert told & {"good.png", "a.json"}
+
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "folder", "samples", "normal", "instances", "refused"),
+    [
+        ("deeppcb", "deeppcb", 1000, 0, 6873, 0),
+        ("masks", "magnetic-tile", 1064, 764, 336, 4),  # four images of the folder MT_Uneven have empty masks
+    ],
+)
+def test_the_real_sets_read_whole(
+    name: str, folder: str, samples: int, normal: int, instances: int, refused: int
+) -> None:
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"{DATA / folder} is not there")
+    reading = READERS[name](open_source(DATA / folder), ReadOptions())
+    assert len(reading.samples) == samples
+    assert sum(not item.boxes for item in reading.samples) == normal
+    assert sum(len(item.boxes) for item in reading.samples) == instances
+    assert len(reading.problems) == refused
+    assert (name == "deeppcb") == all(item.reference for item in reading.samples)
+
+
+def test_images_alone_are_every_image_but_the_golden_references() -> None:
+    files: Files = {"a.png": picture(), "a_golden.png": picture(), "note.txt": "x"}
+    options = ReadOptions(reference="{folder}/{stem}_golden{suffix}")
+    assert READERS["images"](MemorySource(files), options).samples == (RawSample("a.png", reference="a_golden.png"),)

@@ -204,6 +204,14 @@ def _bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND", b"")
 
 
+def _webp_bomb() -> bytes:
+    """A WebP of a few hundred bytes whose extended header claims 16,383 x 16,383 pixels."""
+    data = bytearray(_file(Image.fromarray(np.dstack([RGB, GREY])), "WEBP"))
+    assert data[12:16] == b"VP8X"
+    data[24:30] = (16_382).to_bytes(3, "little") * 2
+    return bytes(data)
+
+
 def _thumbnailed() -> bytes:
     """A JPEG whose EXIF holds a whole JPEG, with an end marker of its own."""
     small = _file(_texture(8, 8), "JPEG")
@@ -247,6 +255,7 @@ REFUSED: list[tuple[str, bytes, QuarantineReason, str]] = [
     ("floating point", _file(GREY.astype(np.float32), "TIFF"), R.UNREADABLE_IMAGE, "float32"),
     ("32-bit integers", _file(Image.fromarray(GREY).convert("I"), "TIFF"), R.UNREADABLE_IMAGE, "int32"),
     ("decompression bomb", _bomb(), R.TOO_LARGE, "max_pixels"),
+    ("webp bomb", _webp_bomb(), R.TOO_LARGE, "pixels"),
 ]
 
 

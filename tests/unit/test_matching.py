@@ -58,8 +58,8 @@ def ap_of(scene: Scene, found: Matching, classes: int) -> NDArray[np.float64]:
 
 
 def pycocotools_ap(truth: Sequence[Truth], detections: Sequence[Detections], classes: int) -> NDArray[np.float64]:
-    from pycocotools.coco import COCO  # noqa: PLC0415 - an extra of development only
-    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
     annotations, results = [], []
     for image, (known, said) in enumerate(zip(truth, detections, strict=True)):

@@ -1,6 +1,8 @@
 """How a training in its own process is followed and how its end is told; the backend is a few lines of Python here."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from pydantic import TypeAdapter
 
 from wafergate.adapters.training_data import write_fitted_data
 from wafergate.adapters.training_process import train_in_process
@@ -30,8 +33,9 @@ def good(job, scratch, report):
         report.epoch(EpochReport(epoch, job.epochs, 1 / epoch, 0.1))
     for name in ("weights.pt", "model.onnx"):
         (job.folder / name).write_text(str(job.weights))
-    return TrainedArtefact(job.folder / "weights.pt", job.folder / "model.onnx", Decoder.YOLO, job.epochs, job.batch, 1.0,
-                           {"threads": os.environ["OMP_NUM_THREADS"], "folder": os.getcwd()})
+    weights, onnx = job.folder / "weights.pt", job.folder / "model.onnx"
+    versions = {"threads": os.environ["OMP_NUM_THREADS"]}
+    return TrainedArtefact(weights, onnx, Decoder.YOLO, job.epochs, job.batch, 1.0, versions)
 
 def network(job, scratch, report):
     for attempt in (lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
@@ -140,11 +144,6 @@ def test_an_error_while_an_epoch_is_told_ends_the_training(job: TrainingJob) -> 
 
 
 def test_a_training_ends_with_its_parent(job: TrainingJob, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    from pydantic import TypeAdapter
-
     (tmp_path / "job.json").write_bytes(TypeAdapter(TrainingJob).dump_json(job))
     parent = tmp_path / "modules" / "parent.py"
     parent.write_text(

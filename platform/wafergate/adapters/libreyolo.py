@@ -87,14 +87,15 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
 
 
 def _build(job: TrainingJob, device: str, report: Reporter) -> Any:
+    given = None if job.weights is None else read_tensors(job.weights)  # refused before the slow import
     import libreyolo
 
     family, size = family_and_size(job.candidate.architecture)
     model = getattr(libreyolo, family)(None, size=size, nb_classes=len(job.classes), device=device)
-    if job.weights is None:
+    if job.weights is None or given is None:
         report.note(f"{job.candidate.name} starts from random weights")
         return model
-    fresh = load_matching(model.model, read_tensors(job.weights), source=job.weights)
+    fresh = load_matching(model.model, given, source=job.weights)
     _set_class_priors(model.model)
     # LibreYOLO gives every head its first biases unless a path says that they were loaded
     model.model_path = str(job.weights)

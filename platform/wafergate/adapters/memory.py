@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -84,7 +85,7 @@ class MemoryFacts:
             ]
         for term in reversed(table_of(kind).newest_first.split(", ")):
             name, _, down = term.partition(" ")
-            rows.sort(key=lambda row, name=name: getattr(row, name), reverse=bool(down))
+            rows.sort(key=attrgetter(name), reverse=bool(down))
         return cast("list[Row]", rows[:limit])
 
     def champion(self, line: str) -> Champion | None:

@@ -100,7 +100,7 @@ class S3Files:
         with self._translated(digest):
             response = self._client.get_object(self._bucket, _key(digest))
             try:
-                data = response.read()
+                data = bytes(response.read())
             finally:
                 response.close()
                 response.release_conn()

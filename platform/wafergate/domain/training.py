@@ -276,7 +276,15 @@ class LicencePolicy:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    allowed: tuple[str, ...] = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0")
+    allowed: tuple[str, ...] = (
+        "Apache-2.0",
+        "MIT",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "CC-BY-4.0",
+        "LicenseRef-Proprietary",  # the team's own images, as [intake] licence says by default
+    )
     research_only: tuple[str, ...] = ()
     exceptions: Mapping[str, str] = field(default_factory=dict)
 

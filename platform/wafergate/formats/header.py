@@ -4,6 +4,7 @@ import functools
 import importlib
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from struct import error as StructError  # noqa: N812 - the library's own name is `error`
@@ -143,9 +144,17 @@ def _stored_size(image: Any, kind: str) -> tuple[int, int]:
 
 
 @functools.cache
+def _opener(plugin: str) -> Callable[[io.BytesIO], Any]:
+    module, _, name = plugin.partition(":")
+    opener: Callable[[io.BytesIO], Any] = getattr(importlib.import_module(f"PIL.{module}"), name)
+    return opener
+
+
+@functools.cache
 def _silence_pillow() -> None:
     # A broken tag among thousands of files is told with the file's name or does not matter, and is no line on stderr.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_header(data: bytes, *, name: str = "") -> ImageHeader:
@@ -160,16 +169,18 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
     """
     kind = _kind_of(data)
     _check_suffix(kind, name)
-    module, _, opener = kind.plugin.partition(":")
     stream = io.BytesIO(data)
     _silence_pillow()
     try:
         # Opened by its own class, because Image.open would warn or stop at a pixel count of its own choosing:
         # the limit is the line file's (IntakePolicy.max_pixels), and the caller checks it.
-        image = getattr(importlib.import_module(f"PIL.{module}"), opener)(stream)
+        image = _opener(kind.plugin)(stream)
         frames = int(getattr(image, "n_frames", 1))
         orientation = _orientation_of(image, kind.name)
         width, height = (int(side) for side in _stored_size(image, kind.name))
+    except Image.DecompressionBombError as error:  # some of Pillow's parsers ask for its own limit themselves
+        detail = f"its {kind.name} header claims more pixels than Pillow opens"
+        raise ImageRefusedError(QuarantineReason.TOO_LARGE, detail) from error
     except _BROKEN as error:
         message = f"its {kind.name} header is broken ({' '.join(str(error).split())})"
         raise _refuse(message) from error

@@ -14,6 +14,7 @@ from wafergate.domain.samples import (
     Sample,
     count_classes,
 )
+from wafergate.domain.training import Channels
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.formats.header import ImageRefusedError
@@ -21,7 +22,7 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
-__all__ = ["examine_files", "ingest", "read_source"]
+__all__ = ["examine_files", "ingest", "keep_fitting", "quarantine", "read_source"]
 
 _LISTED = 5
 
@@ -62,9 +63,9 @@ def ingest(
     labels = line.taxonomy.resolve((box.label for item in samples for box in item.boxes), line.classes)
     names = sorted({item.name for item in samples} | {item.reference for item in samples if item.reference})
     records, refused = examine_files(parts, line, source, names, progress=progress)
-    kept, unfit = _keep_fitting(samples, records)
+    kept, unfit = keep_fitting(samples, records, channels=line.models.channels)
     refused = [*problems, *refused, *unfit]
-    _quarantine(parts, line, source, refused)
+    quarantine(parts, line, source, refused)
     if not kept:
         first = "; ".join(f"{item.path}: {item.detail}" for item in refused[:_LISTED])
         message = f"{source.title} holds no image that can enter line {line.name!r}; refused: {first or 'nothing'}"
@@ -132,28 +133,43 @@ def examine_files(
     return records, refused
 
 
-def _keep_fitting(
-    samples: Iterable[RawSample], records: Mapping[str, ImageRecord]
+def keep_fitting(
+    samples: Iterable[RawSample], records: Mapping[str, ImageRecord], *, channels: Channels
 ) -> tuple[list[RawSample], list[_Refused]]:
-    """Leave out samples whose image or reference did not enter, or whose labels were drawn on another size."""
+    """Leave out samples whose image or reference did not enter, or does not fit what goes with it."""
     kept, refused = [], []
     for item in samples:
         record = records.get(item.name)
         if record is None:
             continue  # refused itself, with its own reason
-        if item.reference is not None and item.reference not in records:
-            detail = f"its golden reference {item.reference} did not enter"
-            refused.append(_Refused(item.name, QuarantineReason.MISSING_IMAGE, detail, record.id))
-        elif item.size is not None and item.size != (record.width, record.height):
-            found = f"{record.width} x {record.height}"
-            detail = f"its labels were drawn on {item.size[0]} x {item.size[1]} pixels, the image has {found}"
-            refused.append(_Refused(item.name, QuarantineReason.SIZE_MISMATCH, detail, record.id))
-        else:
+        problem = _misfit(item, record, records.get(item.reference or ""), channels=channels)
+        if problem is None:
             kept.append(item)
+        else:
+            refused.append(_Refused(item.name, *problem, record.id))
     return kept, refused
 
 
-def _quarantine(parts: Parts, line: LineFile, source: Source, refused: Sequence[_Refused]) -> None:
+def _misfit(
+    item: RawSample, record: ImageRecord, reference: ImageRecord | None, *, channels: Channels
+) -> tuple[QuarantineReason, str] | None:
+    size = (record.width, record.height)
+    found = f"the image has {size[0]} x {size[1]}"
+    if item.reference is None and channels is Channels.GOLDEN:
+        return QuarantineReason.MISSING_IMAGE, "it has no golden reference for [models] channels 'golden'"
+    if item.reference is not None and reference is None:
+        return QuarantineReason.MISSING_IMAGE, f"its golden reference {item.reference} did not enter"
+    if reference is not None and (reference.width, reference.height) != size:
+        detail = f"its golden reference has {reference.width} x {reference.height} pixels, {found}"
+        return QuarantineReason.SIZE_MISMATCH, detail
+    if item.size is not None and item.size != size:
+        detail = f"its labels were drawn on {item.size[0]} x {item.size[1]} pixels, {found}"
+        return QuarantineReason.SIZE_MISMATCH, detail
+    return None
+
+
+def quarantine(parts: Parts, line: LineFile, source: Source, refused: Sequence[_Refused]) -> None:
+    """Keep what did not enter, and why; a rerun does not list it twice."""
     now = parts.clock()
     parts.facts.save_all(
         Quarantined(

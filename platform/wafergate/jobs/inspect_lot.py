@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
@@ -10,7 +11,7 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.evaluate import predict
-from wafergate.jobs.ingest import examine_files, read_source
+from wafergate.jobs.ingest import examine_files, keep_fitting, quarantine, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.line import LineFile
@@ -40,6 +41,10 @@ def inspect_lot(
     found, problems = read_source(line, source, format_name, limit=limit)
     names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
     records, refused = examine_files(parts, line, source, names, progress=progress)
+    unlabelled = (replace(item, boxes=(), size=None) for item in found)
+    kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
+    refused = [*problems, *refused, *unfit]
+    quarantine(parts, line, source, refused)
     samples = [
         Sample(
             dataset_id="",
@@ -52,11 +57,13 @@ def inspect_lot(
             boxes=(),
             metadata=dict(item.metadata),
         )
-        for position, item in enumerate(found)
-        if item.name in records and (item.reference is None or item.reference in records)
+        for position, item in enumerate(kept)
     ]
     if not samples:
-        message = f"{source.title} holds no image that line {line.name!r} can inspect ({len(refused)} were refused)"
+        first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
+        message = (
+            f"{source.title} holds no image that line {line.name!r} can inspect; {len(refused)} were refused{first}"
+        )
         raise SourceError(message)
     row_id = identify("inspection", line.name, model.id, [(item.name, item.image) for item in samples])
     if parts.facts.find(InspectionRun, id=row_id):
@@ -75,7 +82,7 @@ def inspect_lot(
         images=len(images),
         defective=sum(bool(image.detections) for image in images),
         instances=_every_class(model, instances),
-        quarantined=len(refused) + len(problems),
+        quarantined=len(refused),
         created_at=parts.clock(),
     )
     return Outcome(row_id, not parts.facts.save(row, images))

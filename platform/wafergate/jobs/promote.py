@@ -1,6 +1,8 @@
 """A passed decision to the line's champion, and back."""
 
-from wafergate.domain.gate import Champion, GateDecision, LedgerKind, Verdict
+from collections.abc import Sequence
+
+from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind, Verdict, check_promotion
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import PromotionError
 from wafergate.jobs.parts import Outcome, Parts
@@ -16,11 +18,12 @@ def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outco
         StorageError: the exported file was changed.
     """
     decision = parts.facts.get(GateDecision, decision_id)
+    champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
+    check_promotion(champion, decision)
     now = parts.facts.champion(decision.line)
     if now is not None and now.model_id == decision.model_id:
         return Outcome(decision.model_id, reused=True)
     _check_artefact(parts, decision.model_id)
-    champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
     parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={})
     return Outcome(decision.model_id, reused=False)
 
@@ -33,13 +36,15 @@ def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str 
         StorageError: its exported file was changed.
     """
     now = parts.facts.champion(line)
-    before = [
+    entries = parts.facts.ledger(line)
+    earlier = entries if model_id else _reign(entries)[:-1]
+    wanted = [
         entry
-        for entry in reversed(parts.facts.ledger(line))
+        for entry in reversed(earlier)
         if entry.kind in {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
         and (now is None or entry.subject != now.model_id)
+        and (not model_id or entry.subject == model_id)
     ]
-    wanted = [entry for entry in before if not model_id or entry.subject == model_id]
     if not wanted:
         what = f"model {model_id!r} as an earlier champion" if model_id else "an earlier champion"
         message = f"line {line!r} does not have {what}; `wafergate ledger show` lists them"
@@ -50,6 +55,18 @@ def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str 
     champion = Champion(line, entry.subject, decision_id, actor, reason, parts.clock())
     parts.facts.promote(champion, kind=LedgerKind.ROLLED_BACK, details={})
     return Outcome(entry.subject, reused=False)
+
+
+def _reign(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Return the promotions that still stand, oldest first; a rollback takes back all that came after its model."""
+    standing: list[LedgerEntry] = []
+    for entry in entries:
+        if entry.kind is LedgerKind.PROMOTED:
+            standing.append(entry)
+        elif entry.kind is LedgerKind.ROLLED_BACK:
+            last = max((at for at, item in enumerate(standing) if item.subject == entry.subject), default=-1)
+            standing = standing[: last + 1] if last >= 0 else [*standing, entry]
+    return standing
 
 
 def champion_model(parts: Parts, line: str) -> ModelVersion:

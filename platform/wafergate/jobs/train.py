@@ -102,8 +102,9 @@ def train(
     """
     start = choose_start(parts, line, weights=weights)
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
+    frozen = (line.gate.target_recall, line.gate.iou)  # the thresholds stored with the model rest on these
     row_id = identify(
-        "model", training_set_id, start.candidate.backend, start.candidate.architecture, start.digest, settings
+        "model", training_set_id, start.candidate.backend, start.candidate.architecture, start.digest, settings, frozen
     )
     if parts.facts.find(ModelVersion, id=row_id):
         return Outcome(row_id, reused=True)

@@ -43,12 +43,14 @@ def _particle(die: Die, rng: np.random.Generator) -> tuple[Mask, Grey] | None:
 def _scratch(die: Die, rng: np.random.Generator) -> tuple[Mask, Grey] | None:
     """Drag a thin dark groove over traces and gaps alike."""
     size = die.grey.shape[0]
-    start, angle = rng.uniform(_MARGIN, size - _MARGIN, 2), rng.uniform(0, 2 * np.pi)
+    start = rng.uniform(_MARGIN, size - _MARGIN, 2)
+    # askew to the traces: along them the box is a sliver, whose overlap one pixel of disagreement ruins
+    angle = np.pi / 2 * int(rng.integers(4)) + np.radians(rng.uniform(25, 65))
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     steps = np.linspace(0, 1, 16)[:, None]
     bow = rng.uniform(-0.12, 0.12)
-    length = rng.uniform(18, 38)
+    length = rng.uniform(20, 40)
     points = start + length * (steps * along + bow * 4 * steps * (1 - steps) * across)
     if points.min() < _MARGIN or points.max() > size - 1 - _MARGIN:
         return None

@@ -76,7 +76,10 @@ def _noise(grey: NDArray[np.uint8]) -> float:
 def _sharpness(grey: NDArray[np.uint8]) -> float:
     """Return the variance of the Laplacian (J. L. Pech-Pacheco et al., 'Diatom autofocusing', 2000, LAPV).
 
-    With the border repeated the Laplacian's sum telescopes to 0, so its mean square is its variance.
+    With the border repeated the Laplacian's sum telescopes to 0, so its mean square is its variance. It is taken at
+    full resolution, which sees a slight loss of focus best: a blur of 0.8 pixels lowers its logarithm by 2.5 times the
+    spread (interquartile range) over the magnetic-tile images and by 2.8 times that over DeepPCB's; at half resolution
+    by 1.1 and 0.9 times.
     """
     response = cv2.Laplacian(grey, cv2.CV_16S, borderType=cv2.BORDER_REPLICATE)
     return float(cv2.norm(response, cv2.NORM_L2SQR)) / grey.size
