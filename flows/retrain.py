@@ -37,10 +37,10 @@ def split(line: LineFile, dataset_id: str) -> str:
     for warning in row.warnings:
         say(f"  note: {warning}")
     for power in split_job.power(open_parts(), line, done.id):
-        if not power.decidable:
+        if power.collect:
             say(
-                f"  note: {power.defect_class} cannot be proven: a perfect score on {power.test_instances} proves "
-                f"{power.best_provable:.2f}, limit {power.limit:.2f}; collect {power.collect} more"
+                f"  note: {power.defect_class} cannot prove {power.limit:.2f}: {power.test_instances} test instances, "
+                f"all found, prove {power.best_provable:.2f}; label {power.collect} more instances"
             )
     return done.id
 

@@ -31,7 +31,7 @@ def play(folder: Path, *, retrain: Callable[[Path, Path], str], say: Say) -> Non
     line.write_bytes(files("wafergate.sample").joinpath("line.toml").read_bytes())
     with _receiver(say) as address:
         os.environ["WAFERGATE_ALERT_URLS"] = address
-        say(f"\nAct one: a new line, and {RARE_CLASS} is rare.")
+        say(f"\nAct one: a new line. {RARE_CLASS} is rare, so an even test holds few of any class and proves little.")
         retrain(line, _drawn(write_act_one, folder / "act-one", say))
         say(f"\nAct two: labelled images of {RARE_CLASS} arrive.")
         retrain(line, _drawn(write_act_two, folder / "act-two", say))

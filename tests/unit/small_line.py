@@ -114,7 +114,7 @@ class ContrastTrainer:
         self.runs += 1
         seen: dict[int, list[int]] = defaultdict(list)
         for label in sorted((job.data / "labels" / "train").glob("*.txt")):
-            difference = _difference(cv2.imread(str(job.data / "images" / "train" / f"{label.stem}.png")))
+            difference = _difference(decode((job.data / "images" / "train" / f"{label.stem}.png").read_bytes()))
             for row in label.read_text().splitlines():
                 index, *place = row.split()
                 seen[int(index)].append(_strongest(difference, *map(float, place)))
