@@ -6,7 +6,7 @@ from prefect import flow, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import Teller, say
-from wafergate.adapters.source import open_source
+from wafergate.adapters.source import WatchedSource, open_source
 from wafergate.domain.inspection import InspectionRun
 from wafergate.jobs import inspect_lot as inspect_job
 from wafergate.line import LineFile
@@ -18,8 +18,8 @@ __all__ = ["inspect_lot"]
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def inspect(line: LineFile, source: str, format: str, limit: int) -> str:
     """Inspect a source with the champion; return the inspection run's id."""
-    images = open_source(Path(source))
     with Teller() as progress:
+        images = WatchedSource(open_source(Path(source)), progress)
         done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, progress=progress)
     row = open_parts().facts.get(InspectionRun, done.id)
     say(f"inspected{' before' if done.reused else ''}: {row.images} images, {row.defective} with defects")

@@ -6,7 +6,7 @@ from prefect import flow, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import Teller, say
-from wafergate.adapters.source import open_source
+from wafergate.adapters.source import WatchedSource, open_source
 from wafergate.domain.samples import DatasetVersion
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job
@@ -20,7 +20,8 @@ __all__ = ["ingest", "intake", "validate"]
 def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
     """Read and store a source; return the dataset version's id."""
     with Teller() as progress:
-        done = ingest_job.ingest(open_parts(), line, open_source(Path(source)), format, limit=limit, progress=progress)
+        files = WatchedSource(open_source(Path(source)), progress)
+        done = ingest_job.ingest(open_parts(), line, files, format, limit=limit, progress=progress)
     version = open_parts().facts.get(DatasetVersion, done.id)
     known = "known already" if done.reused else "new"
     say(f"dataset version {version.number} ({known}): {version.images} images, {sum(version.instances.values())} boxes")

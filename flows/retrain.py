@@ -65,7 +65,7 @@ def train(line: LineFile, training_set_id: str, weights: str) -> str:
     with Teller() as progress:
 
         def on_epoch(report: EpochReport) -> None:
-            progress(f"epochs, loss {report.loss:.3f}", report.epoch, report.epochs)
+            progress("training epochs", report.epoch, report.epochs, note=f", loss {report.loss:.2f}")
 
         done = train_job.train(parts, line, training_set_id, weights=file, on_epoch=on_epoch, progress=progress)
     model = parts.facts.get(ModelVersion, done.id)
@@ -138,6 +138,8 @@ def retrain(
     """
     parameters = {"source": source, "format": format, "limit": limit, "weights": weights}
     line_file = begin("retrain", line, parameters)
+    # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
+    train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
     dataset = ingest(line_file, source, format, limit)
     validate(line_file, dataset)
     split_id = split(line_file, dataset)

@@ -44,18 +44,19 @@ class Teller:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Tell that `done` of `total` is reached in a stage; total 0 while it is not known."""
         now, finished = time.monotonic(), bool(total) and done >= total
         if stage != self._stage:
             self._stage, self._artifact, self._artifact_at, self._line_at = stage, None, now, now
             self._bar.reset(self._task, description=stage, total=total or None, visible=True)
-        self._bar.update(self._task, completed=done, total=total or None)
+        self._bar.update(self._task, completed=done, total=total or None, description=f"{stage}{note}")
         if not self._console.is_terminal and (now - self._line_at >= _LINE_EVERY_S or finished):
             self._line_at = now
-            self._console.print(f"  {stage}: {done}" + (f" of {total}" if total else ""), highlight=False)
+            self._console.print(f"  {stage}: {done}" + (f" of {total}" if total else "") + note, highlight=False)
         if total and (now - self._artifact_at >= _ARTIFACT_EVERY_S or (finished and self._artifact is not None)):
             self._artifact_at = now
             self._tell_prefect(100.0 * done / total)

@@ -8,7 +8,7 @@ from prefect.artifacts import create_table_artifact
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.release import send_alerts
 from flows.telling import Teller, say
-from wafergate.adapters.source import open_source
+from wafergate.adapters.source import WatchedSource, open_source
 from wafergate.domain.drift import DriftReport
 from wafergate.jobs import watch as watch_job
 from wafergate.line import LineFile
@@ -20,8 +20,8 @@ __all__ = ["watch"]
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
     """Compare new images with the training reference; return the drift report's id."""
-    images = open_source(Path(source))
     with Teller() as progress:
+        images = WatchedSource(open_source(Path(source)), progress)
         done = watch_job.watch(open_parts(), line, images, format, limit=limit, progress=progress)
     row = open_parts().facts.get(DriftReport, done.id)
     table = [

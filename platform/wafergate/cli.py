@@ -50,11 +50,13 @@ def main() -> None:
         _fail(error, str(error), error.exit_code, verbose=verbose)
     except KeyboardInterrupt as error:
         _fail(error, "stopped; run the same command again to go on", 130, verbose=verbose)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        message = f"no disk space is left for {error.filename or 'a file'}: free some, then run again"
-        _fail(error, message, StorageError.exit_code, verbose=verbose)
+    except Exception as error:  # noqa: BLE001 - the last resort of the whole program; --verbose shows all of it
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            message = f"no disk space is left for {error.filename or 'a file'}: free some, then run again"
+            _fail(error, message, StorageError.exit_code, verbose=verbose)
+        said = " ".join(str(error).split())[:300]
+        message = f"this was not foreseen ({type(error).__name__}: {said}); run it again with --verbose to see where"
+        _fail(error, message, WafergateError.exit_code, verbose=verbose)
 
 
 def _fail(error: BaseException, message: str, code: int, *, verbose: bool) -> None:
@@ -124,6 +126,9 @@ def init(line: Annotated[Path, typer.Argument(help="The file to write.")] = Path
             file.write(TEMPLATE)
     except FileExistsError as error:
         message = f"{line} is there already and stays as it is: name another file"
+        raise ConfigError(message) from error
+    except OSError as error:
+        message = f"{line} cannot be written ({error.strerror}): name a file in a folder of yours"
         raise ConfigError(message) from error
     typer.echo(f"wrote {line}; edit it, then: wafergate check {line}")
 

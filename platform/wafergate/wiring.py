@@ -60,11 +60,19 @@ def point_prefect(values: Settings) -> None:
 
     Nothing is reported to its makers, and its own console log leaves the terminal to the command line.
     """
+    _spare_loopback()
     os.environ["PREFECT_API_URL"] = values.prefect_api_url
     os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
+
+
+def _spare_loopback() -> None:
+    """Keep a proxy of the environment away from this machine's own services, which it could not reach."""
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost"]))
 
 
 def migrate_schema(values: Settings) -> None:
@@ -162,6 +170,7 @@ def start_services(progress: Callable[[str, str], None]) -> embedded.StackState:
     Raises:
         ServiceError: a part cannot be started.
     """
+    _spare_loopback()
     state = embedded.up(home(), progress=progress, dashboard=_dashboard_app())
     migrate_schema(settings())
     return state

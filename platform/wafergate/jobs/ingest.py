@@ -76,7 +76,7 @@ def ingest(
 def read_source(
     line: LineFile, source: Source, format_name: str, *, limit: int = 0
 ) -> tuple[list[RawSample], list[_Refused]]:
-    """Read a source's labels with the line's options; return samples and what the reader or the source refused.
+    """Read a source's labels with the line's options; return samples and what the reader refused.
 
     Raises:
         ConfigError: the format is unknown.
@@ -99,7 +99,6 @@ def read_source(
     if 0 < limit < len(samples):
         samples = [samples[(2 * place + 1) * len(samples) // (2 * limit)] for place in range(limit)]
     problems = [_Refused(*problem) for problem in reading.problems]
-    problems += [_Refused(name, QuarantineReason.UNSAFE_PATH, why) for name, why in source.unsafe()]
     return samples, problems
 
 
