@@ -19,6 +19,7 @@ from wafergate.jobs import evaluate as evaluate_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.line import LineFile
+from wafergate.terminal import spread
 from wafergate.wiring import open_parts
 
 __all__ = ["retrain"]
@@ -29,11 +30,7 @@ def split(line: LineFile, dataset_id: str) -> str:
     """Split a dataset version, test even over classes; return the split's id."""
     done = split_job.split(open_parts(), line, dataset_id)
     row = open_parts().facts.get(Split, done.id)
-    test = row.counts["test"]
-    say(
-        f"split{' (known)' if done.reused else ''}: {row.mode}, test holds {min(test.values())} to {max(test.values())}"
-        " of every class"
-    )
+    say(f"split{' (known)' if done.reused else ''}: {row.mode}, test holds {spread(row.counts['test'])} of every class")
     for warning in row.warnings:
         say(f"  note: {warning}")
     for power in split_job.power(open_parts(), line, done.id):

@@ -1,6 +1,7 @@
 """What a flow tells while it works: the terminal, Prefect's log and a progress artifact."""
 
 import sys
+import textwrap
 import time
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,9 @@ _LINE_EVERY_S = 10.0
 
 def say(text: str) -> None:
     """Tell one finished step, in the terminal and in the run's log."""
-    print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201 - the terminal of whoever started the flow
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    lines = textwrap.wrap(text.strip(), 78, initial_indent=indent, subsequent_indent=indent + "  ")
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - the terminal of whoever started the flow
     get_run_logger().info(text)
 
 

@@ -1,6 +1,6 @@
 """What the commands print: tables that fit 80 columns, verdicts rule by rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +13,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.ports import FactStore
 
-__all__ = ["console", "show_decision", "show_ledger", "table"]
+__all__ = ["console", "show_decision", "show_ledger", "spread", "table"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -41,6 +41,12 @@ def _verdict(verdict: Verdict) -> Text:
 
 def _point(rate: Rate) -> str:
     return "-" if rate.value is None else f"{rate.value:.2f}"
+
+
+def spread(counts: Mapping[str, int]) -> str:
+    """Return the smallest and the largest count, or the one they share."""
+    least, most = min(counts.values()), max(counts.values())
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") -> None:
@@ -78,9 +84,8 @@ def _facts_table(decision: GateDecision, dataset: DatasetVersion, split: Split, 
         ),
         (
             "split",
-            f"{split.mode.value}: test {split.images['test']} images, {min(test.values())} to "
-            f"{max(test.values())} of every class; train {split.images['train']}, "
-            f"validation {split.images['validation']}",
+            f"{split.mode.value}: test {split.images['test']} images, {spread(test)} of every class; "
+            f"train {split.images['train']}, validation {split.images['validation']}",
         ),
         (
             "model",
