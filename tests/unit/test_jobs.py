@@ -31,6 +31,7 @@ from wafergate.errors import (
     AlertError,
     ConfigError,
     LicenceError,
+    NotFoundError,
     PromotionError,
     SourceError,
     SplitError,
@@ -555,11 +556,14 @@ def test_a_window_too_small_is_neither_stable_nor_drifted(files: Files, parts: P
     assert parts.facts.find(Alert) == []
 
 
-@pytest.mark.parametrize("job", [inspect_lot, watch])
-def test_without_a_champion_nothing_is_inspected_or_watched(
-    files: Files, parts: Parts, job: Callable[..., Any]
+@pytest.mark.parametrize(
+    ("job", "error", "said"),
+    [(inspect_lot, PromotionError, "has no champion"), (watch, NotFoundError, "has no model yet")],
+)
+def test_without_a_model_nothing_is_inspected_or_watched(
+    files: Files, parts: Parts, job: Callable[..., Any], error: type[Exception], said: str
 ) -> None:
-    with pytest.raises(PromotionError, match=r"line 'dies' has no champion.*`wafergate retrain`"):
+    with pytest.raises(error, match=rf"line 'dies' {said}.*`wafergate retrain`"):
         job(parts, line_of(), MemorySource(files), "images")
     assert not parts.facts.find(InspectionRun)
     assert not parts.facts.find(DriftReport)

@@ -132,6 +132,8 @@ def test_the_network_cannot_be_reached_and_attempts_are_in_the_log(job: Training
 def test_each_end_has_its_error(job: TrainingJob, function: str, kind: type[WafergateError], said: str) -> None:
     with pytest.raises(kind, match=said):
         run(function, job)
+    if function == "foreign":
+        assert "Traceback" in (job.folder / "training.log").read_text()
 
 
 def test_an_error_while_an_epoch_is_told_ends_the_training(job: TrainingJob) -> None:

@@ -140,12 +140,11 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         # SGD, the default, learns next to nothing from random weights in the few hundred steps of a small set: on the
         # sample line recall of 0 to 0.8 by class, against 0.4 to 0.95 with AdamW in the same time
         "optimizer": "adamw",
-        "lr0": job.learning_rate or (0.003 if fresh else 0.001),
+        "lr0": job.learning_rate or (0.004 if fresh else 0.001),
         "weight_decay": 0.02,
         "warmup_epochs": min(2, max(1, job.epochs // 10)),
         # these epochs run at the lowest learning rate, without mosaic and with the L1 term; the default is 15
-        "no_aug_epochs": max(1, min(15, job.epochs // 10)),
-        "ema_decay": 0.98,
+        "no_aug_epochs": max(1, min(3, job.epochs // 10)),
         "mosaic_prob": job.mosaic,
         # averaging two images makes faint defects that no camera has seen
         "mixup_prob": 0.0,
@@ -154,6 +153,8 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         "shear": 0.0,
         "translate": 0.1 if job.mosaic else 0.0,
         "mosaic_scale": (0.5, 1.5),
+        "flip_prob": 0.5,
+        "flipud": 0.5,
         # hue and saturation of reference and difference mean nothing
         "hsv_prob": 0.5 if colours else 0.0,
     }

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -195,7 +196,7 @@ class _PipeReporter:
 
 def _refuse_network(event: str, arguments: tuple[object, ...]) -> None:
     """Audit hook: sockets inside this machine only, as a data loader's workers use them."""
-    if event == "socket.getaddrinfo":
+    if event in {"socket.getaddrinfo", "socket.gethostbyname"}:
         host = arguments[0]
     elif event in {"socket.connect", "socket.sendto"}:
         address = arguments[1]
@@ -248,9 +249,10 @@ def main(entry: str, descriptor: int) -> None:
     try:
         artefact = train_here(job, Path.cwd(), report)
     except Exception as error:
+        traceback.print_exc()  # into the log, before the parent hears of it and ends this process
         ours = _translated(error, job)
         report.event("error", {"kind": type(ours).__name__, "message": str(ours)})
-        raise  # the log keeps the traceback
+        raise SystemExit(ours.exit_code) from error
     report.event("artefact", _ARTEFACT.dump_python(artefact, mode="json"))
 
 

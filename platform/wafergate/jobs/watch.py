@@ -1,14 +1,14 @@
-"""New images against the champion's training images: a drift report, and an alert where the line has drifted."""
+"""New images against what the line's model was trained on: a drift report, and an alert where it has drifted."""
 
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import ImageRecord
 from wafergate.domain.splits import Side
-from wafergate.errors import SourceError
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import NotFoundError, SourceError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.ingest import examine_files, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.promote import champion_model
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.stages.alerts import drift_alert
@@ -26,13 +26,15 @@ def watch(
     limit: int = 0,
     progress: Progress = silent,
 ) -> Outcome:
-    """Measure drift between the images the champion learnt from and those of a source.
+    """Measure drift between the images the line's model learnt from and those of a source.
+
+    The reference is the champion's training side; a line without champion is compared with its newest model's.
 
     Raises:
-        PromotionError: the line has no champion, so there is nothing to drift from.
+        NotFoundError: the line has no model, so there is nothing to drift from.
         SourceError: no image could be examined.
     """
-    model = champion_model(parts, line.name)
+    model = _reference_model(parts, line.name)
     taught = sorted({sample.image for sample in samples_on(parts, model.split_id, Side.TRAIN)})
     reference = sorted(parts.facts.find(ImageRecord, id=taught), key=lambda record: record.id)
     found, _ = read_source(line, source, format_name, limit=limit)
@@ -67,3 +69,14 @@ def watch(
     )
     alerts = [drift_alert(row, now=parts.clock())] if verdict is DriftVerdict.DRIFTED else []
     return Outcome(row_id, not parts.facts.save(row, alerts=alerts))
+
+
+def _reference_model(parts: Parts, line: str) -> ModelVersion:
+    champion = parts.facts.champion(line)
+    if champion is not None:
+        return parts.facts.get(ModelVersion, champion.model_id)
+    newest = parts.facts.find(ModelVersion, line=line, limit=1)
+    if not newest:
+        message = f"line {line!r} has no model yet, so there is nothing to drift from: run `wafergate retrain`"
+        raise NotFoundError(message)
+    return newest[0]
