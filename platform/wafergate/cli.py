@@ -52,7 +52,9 @@ def main() -> None:
         _fail(error, "stopped; run the same command again to go on", 130, verbose=verbose)
     except Exception as error:  # noqa: BLE001 - the last resort of the whole program; --verbose shows all of it
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"no disk space is left for {error.filename or 'a file'}: free some, then run again"
+            message = (
+                f"no disk space is left for {error.filename2 or error.filename or 'a file'}: free some, then run again"
+            )
             _fail(error, message, StorageError.exit_code, verbose=verbose)
         said = " ".join(str(error).split())[:300]
         message = f"this was not foreseen ({type(error).__name__}: {said}); run it again with --verbose to see where"
@@ -105,7 +107,7 @@ def _flow(name: str) -> Callable[..., str]:
 
 @app.command()
 def check(line: Annotated[Path, typer.Argument(help="The line file.")]) -> None:
-    """Check a line file as a whole and print every error at once.
+    """Check a line file and print every error at once.
 
     Example: wafergate check line.toml
     """
@@ -115,7 +117,7 @@ def check(line: Annotated[Path, typer.Argument(help="The line file.")]) -> None:
 
 @app.command()
 def init(line: Annotated[Path, typer.Argument(help="The file to write.")] = Path("line.toml")) -> None:
-    """Write a line file to start from, every key with its meaning.
+    """Write a line file to start from, with comments.
 
     Example: wafergate init line.toml
     """
@@ -135,7 +137,7 @@ def init(line: Annotated[Path, typer.Argument(help="The file to write.")] = Path
 
 @app.command()
 def up() -> None:
-    """Start PostgreSQL, S3, Prefect, a worker and the dashboard on this machine.
+    """Start PostgreSQL, S3, Prefect, worker and dashboard here.
 
     Example: wafergate up
     """
@@ -162,7 +164,9 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Say of every service whether it runs and answers; exit code 20 if one does not.
+    """Say of every service whether it runs and answers.
+
+    Exit code 20 if one does not.
 
     Example: wafergate status
     """
@@ -177,7 +181,9 @@ def status() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to this version's schema (`wafergate up` does it by itself).
+    """Bring the database to this version's schema.
+
+    `wafergate up` does it by itself.
 
     Example: wafergate migrate
     """
@@ -189,7 +195,7 @@ def migrate() -> None:
 
 @app.command()
 def intake(line: Line, source: SourcePath, format: Format, limit: Limit = 0) -> None:  # noqa: A002
-    """Read, examine and validate images and labels; make a dataset version.
+    """Make a validated dataset version of images and labels.
 
     Example: wafergate intake --line line.toml --format coco --source exports/week12
     """
@@ -208,7 +214,9 @@ def retrain(
     actor: Actor = "",
     require_pass: Annotated[bool, typer.Option("--require-pass", help="Exit with 12 unless the gate passes.")] = False,
 ) -> None:
-    """Run the whole thread: intake, split, augment, train, judge, gate, promote.
+    """Run the whole thread, from images to a gated champion.
+
+    Intake, validate, split, augment, train, judge, decide, promote.
 
     Example: wafergate retrain --line line.toml --format coco --source exports/week12
     """
@@ -255,7 +263,9 @@ def inspect_(line: Line, source: SourcePath, format: AnyFormat = "images", limit
 
 @app.command()
 def watch(line: Line, source: SourcePath, format: AnyFormat = "images", limit: Limit = 0) -> None:  # noqa: A002
-    """Compare new images with what the champion was trained on; alert on drift.
+    """Compare new images with what the model learnt from.
+
+    The champion, or the newest model where there is none. Drift raises an alert.
 
     Example: wafergate watch --line line.toml --source lots/A1234
     """
@@ -288,7 +298,7 @@ def approve(
     actor: Annotated[str, typer.Option("--as", help="Who approves.", show_default=False)],
     reason: Reason,
 ) -> None:
-    """Promote a model whose gate passed and which waits for a person.
+    """Promote a model that passed and waits for a person.
 
     Example: wafergate approve decision-1a2b --line line.toml --as Kim --reason "lot A ok"
     """
@@ -321,7 +331,7 @@ def release(
     to: Annotated[str, typer.Option("--to", help="Id of an earlier champion, or previous.")] = "",
     actor: Actor = "",
 ) -> None:
-    """Promote a passed decision or roll back: `approve` and `rollback` in one.
+    """Promote or roll back: `approve` and `rollback` in one.
 
     Example: wafergate release --line line.toml --decision decision-1a2b --reason "lot A ok"
     """
@@ -335,7 +345,7 @@ def release(
 
 @app.command()
 def deploy(line: Line) -> None:
-    """Register the line's flows in Prefect, with the schedules of the line file.
+    """Register the line's flows and schedules in Prefect.
 
     Example: wafergate deploy --line line.toml
     """
@@ -351,7 +361,7 @@ def deploy(line: Line) -> None:
 def demo(
     folder: Annotated[Path | None, typer.Option("--folder", help="Where the sample line goes.")] = None,
 ) -> None:
-    """Run the product's story in two acts on a generated line.
+    """Play the product's story in two acts on a sample line.
 
     Example: wafergate demo
     """

@@ -82,7 +82,9 @@ class ForkedCommands:
         return Said(process.exitcode, out.read_text(), err.read_text())
 
 
-def _command(arguments: tuple[str, ...], environment: Mapping[str, str], cwd: Path | None, out: Path, err: Path) -> None:
+def _command(
+    arguments: tuple[str, ...], environment: Mapping[str, str], cwd: Path | None, out: Path, err: Path
+) -> None:
     for descriptor, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
     os.environ.clear()

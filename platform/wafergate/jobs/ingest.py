@@ -22,7 +22,7 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
-__all__ = ["examine_files", "ingest", "keep_fitting", "quarantine", "read_source"]
+__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "quarantine", "read_source"]
 
 _LISTED = 5
 
@@ -184,18 +184,11 @@ def quarantine(parts: Parts, line: LineFile, source: Source, refused: Sequence[_
     )
 
 
-def _save_version(
-    parts: Parts,
-    line: LineFile,
-    source: Source,
-    format_name: str,
-    *,
-    kept: Sequence[RawSample],
-    records: Mapping[str, ImageRecord],
-    labels: Mapping[str, str],
-    out: int,
-) -> Outcome:
-    samples = [
+def as_samples(
+    kept: Sequence[RawSample], records: Mapping[str, ImageRecord], labels: Mapping[str, str]
+) -> list[Sample]:
+    """Join what a reader found with what the examination told, boxes under their defect classes."""
+    return [
         Sample(
             dataset_id="",
             position=position,
@@ -209,6 +202,20 @@ def _save_version(
         )
         for position, item in enumerate(kept)
     ]
+
+
+def _save_version(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    format_name: str,
+    *,
+    kept: Sequence[RawSample],
+    records: Mapping[str, ImageRecord],
+    labels: Mapping[str, str],
+    out: int,
+) -> Outcome:
+    samples = as_samples(kept, records, labels)
     # A signature changes what may be promoted, not what the images show; it is part of the version all the same,
     # because the gate must be able to tell the two apart.
     row_id = identify("data", line.name, samples, line.taxonomy, line.intake.licence, sorted(line.classes))

@@ -7,11 +7,10 @@ from dataclasses import replace
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectedImage, InspectionRun
-from wafergate.domain.samples import Sample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.evaluate import predict
-from wafergate.jobs.ingest import examine_files, keep_fitting, quarantine, read_source
+from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, quarantine, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.line import LineFile
@@ -45,20 +44,7 @@ def inspect_lot(
     kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
     refused = [*problems, *refused, *unfit]
     quarantine(parts, line, source, refused)
-    samples = [
-        Sample(
-            dataset_id="",
-            position=position,
-            name=item.name,
-            image=records[item.name].id,
-            reference=records[item.reference].id if item.reference else None,
-            width=records[item.name].width,
-            height=records[item.name].height,
-            boxes=(),
-            metadata=dict(item.metadata),
-        )
-        for position, item in enumerate(kept)
-    ]
+    samples = as_samples(kept, records, {})
     if not samples:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
         message = (
