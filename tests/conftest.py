@@ -1,15 +1,22 @@
-"""The real services, started once for the whole session."""
+"""The real services, started once for the whole session, and one small line that is retrained on them."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from tests.flows.commands import CONSOLE_SILENT, ForkedCommands
+from tests.flows.small import LineRun, retrained, write_line
 from wafergate import wiring
 from wafergate.adapters.embedded import StackState
+from wafergate.adapters.postgres import PostgresFacts
+from wafergate.adapters.postgres.tables import KINDS
+from wafergate.ports import FactStore
+from wafergate.sample.generate import Batch, write_sample
 from wafergate.settings import Settings
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -47,3 +54,51 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real image sets are not there: {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def stored(service_settings: Settings) -> Iterator[FactStore]:
+    """The fact store of the session's services."""
+    store = PostgresFacts(service_settings.database_url.get_secret_value(), clock=wiring.now)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def count_rows(service_settings: Settings) -> Callable[[], dict[str, int]]:
+    """Return a function that counts the rows of every table."""
+
+    def count() -> dict[str, int]:
+        with psycopg.connect(service_settings.database_url.get_secret_value()) as connection:
+            found = {name: connection.execute(f'SELECT count(*) FROM "{name}"') for name, _, _ in KINDS.values()}  # noqa: S608
+            return {name: sum(row[0] for row in cursor) for name, cursor in found.items()}
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def wafergate(service_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
+    """The command line, with the services in its environment."""
+    before = dict(os.environ)
+    os.environ.update(CONSOLE_SILENT | {"PREFECT_API_URL": service_settings.prefect_api_url, "OMP_NUM_THREADS": "2"})
+    yield ForkedCommands(tmp_path_factory.mktemp("said"))
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred drawn dies, each beside its golden reference, as a COCO export."""
+    folder = tmp_path_factory.mktemp("source")
+    classes = dict.fromkeys(("particle", "scratch", "bridge", "void"), 22)
+    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=12, lots=12),), size=96)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def line_run(
+    wafergate: ForkedCommands, stored: FactStore, small_source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> LineRun:
+    """The whole thread on a small line, run once through the command line."""
+    line = write_line(tmp_path_factory.mktemp("line") / "small.toml", "small")
+    return retrained(wafergate, stored, line, small_source)

@@ -1,10 +1,14 @@
 """What every forked command would import first."""
 
-import great_expectations  # noqa: F401 - takes seconds and is imported only where it is used
+from importlib import import_module
 
-import flows.deployments
-import flows.inspect_lot
-import flows.release
-import flows.retrain
-import flows.watch  # noqa: F401
-import wafergate.cli
+for name in (
+    "great_expectations",  # takes seconds and is imported only where it is used
+    "flows.deployments",
+    "flows.inspect_lot",
+    "flows.release",
+    "flows.retrain",
+    "flows.watch",
+    "wafergate.cli",
+):
+    import_module(name)

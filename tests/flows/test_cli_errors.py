@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from tests.flows.commands import ForkedCommands, Said, run_fresh
-from tests.flows.conftest import LineRun, write_line
+from tests.flows.small import LineRun, write_line
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationResult
 from wafergate.errors import (
     ConfigError,
@@ -29,6 +29,7 @@ from wafergate.errors import (
 )
 from wafergate.ports import FactStore
 from wafergate.sample.generate import Batch, write_sample
+from wafergate.settings import Settings
 
 TOLD = {"line_file", "flow_run", "alert"}
 """A run that fails is itself a fact: its line file, its start and the alert about it are kept."""
@@ -211,7 +212,7 @@ def test_a_wrong_s3_key_is_said_with_the_variable_to_check(
 
 @pytest.mark.services
 def test_a_wrong_database_password_is_said_and_not_shown(
-    wafergate: ForkedCommands, line: Path, few: Path, service_settings: object
+    wafergate: ForkedCommands, line: Path, few: Path, service_settings: Settings
 ) -> None:
     given = service_settings.database_url.get_secret_value()
     role, _, rest = given.removeprefix("postgresql://").partition(":")
@@ -253,7 +254,7 @@ def test_a_failure_nobody_foresaw_is_one_sentence_as_well(wafergate: ForkedComma
 
 
 @pytest.mark.services
-def test_no_network_is_needed_past_this_machine_whatever_proxy_is_set(few: Path, line: Path, wafergate: object) -> None:
+def test_no_network_is_needed_past_this_machine_whatever_proxy_is_set(few: Path, line: Path, services: object) -> None:
     proxy = f"http://127.0.0.1:{closed_port()}"
     names = [name for lower in ("http_proxy", "https_proxy", "all_proxy") for name in (lower, lower.upper())]
     said = run_fresh(
@@ -271,8 +272,8 @@ def test_no_network_is_needed_past_this_machine_whatever_proxy_is_set(few: Path,
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        (lambda path: None, "there is no folder or archive {path}; check --source"),
-        (lambda path: path.mkdir(), "folder {path} holds no usable files; a source holds images and their labels"),
+        (Path.exists, "there is no folder or archive {path}; check --source"),
+        (Path.mkdir, "folder {path} holds no usable files; a source holds images and their labels"),
         (lambda path: path.write_text("x"), "{path} is a file, but no zip or tar archive; a source is a folder"),
     ],
     ids=["missing", "empty", "no archive"],
@@ -321,7 +322,7 @@ def test_unknown_classes_are_all_named(wafergate: ForkedCommands, line: Path, co
 
 @pytest.mark.services
 def test_an_image_that_is_none_and_a_label_without_image_are_quarantined_and_the_run_goes_on(
-    wafergate: ForkedCommands, facts: FactStore, tmp_path: Path, copy: Path
+    wafergate: ForkedCommands, stored: FactStore, tmp_path: Path, copy: Path
 ) -> None:
     line = write_line(tmp_path / "line.toml", "spoilt")
     pictures = sorted(path for path in (copy / "images").iterdir() if "golden" not in path.name)
@@ -329,8 +330,8 @@ def test_an_image_that_is_none_and_a_label_without_image_are_quarantined_and_the
     pictures[1].unlink()
     said = intake(wafergate, line, copy)
     assert said.code == 0, said.err
-    assert facts.get(DatasetVersion, said.out.strip()).images == len(pictures) - 2
-    reasons = {row.path: row.reason for row in facts.find(Quarantined, line="spoilt")}
+    assert stored.get(DatasetVersion, said.out.strip()).images == len(pictures) - 2
+    reasons = {row.path: row.reason for row in stored.find(Quarantined, line="spoilt")}
     assert reasons[f"images/{pictures[0].name}"] is QuarantineReason.UNREADABLE_IMAGE
     assert reasons[pictures[1].name] is QuarantineReason.LABEL_WITHOUT_IMAGE
     listed = wafergate("quarantine", "list", "--line", "spoilt")
@@ -340,7 +341,7 @@ def test_an_image_that_is_none_and_a_label_without_image_are_quarantined_and_the
 
 @pytest.mark.services
 def test_a_box_outside_its_image_stops_and_is_named_and_the_finding_is_stored(
-    wafergate: ForkedCommands, facts: FactStore, line: Path, copy: Path
+    wafergate: ForkedCommands, stored: FactStore, line: Path, copy: Path
 ) -> None:
     def move(document: dict[str, list[dict[str, object]]]) -> None:
         document["annotations"][0]["bbox"] = [90, 90, 20, 20]
@@ -349,10 +350,10 @@ def test_a_box_outside_its_image_stops_and_is_named_and_the_finding_is_stored(
     said = intake(wafergate, line, copy)
     assert said.code == ValidationFailedError.exit_code
     assert "box_inside_image: " in said.sentence
-    assert ".png [90, 90, 110, 110]" in said.sentence.replace(".0", "")
-    newest = facts.find(DatasetVersion, line="bad", limit=1)[0]
-    (stored,) = facts.find(ValidationResult, dataset_id=newest.id)
-    assert not stored.success
+    assert ".png [excess 90, 90, 110, 110]" in said.sentence
+    newest = stored.find(DatasetVersion, line="bad", limit=1)[0]
+    (result,) = stored.find(ValidationResult, dataset_id=newest.id)
+    assert not result.success
 
 
 # What a run needs to know before it starts
