@@ -130,7 +130,7 @@ def trained(backend: str, job: TrainingJob, home: Path) -> tuple[TrainedArtefact
 def tuned(backend: str, job: TrainingJob, trained: tuple[TrainedArtefact, list[EpochReport]]) -> TrainedArtefact:
     """More epochs from the weights of the first training: enough to be sure of itself."""
     folder, weights = job.folder / "tuned", trained[0].weights
-    again = replace(job, folder=folder, weights=weights, epochs=16, batch=4, learning_rate=0.003, mosaic=0.0)
+    again = replace(job, folder=folder, weights=weights, epochs=10, batch=4, learning_rate=0.003, mosaic=0.0)
     return TRAINERS[backend]()(again, on_epoch=lambda _report: None)
 
 
