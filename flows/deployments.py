@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any, cast
 
-from prefect.deployments import deploy
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.flows import Flow
 from prefect.schedules import Cron
 
-from wafergate.errors import ConfigError
+from wafergate.errors import ConfigError, ServiceError
 from wafergate.line import load_line
 
 __all__ = ["WORK_POOL", "register"]
@@ -22,6 +21,7 @@ def register(line_path: Path) -> list[str]:
 
     Raises:
         ConfigError: a schedule is set without the source and format it would read.
+        ServiceError: Prefect does not take a deployment.
     """
     line, root = load_line(line_path), Path(__file__).resolve().parent.parent
     schedule = line.schedule
@@ -47,5 +47,18 @@ def register(line_path: Path) -> list[str]:
         )
         made.append(cast("RunnerDeployment", deployment))
         names.append(f"{flow.name}/{line.name}")
-    deploy(*made, work_pool_name=WORK_POOL, build=False, push=False, print_next_steps_message=False)
+    for deployment in made:
+        _apply(deployment)
     return names
+
+
+def _apply(deployment: RunnerDeployment) -> None:
+    # Not `prefect.deploy`: in 3.8 it asks for the pool's workers in a way its own server refuses.
+    try:
+        deployment.apply(work_pool_name=WORK_POOL)
+    except DeploymentApplyError as error:
+        message = (
+            f"Prefect does not take deployment {deployment.full_name} ({error}): is there a process work pool "
+            f"{WORK_POOL!r}? `wafergate up` makes one"
+        )
+        raise ServiceError(message) from error

@@ -130,7 +130,7 @@ def trained(backend: str, job: TrainingJob, home: Path) -> tuple[TrainedArtefact
 def tuned(backend: str, job: TrainingJob, trained: tuple[TrainedArtefact, list[EpochReport]]) -> TrainedArtefact:
     """More epochs from the weights of the first training: enough to be sure of itself."""
     folder, weights = job.folder / "tuned", trained[0].weights
-    again = replace(job, folder=folder, weights=weights, epochs=10, batch=4, learning_rate=0.003, mosaic=0.0)
+    again = replace(job, folder=folder, weights=weights, epochs=16, batch=4, learning_rate=0.003, mosaic=0.0)
     return TRAINERS[backend]()(again, on_epoch=lambda _report: None)
 
 
@@ -192,7 +192,7 @@ def test_a_tuned_detector_finds_the_squares(tuned: TrainedArtefact) -> None:
             index, x, y = (float(part) for part in line.split()[:3])
             near = np.abs((detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2 - np.array([x, y]) * SIZE).max(axis=1)
             found += bool(((near < 6) & (detections.classes == index)).any())
-    assert found >= 20
+    assert found >= 30
 
 
 def same(ours: Detections, theirs: tuple[Sequence[Sequence[float]], Sequence[float], Sequence[float]]) -> list[bool]:

@@ -25,7 +25,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, Sample, ValidationResult
-from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import (
     AlertError,
@@ -46,6 +46,7 @@ from wafergate.jobs.ingest import ingest
 from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote, rollback
+from wafergate.jobs.split import require_clean
 from wafergate.jobs.train import choose_start, train
 from wafergate.jobs.validate import validate
 from wafergate.jobs.watch import watch
@@ -320,6 +321,13 @@ def test_a_class_too_rare_to_split_stops_and_names_it(files: Files, parts: Parts
     with pytest.raises(SplitError, match="excess"):
         run_thread(parts, line_of(), MemorySource(relabelled(files, keep_few)))
     assert parts.facts.find(Split) == []
+
+
+def test_what_would_stand_on_two_sides_is_refused_with_an_example() -> None:
+    require_clean(LeakProof(9, 0, {"same_group": 0}))
+    proof = LeakProof(9, 2, {"same_group": 2, "parent": 0}, ("same_group: train a.png and test b.png",))
+    with pytest.raises(SplitError, match=r"found 2 pairs \(same_group 2\).*a\.png and test b\.png"):
+        require_clean(proof)
 
 
 # The gate
