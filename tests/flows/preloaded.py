@@ -3,7 +3,8 @@
 from importlib import import_module
 
 for name in (
-    "great_expectations",  # takes seconds and is imported only where it is used
+    "great_expectations",  # these two take seconds and are imported only where they are used
+    "evidently",
     "flows.deployments",
     "flows.inspect_lot",
     "flows.release",

@@ -83,7 +83,7 @@ def write_line(
     path: Path,
     name: str,
     *,
-    epochs: int = 28,
+    epochs: int = 24,
     recall: float = 0.001,
     approval: str = "auto",
     channels: Sequence[str] = (),

@@ -447,3 +447,4 @@ def test_a_full_disk_is_said_and_leaves_no_model(
     assert said.code == StorageError.exit_code
     assert "space" in said.sentence
     assert str(full) in said.sentence
+    assert not list(full.rglob("*.png"))

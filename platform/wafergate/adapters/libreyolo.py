@@ -153,8 +153,8 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         "shear": 0.0,
         "translate": 0.1 if job.mosaic else 0.0,
         "mosaic_scale": (0.5, 1.5),
-        "flip_prob": 0.5,
-        "flipud": 0.5,
+        "flip_prob": 0.5 if job.flip_horizontal else 0.0,
+        "flipud": 0.5 if job.flip_vertical else 0.0,
         # hue and saturation of reference and difference mean nothing
         "hsv_prob": 0.5 if colours else 0.0,
     }

@@ -132,7 +132,8 @@ def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -
         "exist_ok": True,
         "mosaic": job.mosaic,
         "close_mosaic": max(1, min(10, job.epochs // 10)),
-        "flipud": 0.5,
+        "fliplr": 0.5 if job.flip_horizontal else 0.0,
+        "flipud": 0.5 if job.flip_vertical else 0.0,
         # hue and saturation of reference and difference mean nothing, nor does their mean as grey
         **({} if colours else {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}),
         "augmentations": [],

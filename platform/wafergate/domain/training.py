@@ -306,8 +306,10 @@ class TrainingJob:
         learning_rate: peak; 0 leaves it to the backend.
         mosaic: probability, 0..1.
         seed: of everything random.
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads; 0 for all.
+        flip_horizontal: whether the product looks the same mirrored left to right, so that training may mirror it.
+        flip_vertical: the same upside down.
     """
 
     candidate: Candidate
@@ -324,6 +326,8 @@ class TrainingJob:
     seed: int
     device: str
     threads: int = 0
+    flip_horizontal: bool = True
+    flip_vertical: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from wafergate.domain.training import (
     Channels,
     EpochReport,
     ModelVersion,
+    OperationKind,
     TrainedArtefact,
     TrainingEpoch,
     TrainingItem,
@@ -99,6 +100,7 @@ def train(
         LicenceError: the policy refuses a part.
         HardwareError: memory ran out.
         TrainingError: training or export failed, or the exported model cannot be run.
+        StorageError: the work folder or the file store's cache has no room.
     """
     start = choose_start(parts, line, weights=weights)
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
@@ -111,7 +113,12 @@ def train(
     training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
     folder = _fresh_folder(parts.work / row_id)
-    _write_yolo(parts, items, line.classes, folder, progress=progress)
+    try:
+        _write_yolo(parts, items, line.classes, folder, progress=progress)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
+        raise StorageError(message) from error
     job = _job(line, start, folder, channels=training_set.channels)
     artefact = _run(parts, job, row_id, on_epoch=on_epoch)
     model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
@@ -189,6 +196,8 @@ def _job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> T
         seed=models.seed,
         device=hardware.device,
         threads=hardware.threads,
+        flip_horizontal=OperationKind.FLIP_HORIZONTAL in line.augment.operations,
+        flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
     )
 
 

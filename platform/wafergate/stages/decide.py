@@ -46,7 +46,10 @@ def decide(evidence: Evidence, *, line: str, now: datetime) -> GateDecision:
     verdict = Verdict.worst([result.verdict for result in results])
     evaluation = evidence.evaluation
     return GateDecision(
-        id=identify("decision", line, evaluation.id, evidence.policy, results),
+        # not the measured latency: the same model judged on a busier machine is the same decision
+        id=identify(
+            "decision", line, evaluation.id, evidence.policy, [(r.rule, r.subject, r.verdict) for r in results]
+        ),
         line=line,
         model_id=evaluation.model_id,
         evaluation_id=evaluation.id,

@@ -2,7 +2,7 @@
 
 Training and inference share `fit`: the trainers store what it returns and the detector feeds what it returns, so that a
 model meets the very pixels it has learnt from. The backends themselves shrink by plain bilinear interpolation in
-training, which drops thin structures, and by another filter in their own predict.
+training, which skips pixels beyond a factor of two, and LibreYOLO's predict by another filter than its training.
 """
 
 from dataclasses import dataclass
