@@ -315,10 +315,11 @@ def test_worn_out_test_set_no_longer_decides(look: int, limit: int, verdict: str
 # the decision ------------------------------------------------------------------------------------------------------
 
 
-def test_same_evidence_gives_the_same_id_at_any_time() -> None:
+def test_same_verdicts_give_the_same_id_at_any_time_and_on_a_busier_machine() -> None:
     later = decide(evidence_of(), line="A", now=datetime(2027, 1, 1, tzinfo=UTC))
     assert decided().id == later.id
-    assert decided().id != decided(latency_ms=13.0).id
+    assert decided().id == decided(latency_ms=13.0).id
+    assert decided().id != decided(taxonomy_signed=False).id
     assert decided().id != decide(evidence_of(), line="B", now=NOW).id
 
 
