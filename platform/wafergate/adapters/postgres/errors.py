@@ -38,7 +38,8 @@ def translated(conninfo: str) -> Iterator[None]:
         message = f"PostgreSQL at {address(conninfo)} refuses: {str(error).splitlines()[0]}"
         raise ServiceError(message) from error
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = first.rpartition("failed: ")[2]
         message = (
             f"PostgreSQL at {address(conninfo)} does not answer ({reason}): "
             "run `wafergate up`, or check WAFERGATE_DATABASE_URL"
