@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -17,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
-from wafergate.adapters.embedded import down, processes, status, up
+from wafergate.adapters.embedded import down, ports, processes, status, up
 from wafergate.adapters.embedded.state import ProcessRecord
 from wafergate.errors import ConfigError, ServiceError
 from wafergate.settings import load_settings
@@ -267,6 +268,17 @@ def test_a_taken_port_is_named_with_its_holder_and_what_to_do(tmp_path):
     for part in (f"port {port}", f"pid {os.getpid()}", "WAFERGATE_PORT_POSTGRES", "`wafergate down`"):
         assert part in str(caught.value)
     assert down(tmp_path) == ()
+
+
+def test_a_port_that_a_killed_process_still_lets_go_of_is_waited_for():
+    holder = socket.create_server(("127.0.0.1", 0))
+    port = holder.getsockname()[1]
+    with pytest.raises(ServiceError, match=f"port {port} of s3 is held"):
+        ports.require_free("s3", port)
+    closing = threading.Timer(0.3, holder.close)
+    closing.start()
+    ports.require_free("s3", port, seconds=30)
+    closing.join()
 
 
 def test_a_port_that_is_none_is_a_configuration_error(tmp_path):

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 from collections.abc import Collection, Mapping
 
 import psutil
@@ -18,6 +19,8 @@ TRIES = 200
 # SeaweedFS' maintenance worker looks for the admin server's gRPC this far above its port, whatever it is told.
 GRPC_OFFSET = 10000
 WITH_GRPC = {"s3_admin"}
+# A killed process is gone from the process list before the system has closed its last socket.
+RELEASE_SECONDS = 10.0
 
 
 def variable(name: str) -> str:
@@ -67,18 +70,20 @@ def wanted(name: str, environ: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def require_free(name: str, port: int) -> None:
-    """Check that a remembered or requested port can be used now.
+def require_free(name: str, port: int, *, seconds: float = 0.0) -> None:
+    """Check that a remembered or requested port can be used, waiting for it up to so many seconds.
 
     Raises:
         ServiceError: Somebody else listens there; the message names them where the system tells.
     """
-    if is_free(port):
-        return
-    raise ServiceError(
-        f"port {port} of {name} is held by {holder(port)}: end that process (if it belongs to another wafergate "
-        f"folder, with `wafergate down` there), or set {variable(name)} to a free port"
-    )
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() >= deadline:
+            raise ServiceError(
+                f"port {port} of {name} is held by {holder(port)}: end that process (if it belongs to another "
+                f"wafergate folder, with `wafergate down` there), or set {variable(name)} to a free port"
+            )
+        time.sleep(0.05)
 
 
 def holder(port: int) -> str:

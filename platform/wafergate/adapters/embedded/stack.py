@@ -13,7 +13,7 @@ from wafergate.adapters.embedded import dashboard as dashboard_part
 from wafergate.adapters.embedded import health, postgres, prefect, processes, s3
 from wafergate.adapters.embedded.home import check_space, log_file, make_home, storage_trouble
 from wafergate.adapters.embedded.parts import Context, Part, Progress
-from wafergate.adapters.embedded.ports import LOOPBACK, choose, require_free, wanted
+from wafergate.adapters.embedded.ports import LOOPBACK, RELEASE_SECONDS, choose, require_free, wanted
 from wafergate.adapters.embedded.state import STATE_NAME, ServiceStatus, StateFile, exclusive
 from wafergate.errors import ServiceError
 
@@ -176,7 +176,8 @@ class _Starter:
             processes.stop(process, how=part.stop_signal, seconds=part.stop_seconds)
         part.cleanup(self._context)
         for name in part.ports:
-            require_free(name, self._state.ports[name])
+            # only what a record of ours names may still be letting go; a stranger's port is told at once
+            require_free(name, self._state.ports[name], seconds=RELEASE_SECONDS if record is not None else 0.0)
         self._say(part.name, "starting")
         log = log_file(self._context.home, part.name)
         if log.exists() and log.stat().st_size > LOG_BYTES:

@@ -1,0 +1,17 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Reason", "SourcePath"]
+
+Line = Annotated[Path, typer.Option("--line", help="The line file (TOML).", show_default=False)]
+SourcePath = Annotated[Path, typer.Option("--source", help="Folder, .zip or .tar.", show_default=False)]
+Format = Annotated[str, typer.Option("--format", help="coco, deeppcb, masks, voc or yolo.", show_default=False)]
+AnyFormat = Annotated[str, typer.Option("--format", help="images, or coco, deeppcb, masks, voc, yolo.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Take this many images, spread evenly; 0 takes all.")]
+Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the ledger.")]
+LineName = Annotated[str, typer.Option("--line", help="Name of one line.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the ledger.", show_default=False)]
