@@ -138,6 +138,13 @@ class FactStore(Protocol):
 class FileStore(Protocol):
     """Files addressed by the SHA-256 of their bytes."""
 
+    def check(self) -> None:
+        """Ask the store once.
+
+        Raises:
+            ServiceError: it does not answer, refuses the key or lacks the bucket.
+        """
+
     def put(self, data: bytes) -> str:
         """Store bytes, if they are not there yet, and return their SHA-256."""
 

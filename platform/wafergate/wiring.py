@@ -150,7 +150,7 @@ def check_services(values: Settings) -> None:
     """
     parts = open_parts()
     parts.facts.find(Champion, limit=1)
-    parts.files.has("0" * 64)
+    parts.files.check()
     health = f"{values.prefect_api_url.rstrip('/')}/health"
     try:
         answer = urllib3.request("GET", health, timeout=5, retries=False)

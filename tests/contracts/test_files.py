@@ -21,7 +21,7 @@ def on_s3(values: Settings, cache: Path, *, cache_bytes: int = 10**6, **changed:
         changed.get("endpoint", values.s3_endpoint),
         values.s3_access_key.get_secret_value(),
         changed.get("secret", values.s3_secret_key.get_secret_value()),
-        bucket=values.s3_bucket,
+        bucket=changed.get("bucket", values.s3_bucket),
         cache=cache,
         cache_bytes=cache_bytes,
         secure=values.s3_secure,
@@ -58,6 +58,10 @@ def test_many_files_keep_their_order_and_one_may_come_twice(files: FileStore) ->
 
 def test_an_empty_file_is_a_file(files: FileStore) -> None:
     assert files.get(files.put(b"")) == b""
+
+
+def test_a_store_that_works_passes_its_check(files: FileStore) -> None:
+    files.check()
 
 
 def test_a_missing_file_is_named(files: FileStore) -> None:
@@ -104,6 +108,19 @@ class TestS3:
         with pytest.raises(ServiceError, match="refuses the key") as caught:
             on_s3(service_settings, tmp_path, secret="not-the-secret").put(fresh())
         assert "not-the-secret" not in str(caught.value)
+
+    def test_a_bucket_that_is_not_there_is_named_and_not_made(self, service_settings: Settings, tmp_path: Path) -> None:
+        elsewhere = on_s3(service_settings, tmp_path, bucket="elsewhere")
+        for _ in range(2):
+            with pytest.raises(ServiceError, match=r"no bucket 'elsewhere'.*WAFERGATE_S3_BUCKET"):
+                elsewhere.check()
+
+    def test_a_full_cache_says_what_to_do(self, service_settings: Settings, tmp_path: Path) -> None:
+        blocked = tmp_path / "cache"
+        blocked.touch()  # a file where the folder should be: nothing can be written below it
+        files = on_s3(service_settings, blocked)
+        with pytest.raises(StorageError, match="WAFERGATE_CACHE_DIR"):
+            files.fetch(files.put(fresh()))
 
     def test_a_closed_port_is_named(self, service_settings: Settings, tmp_path: Path) -> None:
         with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer"):

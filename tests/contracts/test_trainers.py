@@ -15,10 +15,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wafergate.adapters import libreyolo, ultralytics
 from wafergate.adapters.libreyolo import LibreYoloTrainer
 from wafergate.adapters.onnx.letterbox import fit
 from wafergate.adapters.onnx_detector import OnnxDetector
 from wafergate.adapters.torch_run import read_tensors
+from wafergate.adapters.training_data import FittedData
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.training import Candidate, Channels, EpochReport, TrainedArtefact, TrainingJob
@@ -307,6 +309,20 @@ def test_a_file_without_tensors_is_refused_unrun(tmp_path: Path, content: str) -
     with pytest.raises(ConfigError, match=r"weights\.pt"):
         read_tensors(weights)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_the_backend_is_told_to_mirror_only_what_the_job_allows(
+    backend: str, job: TrainingJob, mirrored: bool, tmp_path: Path
+) -> None:
+    recipe = {
+        "libreyolo": lambda job, data: libreyolo._recipe(job, data, "cpu"),
+        "ultralytics": lambda job, data: ultralytics._arguments(job, data, "cpu", tmp_path),
+    }[backend]
+    data = FittedData(tmp_path / "data.yaml", train=8, validation=2, boxes=8)
+    told = recipe(replace(job, flip_horizontal=mirrored, flip_vertical=not mirrored), data)
+    names = {"libreyolo": ("flip_prob", "flipud"), "ultralytics": ("fliplr", "flipud")}[backend]
+    assert tuple(told[name] > 0 for name in names) == (mirrored, not mirrored)
 
 
 def test_an_unknown_architecture_is_refused(backend: str, job: TrainingJob, tmp_path: Path) -> None:

@@ -109,9 +109,11 @@ class ContrastTrainer:
     def __init__(self, *, dies_after: int | None = None) -> None:
         self.dies_after = dies_after
         self.runs = 0
+        self.jobs: list[TrainingJob] = []
 
     def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
         self.runs += 1
+        self.jobs.append(job)
         seen: dict[int, list[int]] = defaultdict(list)
         for label in sorted((job.data / "labels" / "train").glob("*.txt")):
             difference = _difference(decode((job.data / "images" / "train" / f"{label.stem}.png").read_bytes()))

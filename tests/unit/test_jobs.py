@@ -1,7 +1,7 @@
 """The whole thread over stores in memory: what is done once, what stops, what is told, what may become champion."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_link
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, Sample, ValidationResult
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
-from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
+from wafergate.domain.training import ModelVersion, OperationKind, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import (
     AlertError,
     ConfigError,
@@ -382,6 +382,21 @@ def test_a_mapping_nobody_signed_trains_and_is_never_promoted(files: Files, part
     decision = parts.facts.get(GateDecision, thread.decision.id)
     assert decision.verdict is Verdict.FAIL
     assert rule(decision, "taxonomy") == [("", Verdict.FAIL)]
+
+
+# What the line allows during training
+
+
+@pytest.mark.parametrize("operations", [(), ("flip_horizontal",), ("flip_vertical", "turn_90")])
+def test_training_mirrors_only_as_the_line_file_allows(files: Files, tmp_path: Path, operations: Sequence[str]) -> None:
+    trainer = ContrastTrainer()
+    parts = parts_in(tmp_path, trainer=trainer)
+    line = line_of(tmp_path)
+    allowed = replace(line.augment, operations=tuple(map(OperationKind, operations)))
+    line = line.model_copy(update={"augment": allowed})
+    run_thread(parts, line, MemorySource(files))
+    (job,) = trainer.jobs
+    assert (job.flip_horizontal, job.flip_vertical) == ("flip_horizontal" in operations, "flip_vertical" in operations)
 
 
 # Licences and weights

@@ -134,6 +134,9 @@ class MemoryFiles:
         self._folder = folder
         self._files: dict[str, bytes] = {}
 
+    def check(self) -> None:
+        """See `FileStore.check`."""
+
     def put(self, data: bytes) -> str:
         """See `FileStore.put`."""
         digest = digest_bytes(data)

@@ -64,8 +64,7 @@ class S3Files:
                 message = f"{where} refuses the key ({error.code}): check WAFERGATE_S3_ACCESS_KEY and _SECRET_KEY"
                 raise ServiceError(message) from error
             if error.code == "NoSuchBucket":
-                message = f"{where} has no bucket {self._bucket!r}: create it, or check WAFERGATE_S3_BUCKET"
-                raise ServiceError(message) from error
+                raise ServiceError(self._no_bucket()) from error
             if error.code in {"NoSuchKey", "NoSuchObject"}:
                 message = f"there is no file {digest} in the store"
                 raise NotFoundError(message) from error
@@ -74,6 +73,16 @@ class S3Files:
         except (urllib3.exceptions.HTTPError, MinioException, InvalidResponseError) as error:
             message = f"{where} does not answer: run `wafergate up`, or check WAFERGATE_S3_ENDPOINT"
             raise ServiceError(message) from error
+
+    def check(self) -> None:
+        """See `FileStore.check`."""
+        with self._translated():
+            found = self._client.bucket_exists(self._bucket)
+        if not found:
+            raise ServiceError(self._no_bucket())
+
+    def _no_bucket(self) -> str:
+        return f"S3 at {self._endpoint} has no bucket {self._bucket!r}: create it, or check WAFERGATE_S3_BUCKET"
 
     def put(self, data: bytes) -> str:
         """See `FileStore.put`."""
@@ -143,7 +152,7 @@ class _Cache:
         path = self._folder / digest[:2] / digest[2:]
         try:
             os.utime(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         if digest_bytes(path.read_bytes()) != digest:
             path.unlink(missing_ok=True)
@@ -159,7 +168,10 @@ class _Cache:
             Path(file.name).chmod(0o444)
             Path(file.name).replace(path)
         except OSError as error:
-            message = f"the cache {self._folder} cannot take a file of {len(data)} bytes: {error.strerror}"
+            message = (
+                f"the cache {self._folder} cannot take a file of {len(data)} bytes ({error.strerror}): make "
+                "room there, or set WAFERGATE_CACHE_DIR to a folder that has some"
+            )
             raise StorageError(message) from error
         with self._lock:
             self._make_room(len(data), keep=path)
