@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from wafergate.domain.alerts import Alert, AlertState
-from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
+from wafergate.domain.evaluation import ClassFigures, Evaluation, OperatingPoint, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Sample
@@ -55,6 +55,7 @@ def model(line: str, name: str) -> ModelVersion:
         f"model-{line}-{name}", line, 0, f"trainset-{line}", f"split-{line}", f"data-{line}", CANDIDATE,
         ("scratch", "particle"), Channels.GOLDEN, 128, "aa" * 32, "bb" * 32, Decoder.YOLOX,
         {"scratch": 0.25, "particle": 0.5}, None, 10, 8, 0, 12.5, 3.4, 4.5, {"torch": "2"}, NOW,
+        (OperatingPoint("scratch", 0.25, Rate(9, 9, 0.7, 1.0), 2, "lowest_cost", "scratch: rests on 9", 0.5),),
     )  # fmt: skip
 
 

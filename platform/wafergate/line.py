@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from wafergate.domain.alerts import AlertPolicy, SchedulePolicy
+from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import digest_bytes
@@ -99,6 +100,7 @@ class LineFile(_Section):
     licences: LicencePolicy = LicencePolicy()
     gate: GatePolicy = GatePolicy()
     prevalence: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    cost: CostPolicy = CostPolicy()
     drift: DriftPolicy = DriftPolicy()
     alerts: AlertPolicy = AlertPolicy()
     schedule: SchedulePolicy = SchedulePolicy()
@@ -132,6 +134,9 @@ class LineFile(_Section):
             for name in self.prevalence
             if name not in self.classes
         ]
+        unstated = [name for name in self.classes if name not in self.prevalence]
+        if self.cost.known and unstated:
+            wrong.append(f"[cost] needs every class's real rate in [prevalence]; missing: {', '.join(unstated)}")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

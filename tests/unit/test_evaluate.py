@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wafergate.domain.cost import CostPolicy, ExpectedCost
 from wafergate.domain.evaluation import Detections, Figures, Truth
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import canonical_json
 from wafergate.domain.judging import judge
-from wafergate.domain.operating import best_f2, lower_into_gap, operating_points, reach_recall
-from wafergate.stages.evaluate import choose_thresholds, evaluate, figures, pair, size_slices, slices
+from wafergate.domain.operating import best_f2, lower_into_gap, lowest_cost, operating_points, reach_recall
+from wafergate.stages.evaluate import evaluate, figures, pair, size_slices, slices
 
 pytestmark = pytest.mark.unit
 
@@ -67,7 +68,7 @@ def test_threshold_lies_between_the_lowest_needed_hit_and_the_next_false_alarm()
 
 def test_threshold_gives_up_instances_the_target_does_not_need() -> None:
     truth, said = joined(column([0.9, 0.8, 0.7, 0.05]), alarms([0.3, 0.2, 0.1]))
-    assert choose_thresholds(truth, said, ("open",), target_recall=0.75, iou=0.5)["open"] == pytest.approx(0.5)
+    assert operating_points(truth, said, ("open",), target_recall=0.75, iou=0.5)[0].threshold == pytest.approx(0.5)
 
 
 def test_threshold_without_false_alarms_below_is_half_the_score() -> None:
@@ -160,6 +161,50 @@ def test_lowered_threshold_carries_recall_over_to_new_parts() -> None:
         lowered.append(np.mean(new >= lower_into_gap(score, wrong)))
     assert np.mean(at_lowest) == pytest.approx(20 / 21, abs=0.01)
     assert np.mean(lowered) > 0.99
+
+
+def cost_of(escape: float, overkill: float, rate: float) -> ExpectedCost:
+    cost = ExpectedCost.at(CostPolicy(escape, overkill, "EUR"), {"open": rate})
+    assert cost is not None
+    return cost
+
+
+@given(GRID, GRID, st.integers(0, 5), st.floats(0.1, 1000), st.floats(0.001, 0.5))
+def test_no_threshold_is_cheaper_than_the_one_of_lowest_cost(
+    found: list[float], false: list[float], missed: int, escape: float, rate: float
+) -> None:
+    cost, instances = cost_of(escape, 1.0, rate), len(found) + missed
+    chosen = lowest_cost(cost, "open", np.array(found), instances, np.array(false))
+    assert chosen is not None
+
+    def told(threshold: float) -> float:  # counted one by one, the long way
+        escaped = instances - sum(score >= threshold for score in found)
+        raised = sum(score >= threshold for score in false)
+        return escape * rate * escaped / instances + (1 - rate) * raised / len(false)
+
+    assert told(chosen) <= min(told(score) for score in found) + 1e-9
+
+
+def test_dear_escapes_lower_a_threshold_and_dear_overkill_raises_it() -> None:
+    truth, said = joined(column([0.9, 0.8, 0.4]), alarms([0.6, 0.5, *[0.1] * 8]))
+    settings = {"target_recall": 0.98, "iou": 0.5}
+    low = operating_points(truth, said, ("open",), cost=cost_of(1000, 1, 0.01), **settings)[0]
+    high = operating_points(truth, said, ("open",), cost=cost_of(10, 1, 0.01), **settings)[0]
+    assert (low.threshold, high.threshold) == pytest.approx((0.25, 0.7))
+    assert (low.basis, high.basis) == ("lowest_cost", "lowest_cost")
+    assert low.cost == pytest.approx(0.99 * 0.2)  # nothing escapes, two of ten good parts are held back
+    assert high.cost == pytest.approx(10 * 0.01 / 3)  # one of three escapes, no good part is held back
+
+
+def test_without_normal_images_overkill_is_taken_from_defective_ones_with_a_warning() -> None:
+    truth, said = column([0.9] * 12)
+    point = operating_points(truth, said, ("open",), target_recall=0.98, iou=0.5, cost=cost_of(10, 1, 0.01))[0]
+    assert "validation holds no normal image" in point.warning
+
+
+def test_a_cost_without_its_counterpart_is_refused() -> None:
+    with pytest.raises(ValueError, match="escape and overkill together"):
+        CostPolicy(escape=5.0)
 
 
 # figures ---------------------------------------------------------------------------------------------------------

@@ -117,6 +117,35 @@ def test_the_thread_runs_from_images_to_figures_and_a_verdict(done: tuple[Parts,
     assert parts.facts.get(GateDecision, thread.decision.id).verdict is Verdict.PASS
 
 
+def test_recall_is_told_lot_by_lot_and_by_box_size(done: tuple[Parts, Thread]) -> None:
+    parts, thread = done
+    evaluation = parts.facts.get(Evaluation, thread.evaluation.id)
+    for key in ("lot", "box_size"):
+        rows = [row for row in evaluation.slices if row.key == key]
+        assert sum(row.recall.trials for row in rows) == 24
+    assert len({row.value for row in evaluation.slices if row.key == "lot"}) > 1
+
+
+def test_the_operating_points_are_kept_with_the_model_and_are_what_inspects(done: tuple[Parts, Thread]) -> None:
+    parts, thread = done
+    model = parts.facts.get(ModelVersion, thread.model.id)
+    assert {point.defect_class: point.threshold for point in model.operating} == model.thresholds
+    assert all("rests on only 6 validation instance(s)" in point.warning for point in model.operating)
+    assert [item.threshold for item in parts.facts.get(Evaluation, thread.evaluation.id).classes] == [
+        model.thresholds[name] for name in model.classes
+    ]
+
+
+def test_thresholds_follow_the_costs_a_line_gives(files: Files, tmp_path: Path) -> None:
+    line, parts = line_of(overkill=COSTS), parts_in(tmp_path)
+    model = parts.facts.get(ModelVersion, run_thread(parts, line, MemorySource(files)).model.id)
+    assert {point.basis for point in model.operating} == {"lowest_cost"}
+    with pytest.raises(
+        ConfigError, match=r"\[cost\] needs every class's real rate in \[prevalence\]; missing: missing"
+    ):
+        line_of(overkill=COSTS.replace("missing = 0.01", ""))
+
+
 def test_every_row_names_the_row_it_came_from(done: tuple[Parts, Thread]) -> None:
     parts, thread = done
     model = parts.facts.get(ModelVersion, thread.model.id)
@@ -161,6 +190,9 @@ def test_the_same_images_in_another_place_and_store_give_the_same_ids(
     assert {stage: ids[stage] for stage in STAGES[:-1]} == {stage: done[1].ids[stage] for stage in STAGES[:-1]}
 
 
+COSTS = "overkill = 1.0\n[prevalence]\nexcess = 0.01\nmissing = 0.01\n[cost]\nescape = 40\noverkill = 1"
+
+
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
@@ -168,6 +200,8 @@ def test_the_same_images_in_another_place_and_store_give_the_same_ids(
         ({"iou": "iou = 0.2"}, STAGES[:4]),
         ({"overkill": "overkill = 1.0\ntarget_recall = 0.9"}, STAGES[:4]),
         ({"overkill": "overkill = 1.0\nconfidence = 0.9"}, STAGES[:5]),
+        ({"overkill": "overkill = 1.0\n[prevalence]\nexcess = 0.01\nmissing = 0.01"}, STAGES[:5]),
+        ({"overkill": COSTS}, STAGES[:4]),
         ({"epochs": "epochs = 3"}, STAGES[:4]),
         ({"per_original": "per_original = 2"}, STAGES[:3]),
         ({"val_per_class": "val_per_class = 5"}, STAGES[:2]),

@@ -3,15 +3,16 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, OperatingPoint, Rate, Truth
-from wafergate.domain.matching import flatten_scene, match
+from wafergate.domain.matching import Matching, Scene, flatten_scene, match
 
-__all__ = ["best_f2", "lower_into_gap", "operating_points", "reach_recall"]
+__all__ = ["alarm_scores", "best_f2", "lower_into_gap", "lowest_cost", "operating_points", "reach_recall"]
 
 Scores = NDArray[np.float64]
 
@@ -53,6 +54,30 @@ def best_f2(found: Scores, false_alarms: Scores, instances: int) -> float | None
     return float(scores[np.argmax(f2)])
 
 
+def lowest_cost(cost: ExpectedCost, name: str, found: Scores, instances: int, alarms: Scores) -> float | None:
+    """Return the score of the lowest expected cost, the lower of two equal ones; None when nothing is found.
+
+    Only scores at which an instance is found are asked: between two of them the threshold gains nothing by rising.
+    """
+    if not len(found):
+        return None
+    scores = np.sort(found)
+    return float(scores[np.argmin(cost.over(name, scores, found, instances, alarms))])
+
+
+def alarm_scores(scene: Scene, matching: Matching, index: int) -> tuple[Scores, bool]:
+    """Return the highest false alarm of a class on each image without defect, -1 for none.
+
+    Returns:
+        The scores, and whether they are of images without defect; a set that holds none gives those of all its images.
+    """
+    normal = np.diff(scene.truth.offsets) == 0
+    best = np.full(len(normal), -1.0)
+    idle = ~matching.hits[0] & (scene.detections.classes == index)
+    np.maximum.at(best, scene.detections.images[idle], scene.scores[idle].astype(np.float64))
+    return (best[normal], True) if normal.any() else (best, False)
+
+
 def lower_into_gap(score: float, false_alarms: Scores) -> float:
     """Return the middle between `score` and the next lower false alarm (0 where there is none).
 
@@ -73,13 +98,16 @@ def operating_points(
     *,
     target_recall: float,
     iou: float,
+    cost: ExpectedCost | None = None,
 ) -> tuple[OperatingPoint, ...]:
     """Set the operating threshold of every class on validation.
 
     1. `target`: the highest score that reaches the target recall has the fewest false alarms; from there the threshold
        goes down to the middle of the gap before the next false alarm (`lower_into_gap` says why).
-    2. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
-    3. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
+    2. `lowest_cost`: where costs are given, in the place of the target, the score of the lowest expected cost at the
+       line's real defect rates, lowered likewise.
+    3. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
+    4. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
        thresholds (0.25 where there are none); with a warning.
 
     Args:
@@ -88,47 +116,79 @@ def operating_points(
         classes: defect classes in the order of their indices.
         target_recall: share of the validation instances to find, 0..1.
         iou: intersection over union from which a detection counts.
+        cost: what mistakes cost on the line; None where the line file does not say.
 
     Raises:
         TrainingError: a score or a box is not a finite number.
     """
     scene = flatten_scene(truth, detections, len(classes))
     matching = match(scene, (iou,))
-    idle = ~matching.hits[0]
-    alarms = [
-        scene.scores[idle & (scene.detections.classes == index)].astype(np.float64) for index in range(len(classes))
-    ]
-    points = [
-        _own_point(name, matching.found[scene.truth.classes == index], alarms[index], target_recall)
-        for index, name in enumerate(classes)
-    ]
+    seen = [_Seen.of(name, index, scene, matching) for index, name in enumerate(classes)]
+    points = [_own_point(item, target_recall, cost) for item in seen]
     own = [point.threshold for point in points if point.basis != "other_classes"]
     fallback = statistics.median(own) if own else _WITHOUT_ANY
     return tuple(
-        _borrowed(point, fallback, alarms[index]) if point.basis == "other_classes" else point
-        for index, point in enumerate(points)
+        _borrowed(point, fallback, item.alarms) if point.basis == "other_classes" else point
+        for point, item in zip(points, seen, strict=True)
     )
 
 
-def _own_point(name: str, best: Scores, alarms: Scores, target: float) -> OperatingPoint:
-    instances, found = len(best), best[best >= 0]
-    reached = reach_recall(found, instances, target) if instances else None
-    score = best_f2(found, alarms, instances) if reached is None else reached
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What validation shows of one class: scores of found instances, of all false alarms, and by image."""
+
+    name: str
+    instances: int
+    found: Scores
+    alarms: Scores
+    by_image: Scores
+    of_normal: bool
+
+    @classmethod
+    def of(cls, name: str, index: int, scene: Scene, matching: Matching) -> "_Seen":
+        best = matching.found[scene.truth.classes == index]
+        idle = ~matching.hits[0] & (scene.detections.classes == index)
+        alarms = scene.scores[idle].astype(np.float64)
+        return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index))
+
+
+def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> OperatingPoint:
+    name, instances, found, alarms = seen.name, seen.instances, seen.found, seen.alarms
+    score, basis = _choose(seen, target, cost)
     if score is None:
         why = "none of its validation instances is found" if instances else "it has no validation instance"
         return OperatingPoint(name, 0.0, Rate.exact(0, instances, _CONFIDENCE), 0, "other_classes", f"{name}: {why}")
     threshold = lower_into_gap(score, alarms)
     recall = Rate.exact(int(np.count_nonzero(found >= threshold)), instances, _CONFIDENCE)
-    warning = ""
-    if reached is None:
-        warning = (
-            f"{name}: the target recall {target:g} is out of reach on validation, {len(found)} of {instances} are "
+    warnings = []
+    if basis == "best_f2":
+        warnings.append(
+            f"the target recall {target:g} is out of reach on validation, {len(found)} of {instances} are "
             f"found at any score; the threshold {threshold:.3f} has the best F2 and finds {recall.hits}"
         )
     elif instances < _FEW:
-        warning = f"{name}: the threshold {threshold:.3f} rests on only {instances} validation instance(s)"
-    basis = "best_f2" if reached is None else "target"
-    return OperatingPoint(name, threshold, recall, int(np.count_nonzero(alarms >= threshold)), basis, warning)
+        warnings.append(f"the threshold {threshold:.3f} rests on only {instances} validation instance(s)")
+    if basis == "lowest_cost" and not seen.of_normal:
+        warnings.append("validation holds no normal image, so overkill is taken from false alarms on defective ones")
+    return OperatingPoint(
+        defect_class=name,
+        threshold=threshold,
+        recall=recall,
+        false_alarms=int(np.count_nonzero(alarms >= threshold)),
+        basis=basis,
+        warning=f"{name}: {'; '.join(warnings)}" if warnings else "",
+        cost=float(cost.over(name, np.array([threshold]), found, instances, seen.by_image)[0]) if cost else None,
+    )
+
+
+def _choose(seen: _Seen, target: float, cost: ExpectedCost | None) -> tuple[float | None, str]:
+    """Return the score a class's threshold starts from and the rule behind it; None when nothing is found."""
+    if cost is not None:
+        return lowest_cost(cost, seen.name, seen.found, seen.instances, seen.by_image), "lowest_cost"
+    reached = reach_recall(seen.found, seen.instances, target) if seen.instances else None
+    if reached is not None:
+        return reached, "target"
+    return best_f2(seen.found, seen.alarms, seen.instances), "best_f2"
 
 
 def _borrowed(point: OperatingPoint, threshold: float, alarms: Scores) -> OperatingPoint:

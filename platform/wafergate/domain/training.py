@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from wafergate.domain.evaluation import OperatingPoint
 from wafergate.domain.samples import LabelledBox
 
 __all__ = [
@@ -406,6 +407,7 @@ class ModelVersion:
         latency_ms: median time for one image at batch 1 on the machine that trained it.
         versions: libraries.
         created_at: when it became visible.
+        operating: how each threshold came about on validation, with its warnings; the same scores as `thresholds`.
     """
 
     id: str
@@ -431,3 +433,4 @@ class ModelVersion:
     latency_ms: float
     versions: Mapping[str, str]
     created_at: datetime
+    operating: tuple[OperatingPoint, ...] = ()

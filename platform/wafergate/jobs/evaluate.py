@@ -1,8 +1,11 @@
 """A model version to its evaluation on the sealed test set (rule M9)."""
 
-from wafergate.domain.evaluation import Detections, Evaluation, Truth
+from collections.abc import Sequence
+from itertools import chain
+
+from wafergate.domain.evaluation import Detections, Evaluation, SliceFigures, Truth
 from wafergate.domain.identity import identify
-from wafergate.domain.judging import judge
+from wafergate.domain.judging import Judged, judge
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.training import ModelVersion
@@ -13,11 +16,12 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile
 from wafergate.ports import Progress
-from wafergate.stages.evaluate import figures, size_slices
+from wafergate.stages.evaluate import figures, size_slices, slices
 
 __all__ = ["evaluate", "predict"]
 
 _BATCH = 16
+_SLICED_BY = ("lot", "station")
 
 
 def evaluate(
@@ -31,9 +35,9 @@ def evaluate(
     model = parts.facts.get(ModelVersion, model_id)
     split = parts.facts.get(Split, model.split_id)
     policy = line.gate
-    row_id = identify(
-        "evaluation", model_id, split.id, side, policy.iou, policy.confidence, model.thresholds, line.prevalence
-    )
+    keys = tuple(dict.fromkeys((*_SLICED_BY, *line.split.group_by)))
+    settings = (policy.iou, policy.confidence, model.thresholds, line.prevalence, keys)
+    row_id = identify("evaluation", model_id, split.id, side, *settings)
     if parts.facts.find(Evaluation, id=row_id):
         return Outcome(row_id, reused=True)
     samples = samples_on(parts, split.id, side)
@@ -67,10 +71,19 @@ def evaluate(
         look=look,
         created_at=parts.clock(),
         confusion=found.confusion,
-        slices=size_slices(judged, confidence=policy.confidence),
+        slices=_slices(judged, samples, keys, confidence=policy.confidence),
         real_false_alarm_share=found.real_false_alarm_share,
     )
     return Outcome(row_id, not parts.facts.save(row))
+
+
+def _slices(
+    judged: Judged, samples: Sequence[Sample], keys: Sequence[str], *, confidence: float
+) -> tuple[SliceFigures, ...]:
+    """Return recall by class for each value of each key the samples carry, and by box size."""
+    told = [(key, [sample.metadata.get(key, "") for sample in samples]) for key in keys]
+    parts = [slices(judged, key, values, confidence=confidence) for key, values in told if any(values)]
+    return (*chain.from_iterable(parts), *size_slices(judged, confidence=confidence))
 
 
 def predict(

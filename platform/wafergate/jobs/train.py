@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.operating import operating_points
@@ -104,7 +105,8 @@ def train(
     """
     start = choose_start(parts, line, weights=weights)
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
-    frozen = (line.gate.target_recall, line.gate.iou)  # the thresholds stored with the model rest on these
+    # the thresholds stored with the model rest on these
+    frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
     row_id = identify(
         "model", training_set_id, start.candidate.backend, start.candidate.architecture, start.digest, settings, frozen
     )
@@ -125,7 +127,8 @@ def train(
     detector = parts.load_detector(model, artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]
     points, latency = _freeze(parts, line, detector, validation, progress=progress)
-    model = replace(model, latency_ms=latency, thresholds={point.defect_class: point.threshold for point in points})
+    thresholds = {point.defect_class: point.threshold for point in points}
+    model = replace(model, latency_ms=latency, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     return Outcome(row_id, not new)
@@ -277,6 +280,13 @@ def _freeze(
         times.append(time.perf_counter() - began)
         truth.append(Truth.of(item.boxes, line.classes))
         progress("setting thresholds on validation", done, len(items))
-    points = operating_points(truth, detections, line.classes, target_recall=line.gate.target_recall, iou=line.gate.iou)
+    points = operating_points(
+        truth,
+        detections,
+        line.classes,
+        target_recall=line.gate.target_recall,
+        iou=line.gate.iou,
+        cost=ExpectedCost.at(line.cost, line.prevalence),
+    )
     settled = times[1 : 1 + _TIMED] or times  # the first run also allocates
     return points, 1000 * statistics.median(settled)

@@ -65,6 +65,14 @@ iou = 0.5
 overkill = 0.10                       # the upper bound of the overkill rate must stay below
 approval = "auto"                     # or "approval": a person releases what passed
 
+[prevalence]                          # real share of parts that show each class, where it is known
+# scratch = 0.002
+
+[cost]                                # both or none; with them thresholds follow the lowest expected cost
+# escape = 40.0                       # of a defective part let through; needs every class in [prevalence]
+# overkill = 1.5                      # of a good part held back
+# unit = "EUR"
+
 [drift]
 method = "ks"
 threshold = 1e-4

@@ -18,27 +18,13 @@ from wafergate.domain.evaluation import (
 )
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.judging import Judged, Mistakes, image_weights, judge, mistakes
-from wafergate.domain.operating import operating_points
 from wafergate.domain.precision import average_precision
 
-__all__ = ["choose_thresholds", "evaluate", "figures", "pair", "size_slices", "slices"]
+__all__ = ["evaluate", "figures", "pair", "size_slices", "slices"]
 
 Counts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Weights = NDArray[np.float64]
-
-
-def choose_thresholds(
-    truth: Sequence[Truth],
-    detections: Sequence[Detections],
-    classes: Sequence[str],
-    *,
-    target_recall: float,
-    iou: float,
-) -> dict[str, float]:
-    """Return the operating threshold of every class by name; `operating_points` says how each comes about."""
-    points = operating_points(truth, detections, classes, target_recall=target_recall, iou=iou)
-    return {point.defect_class: point.threshold for point in points}
 
 
 def evaluate(
