@@ -97,7 +97,8 @@ def evaluate(line: LineFile, model_id: str) -> str:
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def decide(line: LineFile, evaluation_id: str, actor: str) -> str:
     """Ask the gate; return the decision's id."""
-    done = decide_job.decide(open_parts(), line, evaluation_id, actor=actor)
+    with Teller() as progress:
+        done = decide_job.decide(open_parts(), line, evaluation_id, actor=actor, progress=progress)
     row = open_parts().facts.get(GateDecision, done.id)
     rules = [
         {

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from wafergate.domain.alerts import Alert, AlertState
-from wafergate.domain.evaluation import ClassFigures, Evaluation, OperatingPoint, Rate
+from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Sample
@@ -65,6 +65,13 @@ def evaluation(line: str, name: str) -> Evaluation:
     return Evaluation(
         f"evaluation-{line}-{name}", f"model-{line}-{name}", f"split-{line}", "test", 0.5, 0.95, 40, (figures,),
         Rate(1, 30, 0.0, 0.1), Rate(0, 10, 0.0, 0.26), 0.25, "cc" * 32, 1, NOW,
+    )  # fmt: skip
+
+
+def comparison(line: str, name: str, champion: str) -> Comparison:
+    return Comparison(
+        f"comparison-{line}-{name}", f"evaluation-{line}-{name}", f"model-{line}-{champion}", 39, 1,
+        (Paired("scratch", 28, 1, 0, 1, 0.0),), "", "dd" * 32, NOW,
     )  # fmt: skip
 
 

@@ -64,8 +64,12 @@ def crown(line: str, name: str) -> Champion:
 
 
 def test_every_kind_of_row_comes_back_as_it_went_in(facts: FactStore, line: str) -> None:
-    judged(facts, line, "a")
-    for row in (rows.split(line), rows.training_set(line), rows.evaluation(line, "a"), rows.decision(line, "a")):
+    judged(facts, line, "a", "b")
+    compared = rows.comparison(line, "b", "a")
+    facts.save(compared)
+    for row in (
+        rows.split(line), rows.training_set(line), rows.evaluation(line, "a"), compared, rows.decision(line, "a"),
+    ):  # fmt: skip
         assert facts.get(type(row), row.id) == row
     assert facts.get(ModelVersion, f"model-{line}-a") == replace(rows.model(line, "a"), number=1)
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from wafergate.domain.evaluation import ClassFigures, Evaluation, Paired, Rate
+from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence, LicensedPart, licence_standing
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.splits import LeakProof, SplitMode
@@ -80,7 +81,7 @@ def test_a_model_that_proves_everything_passes() -> None:
     decision = decided()
     assert decision.verdict is Verdict.PASS
     assert decision.summary.startswith("pass: every rule holds; nearest to its limit is open: 30 of 30 found")
-    assert {result.rule for result in decision.rules} == {rule.name for rule in RULES} - {"not_worse"}
+    assert {result.rule for result in decision.rules} == {rule.name for rule in RULES}
     assert not any(result.next_step for result in decision.rules)
 
 
@@ -229,15 +230,49 @@ def test_overkill_passes_at_29_clean_images_and_when_switched_off() -> None:
     assert off.verdict is Verdict.PASS
 
 
+def beside_champion(*pairs: Paired, left_out: int = 0, reason: str = "") -> Comparison:
+    return Comparison("comparison-1", "evaluation-1", "model-0", 140, left_out, pairs, reason, "1" * 64, NOW)
+
+
 @pytest.mark.parametrize(
     ("lost", "gained", "verdict"),
     [(5, 0, Verdict.FAIL), (4, 0, Verdict.PASS), (9, 2, Verdict.FAIL), (8, 2, Verdict.PASS), (0, 9, Verdict.PASS)],
 )
 def test_significantly_worse_than_the_champion_fails(lost: int, gained: int, verdict: Verdict) -> None:
-    decision = decided(paired=(Paired("spur", 20, lost, gained, 1),))
+    decision = decided(comparison=beside_champion(Paired("spur", 20, lost, gained, 1)))
     assert decision.verdict is verdict
+    told = next(result for result in decision.rules if (result.rule, result.subject) == ("not_worse", "spur"))
+    expected = binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue  # McNemar's exact test, one-sided
+    assert told.bound == pytest.approx(expected)
     if verdict is Verdict.FAIL:
         assert alone(decision, "not_worse", "spur").value == pytest.approx((gained - lost) / (21 + lost + gained))
+
+
+@pytest.mark.parametrize(("upper", "verdict"), [(-0.01, Verdict.FAIL), (0.0, Verdict.PASS), (None, Verdict.FAIL)])
+def test_by_groups_a_loss_must_be_seen_over_groups_as_well(upper: float | None, verdict: Verdict) -> None:
+    pair, policy = Paired("spur", 20, 6, 0, 4, upper), GatePolicy(grouped=True)
+    grouped = tuple(replace(item, grouped_recall=item.recall) for item in evaluation_of().classes)
+    decision = decided(replace(evaluation_of(), classes=grouped), policy=policy, comparison=beside_champion(pair))
+    assert decision.verdict is verdict
+
+
+def test_a_champion_that_cannot_be_compared_with_leaves_it_open() -> None:
+    reason = "the champion learnt from every one of the 140 test images"
+    result = alone(decided(comparison=beside_champion(reason=reason)), "not_worse")
+    assert result.verdict is Verdict.UNDECIDED
+    assert "new test images" in result.next_step
+
+
+def test_a_class_of_which_no_instance_is_left_to_compare_stays_open() -> None:
+    decision = decided(comparison=beside_champion(Paired("spur", 0, 0, 0, 0), left_out=12))
+    result = alone(decision, "not_worse", "spur")
+    assert result.verdict is Verdict.UNDECIDED
+    assert "12 test image(s) the champion learnt from" in result.evidence
+
+
+def test_a_class_the_champion_does_not_know_has_nothing_to_be_worse_than() -> None:
+    decision = decided(comparison=beside_champion(Paired("open", 30, 0, 0, 0)))
+    assert decision.verdict is Verdict.PASS
 
 
 # yes or no -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import canonical_json
 from wafergate.domain.judging import judge
 from wafergate.domain.operating import best_f2, lower_into_gap, lowest_cost, operating_points, reach_recall
-from wafergate.stages.evaluate import evaluate, figures, pair, size_slices, slices
+from wafergate.stages.evaluate import evaluate, figures, size_slices, slices
 
 pytestmark = pytest.mark.unit
 
@@ -412,14 +412,3 @@ def test_slices_split_recall_by_lot_and_by_box_size() -> None:
     ]
     sizes = {(row.value, row.defect_class): row.recall.trials for row in size_slices(judged, confidence=0.95)}
     assert sizes == {("small", "open"): 2, ("medium", "open"): 1, ("small", "short"): 1}
-
-
-def test_pairs_count_what_only_one_model_found() -> None:
-    truth = column([0.9] * 6)[0]
-    old = judge(truth, column([0.9, 0.9, 0.9, 0.9, 0.1, 0.1])[1], ("open",), thresholds={"open": 0.5}, iou=0.5)
-    new = judge(truth, column([0.9, 0.1, 0.1, 0.1, 0.9, 0.1])[1], ("open",), thresholds={"open": 0.5}, iou=0.5)
-    result = pair(old, new)[0]
-    assert (result.both, result.only_champion, result.only_challenger, result.neither) == (1, 3, 1, 1)
-    other = judge([truth_of((5, 10, 0))], [Detections.empty()], ("open",), thresholds={"open": 0.5}, iou=0.5)
-    with pytest.raises(ValueError, match="same instances"):
-        pair(old, other)

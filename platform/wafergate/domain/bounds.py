@@ -11,6 +11,7 @@ from scipy.special import bdtr, betainc, betaincinv
 __all__ = [
     "excess_probability",
     "grouped_bounds",
+    "grouped_change",
     "lower_bound",
     "more_to_prove",
     "proving_count",
@@ -143,13 +144,45 @@ def grouped_bounds(
         Lower and upper bound in 0..1; (0, 1) without trials.
     """
     k, n = _checked(hits, trials, confidence)
-    pairs = np.stack([k, n], axis=1)[n > 0]
-    if not len(pairs):
+    shares = _bootstrap(np.stack([k, n], axis=1), draws=draws, seed=seed)
+    if shares is None:
         return 0.0, 1.0
+    low, high = np.quantile(shares, [1.0 - confidence, confidence])
+    return float(low), float(high)
+
+
+def grouped_change(
+    gained: ArrayLike, lost: ArrayLike, trials: ArrayLike, confidence: float, *, draws: int = 2000, seed: int = 0
+) -> float:
+    """Return the one-sided upper percentile bound of a change in a proportion, by bootstrap over groups.
+
+    Both proportions are of the same trials, so that each group brings its difference (A. C. Davison and D. V. Hinkley,
+    1997, section 3.8).
+
+    Args:
+        gained: `(groups,)` trials that only the second attempt won.
+        lost: `(groups,)` trials that only the first attempt won.
+        trials: `(groups,)` trials of every group.
+        confidence: of the bound, between 0 and 1.
+        draws: bootstrap samples.
+        seed: of the draws.
+
+    Returns:
+        The bound in -1..1; 1 without trials.
+    """
+    change = np.asarray(gained, dtype=np.float64) - np.asarray(lost, dtype=np.float64)
+    shares = _bootstrap(np.stack([change, np.asarray(trials, dtype=np.float64)], axis=1), draws=draws, seed=seed)
+    return 1.0 if shares is None else float(np.quantile(shares, confidence))
+
+
+def _bootstrap(pairs: NDArray[np.float64], *, draws: int, seed: int) -> NDArray[np.float64] | None:
+    """Draw whole groups `(groups, 2)` of sum and trials, and return each draw's share; None without trials."""
+    pairs = pairs[pairs[:, 1] > 0]
+    if not len(pairs):
+        return None
     # Groups with the same counts are interchangeable: drawing how often each kind comes up is the same experiment.
     kinds, counts = np.unique(pairs, axis=0, return_counts=True)
     sizes = np.random.default_rng(seed).multinomial(len(pairs), counts / len(pairs), size=draws)
     drawn = sizes @ kinds
-    shares = drawn[:, 0] / drawn[:, 1]
-    low, high = np.quantile(shares, [1.0 - confidence, confidence])
-    return float(low), float(high)
+    shares: NDArray[np.float64] = drawn[:, 0] / drawn[:, 1]
+    return shares

@@ -14,6 +14,7 @@ from wafergate.errors import TaxonomyError
 
 __all__ = [
     "ClassFigures",
+    "Comparison",
     "Detections",
     "ErrorKind",
     "Evaluation",
@@ -181,6 +182,8 @@ class Paired:
         only_champion: instances the challenger lost.
         only_challenger: instances the challenger gained.
         neither: instances both missed.
+        change_upper: upper bound of the challenger's recall minus the champion's, by bootstrap over groups; None when
+            no groups were given.
     """
 
     defect_class: str
@@ -188,6 +191,43 @@ class Paired:
     only_champion: int
     only_challenger: int
     neither: int
+    change_upper: float | None = None
+
+    @property
+    def instances(self) -> int:
+        """How many instances both were asked for."""
+        return self.both + self.only_champion + self.only_challenger + self.neither
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model beside its line's champion on the test images that neither has learnt from.
+
+    Attributes:
+        id: from evaluation, champion and settings.
+        evaluation_id: the challenger's evaluation on its test side.
+        champion_id: the model that judged the line at that time.
+        images: test images both were run on.
+        left_out: test images that were not used because the champion, or a group of theirs, had been trained on.
+        paired: class by class, for every class both detect.
+        reason: why nothing could be compared, as one sentence; empty where something was.
+        predictions: SHA-256 of the champion's raw predictions (Parquet) in S3; empty where nothing was compared.
+        created_at: when it became visible.
+    """
+
+    id: str
+    evaluation_id: str
+    champion_id: str
+    images: int
+    left_out: int
+    paired: tuple[Paired, ...]
+    reason: str
+    predictions: str
+    created_at: datetime
+
+    def by_class(self) -> Mapping[str, Paired]:
+        """Return the pairs keyed by defect class."""
+        return {pair.defect_class: pair for pair in self.paired}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wafergate.domain.evaluation import Evaluation, Paired
+from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.splits import LeakProof, SplitMode
 from wafergate.domain.training import HardwareProfile, LicencePolicy
@@ -40,7 +40,7 @@ class Evidence:
         leak: the check of what was really trained on against the test side.
         split_mode: the evenness the split reached.
         split_warnings: what the splitter had to say.
-        paired: against the champion on the same test set; None when there is no champion to compare with.
+        comparison: with the champion on the same test set; None when there is no other champion to compare with.
     """
 
     evaluation: Evaluation
@@ -57,7 +57,7 @@ class Evidence:
     leak: LeakProof | None = None
     split_mode: SplitMode | None = None
     split_warnings: tuple[str, ...] = ()
-    paired: tuple[Paired, ...] | None = None
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         evaluation, policy = self.evaluation, self.policy

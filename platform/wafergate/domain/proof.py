@@ -80,20 +80,49 @@ def not_worse(evidence: Evidence) -> Iterator[RuleResult]:
     """Refuse a model that finds a class significantly worse than the champion on the same test instances.
 
     One-sided exact test of Q. McNemar (Psychometrika 12, 1947): of the instances only one of the two found, the
-    champion's share is compared with one half. Nothing is asked while there is no champion.
+    champion's share is compared with one half. Where bounds by groups are asked for, the upper bound of the change by
+    bootstrap over groups must lie below 0 as well, as instances of a group are lost together. What cannot be compared
+    although there is a champion stays undecided.
     """
-    for pair in evidence.paired or ():
-        probability = _loss_probability(pair)
-        found = (
-            f"{pair.only_champion} instance(s) lost and {pair.only_challenger} gained against the champion, "
-            f"probability by chance {probability:.3f}, limit {1 - evidence.policy.confidence:.3f}"
-        )
-        trials = pair.both + pair.only_champion + pair.only_challenger + pair.neither
-        change = (pair.only_challenger - pair.only_champion) / trials if trials else None
-        worse = probability <= 1 - evidence.policy.confidence
-        step = f"{pair.defect_class}: look at the instances the champion finds and this model loses" if worse else ""
-        verdict = Verdict.FAIL if worse else Verdict.PASS
-        yield RuleResult("not_worse", pair.defect_class, change, None, None, verdict, found, step)
+    comparison = evidence.comparison
+    if comparison is None:
+        found = "the line has no other champion to compare with"
+        yield RuleResult("not_worse", "", None, None, None, Verdict.PASS, found)
+        return
+    if comparison.reason:
+        step = f"not_worse: {comparison.reason}: judge both on new test images that neither has learnt from"
+        yield RuleResult("not_worse", "", None, None, None, Verdict.UNDECIDED, comparison.reason, step)
+        return
+    pairs = comparison.by_class()
+    for name in evidence.classes:
+        if name in pairs:
+            yield _not_worse_of(evidence, pairs[name], comparison.left_out)
+        else:
+            found = "the champion does not know this class"
+            yield RuleResult("not_worse", name, None, None, None, Verdict.PASS, found)
+
+
+def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult:
+    name, limit = pair.defect_class, 1 - evidence.policy.confidence
+    aside = f"; {left_out} test image(s) the champion learnt from are left out" if left_out else ""
+    if not pair.instances:
+        found = f"no test instance is left to compare with the champion on{aside}"
+        step = f"{name}: {found}: new test images of it would decide"
+        return RuleResult("not_worse", name, None, None, None, Verdict.UNDECIDED, found, step)
+    probability = _loss_probability(pair)
+    change = (pair.only_challenger - pair.only_champion) / pair.instances
+    told, bar = _beside(probability, limit)
+    found = (
+        f"of {pair.instances} instance(s) {pair.only_champion} lost and {pair.only_challenger} gained against the "
+        f"champion, probability by chance {told}, limit {bar}{aside}"
+    )
+    worse = probability <= limit
+    if evidence.policy.grouped and pair.change_upper is not None:
+        worse = worse and pair.change_upper < 0
+        found = f"{found}; by groups the change is at most {pair.change_upper:+.3f}"
+    step = f"{name}: look at the instances the champion finds and this model loses" if worse else ""
+    verdict = Verdict.FAIL if worse else Verdict.PASS
+    return RuleResult("not_worse", name, change, probability, limit, verdict, found, step)
 
 
 def _loss_probability(pair: Paired) -> float:

@@ -7,20 +7,24 @@ from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.jobs.augment import check_training_set
+from wafergate.jobs.compare import compare
 from wafergate.jobs.licences import licensed_parts
-from wafergate.jobs.parts import Outcome, Parts
+from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.line import LineFile
-from wafergate.ports import LedgerDraft
+from wafergate.ports import LedgerDraft, Progress
 from wafergate.stages.alerts import gate_alert
 from wafergate.stages.decide import decide as ask_every_rule
 
 __all__ = ["decide"]
 
 
-def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str) -> Outcome:
-    """Ask every rule about a model; decision, ledger entry and alert become visible together."""
+def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, progress: Progress = silent) -> Outcome:
+    """Ask every rule about a model; decision, ledger entry and alert become visible together.
+
+    Where another model judges the line, it is run on the same test images first.
+    """
     evaluation = parts.facts.get(Evaluation, evaluation_id)
-    decision = ask_every_rule(_evidence(parts, line, evaluation), line=line.name, now=parts.clock())
+    decision = ask_every_rule(_evidence(parts, line, evaluation, progress), line=line.name, now=parts.clock())
     told = LedgerDraft(
         line=line.name,
         kind=LedgerKind.DECIDED,
@@ -34,7 +38,7 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str) -> O
     return Outcome(decision.id, not new)
 
 
-def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation) -> Evidence:
+def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Progress) -> Evidence:
     model = parts.facts.get(ModelVersion, evaluation.model_id)
     split = parts.facts.get(Split, model.split_id)
     dataset = parts.facts.get(DatasetVersion, model.dataset_id)
@@ -54,4 +58,5 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation) -> Evidence:
         leak=check_training_set(parts, model.training_set_id),
         split_mode=split.mode,
         split_warnings=split.warnings,
+        comparison=compare(parts, line, evaluation.id, progress=progress),
     )

@@ -11,7 +11,6 @@ from wafergate.domain.evaluation import (
     ClassFigures,
     Detections,
     Figures,
-    Paired,
     Rate,
     SliceFigures,
     Truth,
@@ -20,7 +19,7 @@ from wafergate.domain.gate import GatePolicy
 from wafergate.domain.judging import Judged, Mistakes, image_weights, judge, mistakes
 from wafergate.domain.precision import average_precision
 
-__all__ = ["evaluate", "figures", "pair", "size_slices", "slices"]
+__all__ = ["evaluate", "figures", "size_slices", "slices"]
 
 Counts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -173,23 +172,3 @@ def _sliced(judged: Judged, key: str, parts: Sequence[str], confidence: float) -
         for (part, index), count in sorted(trials.items())
         if part
     )
-
-
-def pair(champion: Judged, challenger: Judged) -> tuple[Paired, ...]:
-    """Compare two models instance by instance on the same test set.
-
-    Raises:
-        ValueError: they were not judged on the same instances of the same classes.
-    """
-    if champion.classes != challenger.classes or not np.array_equal(
-        champion.scene.truth.boxes, challenger.scene.truth.boxes
-    ):
-        message = "two models are compared on the same instances of the same classes, found different ones"
-        raise ValueError(message)
-    result = []
-    for index, name in enumerate(champion.classes):
-        own = champion.scene.truth.classes == index
-        old, new = champion.found[own], challenger.found[own]
-        counts = (old & new, old & ~new, ~old & new, ~old & ~new)
-        result.append(Paired(name, *(int(np.count_nonzero(part)) for part in counts)))
-    return tuple(result)

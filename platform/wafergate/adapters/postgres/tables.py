@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from wafergate.domain.alerts import Alert
 from wafergate.domain.drift import DriftReport
-from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.runs import FlowRun, LineFileVersion
@@ -75,6 +75,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
     ModelVersion: ("model_version", ("id",), "number DESC"),
     Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
+    Comparison: ("comparison", ("id",), "created_at DESC, id"),
     GateDecision: ("gate_decision", ("id",), "created_at DESC, id"),
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
