@@ -145,4 +145,6 @@ def _open_alerts(
             or alert.created_at > about.created_at
         )
 
-    return tuple(alert for alert in facts.find(Alert, line=line, limit=ALERTS_READ) if is_open(alert))
+    closed = {AlertState.FOLDED, AlertState.ACKNOWLEDGED}
+    found = facts.find(Alert, line=line, limit=ALERTS_READ)
+    return tuple(alert for alert in found if alert.state not in closed and is_open(alert))

@@ -9,11 +9,12 @@ from prefect.schedules import Cron
 
 from wafergate.errors import ConfigError, ServiceError
 from wafergate.line import load_line
+from wafergate.wiring import settings
 
 __all__ = ["WORK_POOL", "register"]
 
 WORK_POOL = "wafergate"
-ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch")
+ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "alerts")
 
 
 def register(line_path: Path) -> list[str]:
@@ -25,12 +26,14 @@ def register(line_path: Path) -> list[str]:
     """
     line, root = load_line(line_path), Path(__file__).resolve().parent.parent
     schedule = line.schedule
-    crons = {"retrain": schedule.retrain, "watch": schedule.watch}
+    # A dispatcher without a channel would start a process every few minutes for nothing.
+    told = schedule.alerts if line.alerts.channels or settings().alert_urls else ""
+    crons = {"retrain": schedule.retrain, "watch": schedule.watch, "alerts": told}
     sources = {"retrain": schedule.source, "watch": schedule.incoming}
     made, names = [], []
     for entry in ENTRIES:
         cron, source = crons.get(entry, ""), sources.get(entry, "")
-        if cron and not (source and schedule.format):
+        if cron and entry != "alerts" and not (source and schedule.format):
             key = "incoming" if entry == "watch" else "source"
             message = f"[schedule] {entry} = {cron!r} needs {key} and format as well: what would it read at night?"
             raise ConfigError(message)
@@ -42,7 +45,7 @@ def register(line_path: Path) -> list[str]:
             name=line.name,
             parameters=parameters,
             schedule=Cron(cron, timezone=schedule.timezone) if cron else None,
-            concurrency_limit=1 if entry == "retrain" else None,
+            concurrency_limit=1 if entry in {"retrain", "alerts"} else None,
             tags=["wafergate", line.name],
         )
         made.append(cast("RunnerDeployment", deployment))

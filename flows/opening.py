@@ -55,7 +55,7 @@ def tell_failure(flow: Flow[Any, Any], flow_run: PrefectRun, state: State) -> No
         message = (state.message or "").removeprefix("Flow run encountered an exception: ")
         alert = flow_alert(line.name, flow.name, str(flow_run.id), message, now=parts.clock())
         parts.facts.save(alert)
-        dispatch(parts, alert_channel(line), line=line.name)
+        dispatch(parts, alert_channel(line), line.alerts, line=line.name)
     except WafergateError as error:
         # The store or the line file is what failed: nothing can be written, so the run's own log must tell it.
         print(f"no alert could be written: {error}")  # noqa: T201

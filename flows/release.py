@@ -27,10 +27,10 @@ def promote(decision_id: str, actor: str, reason: str) -> str:
 @task
 def send_alerts(line: LineFile) -> int:
     """Send what waits in the outbox; return how many alerts still wait."""
-    sent, waiting, problem = alerts_job.dispatch(open_parts(), alert_channel(line), line=line.name)
-    if sent or waiting:
-        say(f"alerts: {sent} sent, {waiting} waiting" + (f" ({problem})" if problem else ""))
-    return waiting
+    said = alerts_job.dispatch(open_parts(), alert_channel(line), line.alerts, line=line.name)
+    if said != alerts_job.Dispatch():
+        say(f"alerts: {said}")
+    return said.waiting
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])

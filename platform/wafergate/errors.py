@@ -86,6 +86,14 @@ class StorageError(WafergateError):
 
 
 class AlertError(WafergateError):
-    """An alert channel did not take a message; it stays in the outbox."""
+    """An alert channel did not take a message; it stays in the outbox.
+
+    Attributes:
+        taken: the channels that did take it, as `1 json`.
+    """
 
     exit_code = 22
+
+    def __init__(self, message: str, taken: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.taken = taken

@@ -149,7 +149,8 @@ def _explain(error: Any) -> str:
         return f"{key}: unknown key; see the README's table of line-file keys"
     if error["type"] == "missing":
         return f"{key}: required, not given"
-    found = "" if isinstance(error.get("input"), (dict, list, tuple)) else f", found {error.get('input')!r}"
+    hidden = key.startswith("alerts") or isinstance(error.get("input"), (dict, list, tuple))  # an address may be secret
+    found = "" if hidden else f", found {error.get('input')!r}"
     return f"{key}: {message[0].lower()}{message[1:]}{found}"
 
 

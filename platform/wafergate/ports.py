@@ -19,6 +19,7 @@ from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact
 
 __all__ = [
     "AlertChannel",
+    "Attachment",
     "Clock",
     "Detector",
     "DetectorLoader",
@@ -49,6 +50,14 @@ class LedgerDraft:
     actor: str
     reason: str
     details: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture that goes with an alert: a file name ending in `.png`, and PNG bytes."""
+
+    name: str
+    data: bytes
 
 
 class Source(Protocol):
@@ -131,8 +140,17 @@ class FactStore(Protocol):
     def waiting_alerts(self) -> list[Alert]:
         """Return the alerts no channel has taken yet, oldest first."""
 
-    def mark_alert(self, alert: Alert) -> None:
-        """Store an alert's state, attempts, last error and time of sending."""
+    def mark_alert(self, alert: Alert, *, was: Alert | None = None, ledger: Sequence[LedgerDraft] = ()) -> bool:
+        """Store how an alert stands, with ledger entries in the same transaction; what it says stays as it is.
+
+        Args:
+            alert: as it is to stand.
+            was: write only while the stored one still has this one's state and number of tries.
+            ledger: written with it.
+
+        Returns:
+            False when somebody else was faster, or there is no such alert; then nothing is written.
+        """
 
 
 class FileStore(Protocol):
@@ -222,9 +240,12 @@ class DriftMeter(Protocol):
 class AlertChannel(Protocol):
     """Carries a message to people."""
 
-    def __call__(self, title: str, body: str) -> None:
-        """Send.
+    def __call__(
+        self, title: str, body: str, attachments: Sequence[Attachment] = (), *, taken: Sequence[str] = ()
+    ) -> None:
+        """Send to every address but those in `taken`, which have it already.
 
         Raises:
-            AlertError: it was not taken; the message names the kind of channel, never its address.
+            AlertError: not every address took it; the message names kinds of channels, never an address, and `taken`
+                lists those that now have it.
         """

@@ -1,5 +1,6 @@
 """What the commands print: tables that fit 80 columns, verdicts rule by rule."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.ports import FactStore
 
-__all__ = ["console", "show_decision", "show_ledger", "spread", "table"]
+__all__ = ["console", "paragraph", "show_decision", "show_ledger", "spread", "table"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -22,6 +23,14 @@ def console() -> Console:
     """Return a console for standard output; 80 columns where it is not a terminal."""
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=80)
+
+
+def paragraph(text: str, *, indent: int = 0) -> str:
+    """Return text wrapped to the terminal's width, every line indented; its own line breaks stay."""
+    space = " " * indent
+    lines = text.splitlines() or [""]
+    width = console().width
+    return "\n".join(textwrap.fill(line, width, initial_indent=space, subsequent_indent=space) for line in lines)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> Table:

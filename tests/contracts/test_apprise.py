@@ -1,5 +1,6 @@
 """The alert channel over real sockets: an HTTP receiver and an SMTP server, down at first, then up."""
 
+import base64
 import email
 import email.policy
 import json
@@ -11,15 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
 from wafergate.adapters.apprise import TIMEOUT_S, AppriseChannel
 from wafergate.errors import AlertError, ConfigError
-from wafergate.ports import AlertChannel
+from wafergate.ports import AlertChannel, Attachment
 
 SECRET = "hush-8f3a"
 TITLE = "line-a: model m-1 is undecided at the gate: recall of spur"
+PICTURE = Attachment("alert-1.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
 BODY = "spur: 18 of 20 found <b>&</b>, limit 0.90\n\nNext step: 41 more, all found, would prove it"
 
 
@@ -50,8 +53,8 @@ def running(server: socketserver.BaseServer) -> Iterator[None]:
 
 
 @contextmanager
-def http_receiver(port: int, status: int = 200) -> Iterator[list[dict[str, str]]]:
-    received: list[dict[str, str]] = []
+def http_receiver(port: int, status: int = 200) -> Iterator[list[dict[str, Any]]]:
+    received: list[dict[str, Any]] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -129,15 +132,31 @@ def test_a_channel_that_took_the_message_is_not_sent_it_again_while_another_is_d
         probe.bind(("127.0.0.1", 0))
         second: int = probe.getsockname()[1]
     channel = AppriseChannel([f"json://127.0.0.1:{port}/a", f"json://127.0.0.1:{second}/b"])
+    taken: tuple[str, ...] = ()
     with http_receiver(port) as first_received:
         for _ in range(2):
-            with pytest.raises(AlertError, match=r"channel 2 \(json\)"):
-                channel(TITLE, BODY)
+            with pytest.raises(AlertError, match=r"channel 2 \(json\)") as caught:
+                channel(TITLE, BODY, taken=taken)
+            taken = caught.value.taken
+            assert taken == ("1 json",)
         with http_receiver(second) as second_received:
-            channel(TITLE, BODY)
-            channel(TITLE, BODY)
-    assert len(first_received) == 2
-    assert len(second_received) == 2
+            channel(TITLE, BODY, taken=taken)
+    assert (len(first_received), len(second_received)) == (1, 1)
+
+
+def test_a_picture_arrives_in_the_mail_and_at_a_receiver_byte_for_byte(port: int) -> None:
+    address = f"mailto://127.0.0.1:{port}?from=line@fab.example&to=quality@fab.example&mode=insecure&format=text"
+    with smtp_server(port) as mails:
+        AppriseChannel([address])(TITLE, BODY, [PICTURE])
+    (picture,) = mails[0].iter_attachments()
+    assert (picture.get_content_type(), picture.get_filename()) == ("image/png", PICTURE.name)
+    assert picture.get_content() == PICTURE.data
+    (words,) = (part for part in mails[0].walk() if part.get_content_type() == "text/plain")
+    assert words.get_content().replace("\r\n", "\n").rstrip("\n") == BODY
+    with http_receiver(port) as received:
+        AppriseChannel([f"json://127.0.0.1:{port}/"])(TITLE, BODY, [PICTURE])
+    (sent,) = received[0]["attachments"]
+    assert (sent["filename"], base64.b64decode(sent["base64"])) == (PICTURE.name, PICTURE.data)
 
 
 def test_a_refusal_names_its_http_status(port: int) -> None:
@@ -160,15 +179,21 @@ def test_a_title_over_several_lines_becomes_one(port: int) -> None:
     "address",
     [f"json://user:{SECRET}@127.0.0.1:{{}}/{SECRET}", f"mailto://me:{SECRET}@127.0.0.1:{{}}?from=a@b.example"],
 )
-def test_no_log_line_or_message_shows_an_address(address: str, port: int, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("apprise", "urllib3", "urllib3.connectionpool"):
+def test_no_log_line_or_message_shows_an_address(
+    address: str, port: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in (None, "apprise", "urllib3", "urllib3.connectionpool"):
         caplog.set_level(1, name)
     channel = AppriseChannel([address.format(port)])
     with pytest.raises(AlertError) as raised:
-        channel(TITLE, BODY)
+        channel(TITLE, BODY, [PICTURE])
     with http_receiver(port, status=500), pytest.raises(AlertError):
         AppriseChannel([f"json://user:{SECRET}@127.0.0.1:{port}/{SECRET}"])(TITLE, BODY)
-    told = caplog.text + str(raised.value) + repr(channel)
+    with http_receiver(port):
+        AppriseChannel([f"json://user:{SECRET}@127.0.0.1:{port}/{SECRET}"])(TITLE, BODY, [PICTURE])
+    with smtp_server(port):
+        AppriseChannel([f"mailto://127.0.0.1:{port}/{SECRET}@fab.example?from=a@b.example&mode=insecure"])(TITLE, BODY)
+    told = caplog.text + str(raised.value) + repr(channel) + "".join(capfd.readouterr())
     assert SECRET not in told
     assert "127.0.0.1" not in told
     assert raised.value.__cause__ is None

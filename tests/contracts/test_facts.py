@@ -134,6 +134,24 @@ def test_a_sent_alert_waits_no_more(facts: FactStore, line: str) -> None:
     assert facts.get(Alert, f"alert-{line}-gate").sent_at == later()
 
 
+def test_of_two_who_mark_an_alert_from_the_same_standing_one_succeeds(facts: FactStore, line: str) -> None:
+    seen = rows.alert(line)
+    facts.save(seen)
+    told = LedgerDraft(line, LedgerKind.ACKNOWLEDGED, seen.id, "kim", "seen", {})
+    first = replace(seen, attempts=1, last_error="down", next_try_at=later(), taken=("1 json",))
+    assert facts.mark_alert(first, was=seen, ledger=[told])
+    assert not facts.mark_alert(replace(seen, state=AlertState.SENT), was=seen, ledger=[told])
+    assert facts.get(Alert, seen.id) == first
+    assert len(facts.ledger(line)) == 1
+    assert not facts.mark_alert(replace(first, id="alert-none"))
+
+
+def test_what_an_alert_says_never_changes(facts: FactStore, line: str) -> None:
+    facts.save(rows.alert(line))
+    facts.mark_alert(replace(rows.alert(line), title="all is well", body="", attachments=("ab" * 32,), attempts=1))
+    assert facts.get(Alert, f"alert-{line}-gate") == replace(rows.alert(line), attempts=1)
+
+
 def test_only_a_pass_promotes(facts: FactStore, line: str) -> None:
     judged(facts, line, "a", verdict=Verdict.UNDECIDED)
     with pytest.raises(PromotionError, match="only a pass promotes"):
@@ -223,6 +241,14 @@ class TestDatabaseItself:
             pytest.raises(psycopg.errors.ForeignKeyViolation),
         ):
             connection.execute(statement, values)
+
+    def test_the_application_cannot_rewrite_or_delete_an_alert(self, service_settings: Settings) -> None:
+        for statement in ("UPDATE alert SET body = 'all is well'", "UPDATE alert SET line = 'x'", "DELETE FROM alert"):
+            with (
+                self.connect(service_settings.database_url) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute(statement)  # type: ignore[arg-type]
 
     def test_the_dashboard_can_only_read(self, service_settings: Settings) -> None:
         facts = PostgresFacts(service_settings.database_readonly_url.get_secret_value(), clock=later)

@@ -19,7 +19,7 @@ from tests.unit.small_line import (
     parts_in,
     run_thread,
 )
-from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.alerts import Alert, AlertPolicy, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
@@ -39,7 +39,7 @@ from wafergate.errors import (
     TrainingError,
     ValidationFailedError,
 )
-from wafergate.jobs.alerts import dispatch
+from wafergate.jobs.alerts import Dispatch, dispatch
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.ingest import ingest
@@ -636,7 +636,7 @@ class Inbox:
         self.down_for = down_for
         self.taken: list[tuple[str, str]] = []
 
-    def __call__(self, title: str, body: str) -> None:
+    def __call__(self, title: str, body: str, *_: object, **__: object) -> None:
         if self.down_for:
             self.down_for -= 1
             message = "channel 1 (json) did not answer"
@@ -647,12 +647,13 @@ class Inbox:
 def test_an_alert_waits_while_the_channel_is_down_and_is_then_sent_exactly_once(files: Files, parts: Parts) -> None:
     run_thread(parts, line_of(recall="recall = 0.95"), MemorySource(files))
     inbox = Inbox(down_for=2)
+    again: dict[str, Any] = {"line": "dies", "at_once": True}
     for attempts in (1, 2):
-        assert dispatch(parts, inbox) == (0, 1, "channel 1 (json) did not answer")
+        assert dispatch(parts, inbox, AlertPolicy(), **again) == (0, 1, 0, "channel 1 (json) did not answer")
         (alert,) = parts.facts.find(Alert)
         assert (alert.state, alert.attempts, alert.sent_at) == (AlertState.WAITING, attempts, None)
-    assert dispatch(parts, inbox) == (1, 0, "")
-    assert dispatch(parts, inbox) == (0, 0, "")
+    assert dispatch(parts, inbox, AlertPolicy(), **again) == Dispatch(sent=1)
+    assert dispatch(parts, inbox, AlertPolicy(), **again) == Dispatch()
     (alert,) = parts.facts.find(Alert)
     assert (alert.state, alert.attempts, alert.last_error) == (AlertState.SENT, 3, "")
     assert alert.sent_at is not None
@@ -661,8 +662,9 @@ def test_an_alert_waits_while_the_channel_is_down_and_is_then_sent_exactly_once(
 
 def test_without_a_channel_alerts_wait_and_the_line_is_told_where_to_name_one(files: Files, parts: Parts) -> None:
     run_thread(parts, line_of(recall="recall = 0.95"), MemorySource(files))
-    assert dispatch(parts, None) == (0, 1, "no channel is set: name one in [alerts] channels")
-    assert dispatch(parts, Inbox(), line="another line") == (0, 0, "")
+    told = Dispatch(waiting=1, problem="no channel is set: name one in [alerts] channels")
+    assert dispatch(parts, None, AlertPolicy(), line="dies") == told
+    assert dispatch(parts, Inbox(), AlertPolicy(), line="another line") == Dispatch()
     assert len(parts.facts.waiting_alerts()) == 1
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from wafergate.errors import AlertError, ConfigError
+from wafergate.ports import Attachment
 
 __all__ = ["AppriseChannel"]
 
@@ -43,36 +44,35 @@ class AppriseChannel:
         self._services = [
             _service(address, position, environment or {}) for position, address in enumerate(addresses, start=1)
         ]
-        self._taken: dict[tuple[str, str], set[int]] = {}
 
-    def __call__(self, title: str, body: str) -> None:
-        """Send to every address.
-
-        Sent again after a failure, a message goes only to the addresses that had not taken it, as long as this object
-        lives; a new one sends to all, so that an alert arrives at least once.
+    def __call__(
+        self, title: str, body: str, attachments: Sequence[Attachment] = (), *, taken: Sequence[str] = ()
+    ) -> None:
+        """Send to every address but those that have the message already.
 
         Args:
             title: one line; line breaks become spaces.
             body: plain text.
+            attachments: pictures; a kind of channel that carries none gets the text alone.
+            taken: the `taken` of an earlier `AlertError` for the same message.
 
         Raises:
             AlertError: one or more addresses did not take it; names their positions and schemes.
         """
         title = " ".join(title.split())
-        taken = self._taken.setdefault((title, body), set())
-        failures = []
+        have, failures = list(taken), []
         for position, (scheme, service) in enumerate(self._services, start=1):
-            if position in taken:
+            name = f"{position} {scheme}"
+            if name in have:
                 continue
-            problem = _send(service, title, body)
+            problem = _send(service, title, body, attachments)
             if problem is None:
-                taken.add(position)
+                have.append(name)
             else:
                 failures.append(f"channel {position} ({scheme}) {problem}")
         if failures:
             message = f"the alert was not taken: {'; '.join(failures)}; it stays in the outbox and is tried again"
-            raise AlertError(message)
-        del self._taken[title, body]
+            raise AlertError(message, tuple(have))
 
 
 def _service(address: str, position: int, environment: Mapping[str, str]) -> tuple[str, Any]:
@@ -111,14 +111,17 @@ def _service(address: str, position: int, environment: Mapping[str, str]) -> tup
     return scheme, service
 
 
-def _send(service: Any, title: str, body: str) -> str | None:
+def _send(service: Any, title: str, body: str, attachments: Sequence[Attachment]) -> str | None:
     """Send to one address; return None when it was taken, else what went wrong, without any address."""
     import apprise
+    from apprise.attachment.memory import AttachMemory
 
     sender = apprise.Apprise(asset=service.asset)
     sender.add(service)
     with _quiet() as said:
-        taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+        pictures = [AttachMemory(item.data, name=item.name, mimetype="image/png") for item in attachments]
+        attached = apprise.AppriseAttachment(pictures, asset=service.asset) if pictures else None
+        taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT, attach=attached)
     if taken:
         return None
     statuses = [found.group(1) for record in said if (found := _STATUS.search(record.getMessage()))]

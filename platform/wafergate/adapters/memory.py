@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from wafergate.adapters.postgres.tables import table_of
+from wafergate.adapters.postgres.tables import ALERT_CHANGES, table_of
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import FIRST_HASH, Champion, GateDecision, LedgerEntry, LedgerKind, check_promotion
 from wafergate.domain.identity import digest_bytes
@@ -121,10 +121,16 @@ class MemoryFacts:
         """See `FactStore.waiting_alerts`."""
         return self.find(Alert, state=AlertState.WAITING)[::-1]
 
-    def mark_alert(self, alert: Alert) -> None:
+    def mark_alert(self, alert: Alert, *, was: Alert | None = None, ledger: Sequence[LedgerDraft] = ()) -> bool:
         """See `FactStore.mark_alert`."""
         with self._lock:
-            self._of(Alert)[(alert.id,)] = alert
+            now: Alert | None = self._of(Alert).get((alert.id,))
+            if now is None or (was is not None and (now.state, now.attempts) != (was.state, was.attempts)):
+                return False
+            self._of(Alert)[(alert.id,)] = replace(now, **{name: getattr(alert, name) for name in ALERT_CHANGES})
+            for draft in ledger:
+                self._append(draft)
+            return True
 
 
 class MemoryFiles:

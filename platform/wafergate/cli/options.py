@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Reason", "SourcePath"]
+__all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Person", "Reason", "SourcePath"]
 
 Line = Annotated[Path, typer.Option("--line", help="The line file (TOML).", show_default=False)]
 SourcePath = Annotated[Path, typer.Option("--source", help="Folder, .zip or .tar.", show_default=False)]
@@ -14,4 +14,18 @@ AnyFormat = Annotated[str, typer.Option("--format", help="images, or coco, deepp
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Take this many images, spread evenly; 0 takes all.")]
 Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the ledger.")]
 LineName = Annotated[str, typer.Option("--line", help="Name of one line.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the ledger.", show_default=False)]
+
+
+def _words(value: str) -> str:
+    if not value.strip():
+        message = "needs words: it stands in the ledger for good"
+        raise typer.BadParameter(message)
+    return value.strip()
+
+
+Person = Annotated[
+    str, typer.Option("--as", help="Who does it; stands in the ledger.", show_default=False, callback=_words)
+]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why; stands in the ledger.", show_default=False, callback=_words)
+]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wafergate.cli.opening import flow, ready
-from wafergate.cli.options import Actor, Line, Reason
+from wafergate.cli.options import Actor, Line, Person, Reason
 from wafergate.errors import ConfigError
 from wafergate.line import load_line
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 def approve(
     decision: Annotated[str, typer.Argument(help="Id of a gate decision that passed.")],
     line: Line,
-    actor: Annotated[str, typer.Option("--as", help="Who approves.", show_default=False)],
+    actor: Person,
     reason: Reason,
 ) -> None:
     """Promote a model that passed and waits for a person.
@@ -34,7 +34,7 @@ def approve(
 @app.command()
 def rollback(
     line: Line,
-    actor: Annotated[str, typer.Option("--as", help="Who rolls back.", show_default=False)],
+    actor: Person,
     reason: Reason,
     to: Annotated[str, typer.Option("--to", help="Id of an earlier champion.")] = "previous",
 ) -> None:

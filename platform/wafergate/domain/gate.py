@@ -132,6 +132,7 @@ class LedgerKind(StrEnum):
     APPROVED = "approved"
     SIGNED = "signed"
     QUARANTINE = "quarantine"
+    ACKNOWLEDGED = "acknowledged"
 
 
 FIRST_HASH = "0" * 64

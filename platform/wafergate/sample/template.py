@@ -78,9 +78,11 @@ method = "ks"
 threshold = 1e-4
 
 [alerts]
-channels = []                         # Apprise addresses, or "env:NAME"
+channels = []                         # "env:NAME": an Apprise address in that variable; without secrets also here
+window_hours = 12                     # the same cause is told once in so many hours
 
 [schedule]                            # cron; empty means by hand
 retrain = ""
 watch = ""
+alerts = "*/5 * * * *"                # tries again what a channel did not take
 """

@@ -1,5 +1,6 @@
 """What an alert says: line, class, number, limit and the next step, for whoever reads it first."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from wafergate.domain.alerts import Alert, AlertState
@@ -7,7 +8,7 @@ from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.identity import identify
 
-__all__ = ["drift_alert", "flow_alert", "gate_alert"]
+__all__ = ["drift_alert", "flow_alert", "gate_alert", "together", "without_picture"]
 
 _CAUSES = {
     "brightness": "light or exposure",
@@ -19,7 +20,7 @@ _CAUSES = {
 }
 
 
-def _alert(line: str, cause: str, subject: str, *, title: str, body: str, now: datetime) -> Alert:
+def _alert(line: str, cause: str, subject: str, *, title: str, body: str, key: Sequence[str], now: datetime) -> Alert:
     return Alert(
         id=identify("alert", line, cause, subject),
         line=line,
@@ -31,7 +32,27 @@ def _alert(line: str, cause: str, subject: str, *, title: str, body: str, now: d
         attempts=0,
         last_error="",
         created_at=now,
+        key=identify("cause", line, cause, key),
     )
+
+
+def together(newest: Alert, earlier: Sequence[Alert]) -> tuple[str, str]:
+    """Return title and body of a message that tells an alert and those of the same cause that waited with it.
+
+    Args:
+        newest: the one whose words are used.
+        earlier: the others, oldest first.
+    """
+    if not earlier:
+        return newest.title, newest.body
+    since = f"{earlier[0].created_at:%Y-%m-%d %H:%M} UTC"
+    note = f"The same cause came up {len(earlier)} more times since {since}; the newest is told here."
+    return f"{newest.title} ({len(earlier)} more times)", f"{newest.body}\n\n{note}"
+
+
+def without_picture(body: str, digest: str, problem: str) -> str:
+    """Return a body that says that a picture is missing, and why."""
+    return f"{body}\n\nThe picture {digest[:12]} could not be read and is not attached: {problem}"
 
 
 def gate_alert(decision: GateDecision, *, now: datetime) -> Alert:
@@ -57,7 +78,8 @@ def gate_alert(decision: GateDecision, *, now: datetime) -> Alert:
             body += [f"{heading}:", *(_told(rule) for rule in rules), ""]
     body += ["The model is not promoted; the champion, if there is one, goes on judging the line.", ""]
     body.append(f"Line {decision.line}, decision {decision.id}, evaluation {decision.evaluation_id}")
-    return _alert(decision.line, "gate", decision.id, title=title, body="\n".join(body), now=now)
+    key = (decision.verdict.value, *sorted(_named(rule) for rule in failed or undecided))
+    return _alert(decision.line, "gate", decision.id, title=title, body="\n".join(body), key=key, now=now)
 
 
 def _named(rule: RuleResult) -> str:
@@ -108,7 +130,8 @@ def drift_alert(report: DriftReport, *, now: datetime) -> Alert:
         "",
         f"Line {report.line}, drift report {report.id}, dataset {report.dataset_id}",
     ]
-    return _alert(report.line, "drift", report.id, title=title, body="\n".join(body), now=now)
+    key = sorted(item.feature for item in drifted)
+    return _alert(report.line, "drift", report.id, title=title, body="\n".join(body), key=key, now=now)
 
 
 def _moved(feature: FeatureDrift) -> str:
@@ -138,4 +161,4 @@ def flow_alert(line: str, flow: str, run: str, message: str, *, now: datetime) -
         "",
         f"Line {line}, flow {flow}, run {run}",
     ]
-    return _alert(line, "flow", run, title=title, body="\n".join(body), now=now)
+    return _alert(line, "flow", run, title=title, body="\n".join(body), key=(flow, first), now=now)

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg_pool import ConnectionPool
 
 from wafergate.adapters.postgres.errors import translated
-from wafergate.adapters.postgres.tables import Table, table_of
+from wafergate.adapters.postgres.tables import ALERT_CHANGES, Table, table_of
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import FIRST_HASH, Champion, GateDecision, LedgerEntry, LedgerKind, check_promotion
 from wafergate.errors import NotFoundError
@@ -148,13 +148,20 @@ class PostgresFacts:
         """See `FactStore.waiting_alerts`."""
         return self.find(Alert, state=AlertState.WAITING.value)[::-1]
 
-    def mark_alert(self, alert: Alert) -> None:
+    def mark_alert(self, alert: Alert, *, was: Alert | None = None, ledger: Sequence[LedgerDraft] = ()) -> bool:
         """See `FactStore.mark_alert`."""
+        table = table_of(Alert)
+        values = dict(zip(table.columns, table.encode(alert), strict=True))
+        changes = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in ALERT_CHANGES)
+        unchanged = sql.SQL(" AND state = %s AND attempts = %s" if was else "")
+        query = sql.SQL("UPDATE alert SET {} WHERE id = %s{}").format(changes, unchanged)
+        guard = [was.state.value, was.attempts] if was else []
         with self._connection() as connection:
-            connection.execute(
-                "UPDATE alert SET state = %s, attempts = %s, last_error = %s, sent_at = %s WHERE id = %s",
-                [alert.state.value, alert.attempts, alert.last_error, alert.sent_at, alert.id],
-            )
+            if not connection.execute(query, [*(values[name] for name in ALERT_CHANGES), alert.id, *guard]).rowcount:
+                return False
+            for draft in ledger:
+                _append(connection, draft, self._clock())
+            return True
 
 
 def _columns(table: Table) -> sql.Composed:

@@ -9,10 +9,11 @@ from psycopg import sql
 from sqlalchemy import create_engine, pool
 
 from wafergate.adapters.postgres.errors import translated
+from wafergate.adapters.postgres.tables import ALERT_CHANGES
 
 __all__ = ["migrate"]
 
-_UPDATED = ("champion", "alert")
+_UPDATED = {"champion": (), "alert": ALERT_CHANGES}  # no column named: all of them
 _MIGRATION_LOCK = 7_204_117_001
 
 
@@ -54,6 +55,8 @@ def _grant(connection: psycopg.Connection[tuple[object, ...]], role: str, *, wri
         connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(name))
         connection.execute(sql.SQL("GRANT {} ON ALL TABLES IN SCHEMA public TO {}").format(rights, name))
         if writes:
-            for table in _UPDATED:
-                statement = sql.SQL("GRANT UPDATE ON {} TO {}").format(sql.Identifier(table), name)
-                connection.execute(statement)
+            for table, columns in _UPDATED.items():
+                which = (
+                    sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
+                )
+                connection.execute(sql.SQL("GRANT UPDATE {} ON {} TO {}").format(which, sql.Identifier(table), name))

@@ -22,7 +22,10 @@ from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, S
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 
-__all__ = ["KINDS", "Table", "table_of"]
+__all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
+
+ALERT_CHANGES = ("state", "attempts", "last_error", "sent_at", "next_try_at", "taken", "told_by", "acknowledged_by")
+"""What may change of an alert; what it says never does."""
 
 _PLAIN = (str, int, float, bool, datetime)
 

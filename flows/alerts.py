@@ -1,0 +1,27 @@
+"""The outbox at regular times: what a channel did not take, and what waited for the end of a window."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.opening import by_hand, run_name
+from flows.release import send_alerts
+from wafergate.line import load_line
+
+__all__ = ["alerts"]
+
+
+# It keeps no row of its runs, of which there are hundreds a day, and raises no alert of its own when it fails: that
+# would wait in the very outbox that could not be emptied, one more at every run.
+@flow(flow_run_name=run_name)
+def alerts(line: str) -> int:
+    """Send what waits for a line and is due; return how many alerts still wait.
+
+    Args:
+        line: path of the line file.
+    """
+    return send_alerts(load_line(Path(line)))
+
+
+if __name__ == "__main__":
+    by_hand("alerts")
