@@ -46,8 +46,11 @@ def together(newest: Alert, earlier: Sequence[Alert]) -> tuple[str, str]:
     if not earlier:
         return newest.title, newest.body
     since = f"{earlier[0].created_at:%Y-%m-%d %H:%M} UTC"
-    note = f"The same cause came up {len(earlier)} more times since {since}; the newest is told here."
-    return f"{newest.title} ({len(earlier)} more times)", f"{newest.body}\n\n{note}"
+    more = f"{len(earlier)} more time" + ("s" if len(earlier) > 1 else "")
+    return (
+        f"{newest.title} ({more})",
+        f"{newest.body}\n\nThe same cause came up {more} since {since}; this is the newest.",
+    )
 
 
 def without_picture(body: str, digest: str, problem: str) -> str:
