@@ -73,6 +73,12 @@ class NotFoundError(WafergateError):
     exit_code = 13
 
 
+class QuarantineError(WafergateError):
+    """Something in quarantine may not be released, or not again."""
+
+    exit_code = 14
+
+
 class ServiceError(WafergateError):
     """PostgreSQL, S3, Prefect or another service does not answer or refuses."""
 

@@ -13,6 +13,7 @@ from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
@@ -58,6 +59,8 @@ class IntakePolicy(_Section):
         mask_gap: parts of a mask nearer than this many pixels are one defect.
         mask_min_area: parts of a mask smaller than this many pixels are no defect.
         max_pixels: images with more pixels are quarantined undecoded.
+        unlabelled: what an image without a label file is: `format` as its format says, `normal` an image without
+            defect, `quarantine` set aside.
         licence: SPDX identifier of the images and labels.
     """
 
@@ -66,6 +69,7 @@ class IntakePolicy(_Section):
     mask_gap: Annotated[int, Field(ge=0)] = 0
     mask_min_area: Annotated[int, Field(ge=1)] = 9
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    unlabelled: Unlabelled = Unlabelled.FORMAT
     licence: str = "LicenseRef-Proprietary"
 
     @field_validator("pattern")

@@ -183,6 +183,9 @@ class FileStore(Protocol):
     def has(self, digest: str) -> bool:
         """Tell whether it is stored."""
 
+    def address(self, digest: str) -> str:
+        """Name the place of a file for a person, e.g. `s3://bucket/blobs/ab/cdef…`."""
+
 
 class SuiteValidator(Protocol):
     """Runs the validation suite over the tables of a dataset version."""

@@ -56,6 +56,11 @@ def test_many_files_keep_their_order_and_one_may_come_twice(files: FileStore) ->
     assert files.put_all([]) == []
 
 
+def test_a_file_has_an_address_that_ends_in_its_digest(files: FileStore) -> None:
+    digest = files.put(fresh())
+    assert files.address(digest).replace("/", "").endswith(digest)
+
+
 def test_an_empty_file_is_a_file(files: FileStore) -> None:
     assert files.get(files.put(b"")) == b""
 

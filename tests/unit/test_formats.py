@@ -11,6 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.exports import (
+    OBJECT,
+    VOC,
+    Files,
+    coco_bad,
+    coco_export,
+    coco_of,
+    mask_of,
+    masked_export,
+    pcb_export,
+    voc_export,
+    yolo_export,
+)
 from tests.unit.memory_source import MemorySource, picture
 from wafergate.adapters.source import open_source
 from wafergate.domain.geometry import Box
@@ -22,7 +35,6 @@ from wafergate.formats.masks import parts_of
 pytestmark = pytest.mark.unit
 
 R = QuarantineReason
-Files = dict[str, bytes | str]
 SIZE = (640, 480)
 LARGE = picture(*SIZE)
 
@@ -130,7 +142,7 @@ def test_an_outline_survives_every_format_that_has_one() -> None:
         assert np.asarray(box.polygon) == pytest.approx(np.asarray(outline), abs=1e-6)
 
 
-def test_a_mask_redrawn_from_its_outline_is_the_same_mask() -> None:
+def test_a_mask_redrawn_from_its_outline_is_the_samemask_of() -> None:
     mask = np.zeros((60, 80), np.uint8)
     cv2.circle(mask, (30, 30), 17, 255, -1)
     cv2.line(mask, (60, 5), (70, 50), 255, 3)
@@ -141,11 +153,6 @@ def test_a_mask_redrawn_from_its_outline_is_the_same_mask() -> None:
 
 
 # --- conventions -----------------------------------------------------------------------------------------------------
-
-VOC = "<annotation><filename>{file}</filename>{body}</annotation>"
-OBJECT = (
-    "<object><name>pit</name><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox></object>"
-)
 
 
 def test_each_format_gives_the_same_box_for_the_same_four_pixels() -> None:
@@ -195,47 +202,33 @@ def test_deeppcb_finds_pairs_golden_references_and_boards_with_and_without_lists
         assert (two.boxes, two.reference) == ((), None)
 
 
-def _mask(
-    *pieces: tuple[int, int, int, int], size: tuple[int, int] = (40, 60)
-) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    mask = np.zeros(size, np.uint8)
-    for x1, y1, x2, y2 in pieces:
-        mask[y1:y2, x1:x2] = 255
-    return mask
-
-
 @given(st.integers(1, 12), st.integers(0, 14), st.booleans())
 def test_parts_are_one_defect_exactly_when_fewer_pixels_than_the_gap_lie_between(
     gap: int, between: int, down: bool
 ) -> None:
     second = (10, 10 + between, 15, 15 + between) if down else (10 + between, 10, 15 + between, 15)
-    found = parts_of(_mask((5, 5, 10, 10), second, size=(60, 60)), gap=gap)
+    found = parts_of(mask_of((5, 5, 10, 10), second, size=(60, 60)), gap=gap)
     assert len(found) == (1 if between < max(gap, 1) else 2)
 
 
 def test_crumbs_count_together_once_joined_and_are_left_out_when_alone() -> None:
-    crumbs = _mask((2, 2, 4, 4), (6, 2, 8, 4), (10, 2, 12, 4), (50, 30, 52, 32))
+    crumbs = mask_of((2, 2, 4, 4), (6, 2, 8, 4), (10, 2, 12, 4), (50, 30, 52, 32))
     assert [box.as_tuple() for box, _ in parts_of(crumbs, gap=3, min_area=9)] == [(2, 2, 12, 4)]
     assert parts_of(crumbs, min_area=9) == []
 
 
 def test_diagonal_pixels_touch() -> None:
-    assert len(parts_of(_mask((1, 1, 2, 2), (2, 2, 3, 3)))) == 1
+    assert len(parts_of(mask_of((1, 1, 2, 2), (2, 2, 3, 3)))) == 1
 
 
 # --- metadata and golden references ----------------------------------------------------------------------------------
-
-
-def _coco(*names: str) -> str:
-    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
-    return json.dumps({"images": images, "annotations": [], "categories": []})
 
 
 def test_metadata_comes_from_the_name_and_from_the_table_which_wins() -> None:
     files: Files = {
         "L1_W2.png": picture(),
         "L3_W4.png": picture(),
-        "a.json": _coco("L1_W2.png", "L3_W4.png"),
+        "a.json": coco_of("L1_W2.png", "L3_W4.png"),
         "metadata.csv": "image,lot,station\nL1_W2.png,L9,\nelsewhere.png,L1,S\n",
     }
     reading = READERS["coco"](MemorySource(files), ReadOptions(pattern=r"(?P<lot>L\d+)_(?P<wafer>W\d+)"))
@@ -249,7 +242,7 @@ def test_a_row_by_file_name_alone_is_not_given_to_two_images() -> None:
     files: Files = {
         "x/a.png": picture(),
         "y/a.png": picture(),
-        "a.json": _coco("x/a.png", "y/a.png"),
+        "a.json": coco_of("x/a.png", "y/a.png"),
         "metadata.csv": "name,lot\na.png,L1\n",
     }
     reading = READERS["coco"](MemorySource(files), ReadOptions())
@@ -262,7 +255,7 @@ def test_a_row_by_file_name_alone_is_not_given_to_two_images() -> None:
     [("lot,wafer\n1,2\n", "needs a column"), ("name,lot\na.png\n", "row 2 has 1"), ("name,lot\na,1\na,2\n", "again")],
 )
 def test_a_broken_metadata_table_is_listed_and_the_images_still_enter(table: str, says: str) -> None:
-    files: Files = {"a.png": picture(), "a.json": _coco("a.png"), "metadata.csv": table}
+    files: Files = {"a.png": picture(), "a.json": coco_of("a.png"), "metadata.csv": table}
     reading = READERS["coco"](MemorySource(files), ReadOptions())
     assert len(reading.samples) == 1
     assert any(
@@ -276,7 +269,7 @@ def test_golden_references_are_found_by_template_and_are_no_samples() -> None:
         "p/a.png": picture(),
         "p/a_golden.png": picture(),
         "p/b.png": picture(),
-        "j.json": _coco("p/a.png", "p/b.png"),
+        "j.json": coco_of("p/a.png", "p/b.png"),
     }
     reading = READERS["coco"](MemorySource(files), ReadOptions(reference="{folder}/{stem}_golden{suffix}"))
     assert {item.name: item.reference for item in reading.samples} == {"p/a.png": "p/a_golden.png", "p/b.png": None}
@@ -288,7 +281,7 @@ def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> No
         "a.png": picture(),
         "b.png": picture(),
         "gold.png": picture(),
-        "j.json": _coco("a.png", "b.png"),
+        "j.json": coco_of("a.png", "b.png"),
         "metadata.csv": "name,reference\na.png,gold.png\nb.png,lost.png\n",
     }
     reading = READERS["coco"](MemorySource(files), ReadOptions())
@@ -297,7 +290,7 @@ def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> No
 
 
 def test_what_the_source_refused_is_among_the_problems() -> None:
-    source = MemorySource({"a.png": picture(), "a.json": _coco("a.png")}, refused=[("../x.png", "it leads outside")])
+    source = MemorySource({"a.png": picture(), "a.json": coco_of("a.png")}, refused=[("../x.png", "it leads outside")])
     assert READERS["coco"](source, ReadOptions()).problems == (("../x.png", R.UNSAFE_PATH, "it leads outside"),)
 
 
@@ -307,214 +300,7 @@ def test_options_that_make_no_sense_are_refused_at_once(options: dict[str, str])
         ReadOptions(**options)  # type: ignore[arg-type]
 
 
-# --- malformed input: one bad item is listed with its reason, the good one beside it still enters --------------------
-
-
-def _twins(*names: str) -> str:
-    images = [{"id": 5, "file_name": name} for name in names]
-    return json.dumps({"images": images, "annotations": [], "categories": []})
-
-
-def _coco_with(**tables: object) -> Files:
-    document: dict[str, object] = {
-        "images": [{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": "bad.png"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}],
-        "categories": [{"id": 1, "name": "pit"}],
-    }
-    annotations = [*document["annotations"], *tables.pop("more", ())]  # type: ignore[misc, has-type]
-    return {
-        "good.png": picture(),
-        "bad.png": picture(),
-        "a.json": json.dumps(document | {"annotations": annotations} | tables),
-    }
-
-
-def _bad(**annotation: object) -> Files:
-    return _coco_with(more=[{"id": 9, "image_id": 2, "category_id": 1} | annotation])
-
-
-def _yolo(line: str) -> Files:
-    return {
-        "images/good.png": picture(),
-        "images/bad.png": picture(),
-        "labels/good.txt": "0 .5 .5 .1 .1\n",
-        "labels/bad.txt": line,
-        "data.yaml": "names: [pit]\n",
-    }
-
-
-def _voc(body: str) -> Files:
-    return {
-        "JPEGImages/good.png": picture(),
-        "JPEGImages/bad.png": picture(),
-        "Annotations/good.xml": VOC.format(file="good.png", body=OBJECT.format(5, 3, 8, 4)),
-        "Annotations/bad.xml": body,
-    }
-
-
-def _pcb(label: str) -> Files:
-    return {
-        "g/n/good_test.jpg": b"",
-        "g/n_not/good.txt": "1 2 3 4 1",
-        "g/n/bad_test.jpg": b"",
-        "g/n_not/bad.txt": label,
-    }
-
-
-def _masked(mask: bytes, **more: bytes) -> Files:
-    good = bytes(cv2.imencode(".png", _mask((1, 1, 9, 9)))[1])
-    return {"pit/good.jpg": picture(), "pit/good.png": good, "pit/bad.jpg": picture(), "pit/bad.png": mask, **more}
-
-
-BOMB = '<!DOCTYPE a [<!ENTITY x "lol"><!ENTITY y "&x;&x;&x;&x;">]><annotation><filename>&y;</filename></annotation>'
-OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotation><filename>&x;</filename></annotation>'
-EMPTY_MASK = picture(40, 30, level=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "files", "path", "reason", "says"),
-    [
-        ("coco", _bad(bbox=[1, 2, 3]), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
-        ("coco", _bad(bbox=[1, 2, float("nan"), 4]), "bad.png", R.UNREADABLE_LABEL, "finite"),
-        ("coco", _bad(bbox=[1, 2, 10**400, 4]), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
-        (
-            "coco",
-            _coco_with() | {"b.json": _twins("one.png", "two.png"), "one.png": picture(), "two.png": picture()},
-            "two.png",
-            R.UNREADABLE_LABEL,
-            "id 5",
-        ),
-        (
-            "coco",
-            _coco_with() | {"b.json": _coco("train/new.png"), "val/new.png": picture()},
-            "train/new.png",
-            R.LABEL_WITHOUT_IMAGE,
-            "b.json",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="", body=OBJECT.format(1, "sNaN", 2, 3))),
-            "JPEGImages/bad.png",
-            R.UNREADABLE_LABEL,
-            "finite",
-        ),
-        ("coco", _bad(bbox="here"), "bad.png", R.UNREADABLE_LABEL, "annotation 9"),
-        ("coco", _bad(bbox=[1, 2, 3, 4], category_id=77), "bad.png", R.UNREADABLE_LABEL, "77"),
-        ("coco", _bad(bbox=[1, 2, 3, 4], segmentation=[[1, 2, 3]]), "bad.png", R.UNREADABLE_LABEL, "segmentation"),
-        ("coco", _bad(), "bad.png", R.UNREADABLE_LABEL, "neither bbox nor polygon"),
-        ("coco", _bad(image_id=99, bbox=[1, 2, 3, 4]), "a.json", R.LABEL_WITHOUT_IMAGE, "99"),
-        ("coco", _coco_with() | {"b.json": "{"}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
-        ("coco", _coco_with() | {"b.json": b"\xff\xfe\x00"}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
-        ("coco", _coco_with() | {"b.json": "[" * 100_000}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
-        ("coco", _coco_with() | {"new.png": picture()}, "new.png", R.UNREADABLE_LABEL, "no COCO file lists"),
-        ("coco", _coco_with() | {"b.json": _coco("good.png")}, "good.png", R.DUPLICATE, "b.json"),
-        ("coco", _coco_with() | {"b.json": _coco("gone.png")}, "gone.png", R.LABEL_WITHOUT_IMAGE, "b.json"),
-        ("coco", _coco_with() | {"b.json": _coco("../gone.png")}, "../gone.png", R.UNSAFE_PATH, "outside"),
-        ("coco", _coco_with() | {"b.json": _coco("/etc/good.png")}, "/etc/good.png", R.UNSAFE_PATH, "absolute"),
-        ("coco", _coco_with() | {"b.json": _coco("C:\\good.png")}, "C:\\good.png", R.UNSAFE_PATH, "absolute"),
-        ("yolo", _yolo("0 .5 .5 .1"), "images/bad.png", R.UNREADABLE_LABEL, "line 1"),
-        ("yolo", _yolo("\n0 .5 .5 .1 .1 .9"), "images/bad.png", R.UNREADABLE_LABEL, "line 2"),
-        ("yolo", _yolo("3 .5 .5 .1 .1"), "images/bad.png", R.UNREADABLE_LABEL, "class 3"),
-        ("yolo", _yolo("pit .5 .5 .1 .1"), "images/bad.png", R.UNREADABLE_LABEL, "line 1"),
-        ("yolo", _yolo("0 .5 .5 nan .1"), "images/bad.png", R.UNREADABLE_LABEL, "finite"),
-        ("yolo", _yolo("0 .1 .1 .2 .2 inf .3"), "images/bad.png", R.UNREADABLE_LABEL, "finite"),
-        ("yolo", _yolo("") | {"labels/lost.txt": ""}, "labels/lost.txt", R.LABEL_WITHOUT_IMAGE, "no image"),
-        ("yolo", _yolo("") | {"images/bad.bmp": picture(suffix=".bmp")}, "images/bad.png", R.DUPLICATE, "bad.txt"),
-        ("yolo", _yolo("") | {"images/bad.png": b"not an image"}, "images/bad.png", R.UNREADABLE_IMAGE, "not an image"),
-        ("yolo", _yolo("") | {"images/bad.png": picture(suffix=".jpg")}, "images/bad.png", R.UNREADABLE_IMAGE, "JPEG"),
-        ("yolo", _yolo("") | {"other/new.png": picture()}, "other/new.png", R.UNREADABLE_LABEL, "no label file"),
-        (
-            "yolo",
-            _yolo("") | {"a.yaml": "x: [", "data.yaml": "a: 1", "z.yaml": "names: {0: pit}"},
-            "a.yaml",
-            R.UNREADABLE_LABEL,
-            "not YAML",
-        ),
-        ("voc", _voc("<annotation>"), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
-        ("voc", _voc(BOMB), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
-        ("voc", _voc(OUTSIDE), "Annotations/bad.xml", R.UNREADABLE_LABEL, "not plain XML"),
-        (
-            "voc",
-            _voc(VOC.format(file="", body="<object><name>x</name></object>")),
-            "JPEGImages/bad.png",
-            R.UNREADABLE_LABEL,
-            "bndbox",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="", body=OBJECT.format(1, "one", 2, 3))),
-            "JPEGImages/bad.png",
-            R.UNREADABLE_LABEL,
-            "ymin",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="", body=OBJECT.format(1, "NaN", 2, 3))),
-            "JPEGImages/bad.png",
-            R.UNREADABLE_LABEL,
-            "finite",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="bad.png", body="")) | {"Annotations/lost.xml": "<annotation/>"},
-            "Annotations/lost.xml",
-            R.LABEL_WITHOUT_IMAGE,
-            "no image",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="bad.png", body="")) | {"JPEGImages/bad.xml": "<annotation/>"},
-            "JPEGImages/bad.xml",
-            R.DUPLICATE,
-            "another",
-        ),
-        (
-            "voc",
-            _voc(VOC.format(file="bad.png", body="")) | {"JPEGImages/new.png": picture()},
-            "JPEGImages/new.png",
-            R.UNREADABLE_LABEL,
-            "no annotation",
-        ),
-        ("deeppcb", _pcb("1 2 3 4"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "line 1"),
-        ("deeppcb", _pcb("1 2 3 4 7"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "class 7"),
-        ("deeppcb", _pcb("a b c d 1"), "g/n/bad_test.jpg", R.UNREADABLE_LABEL, "line 1"),
-        ("deeppcb", _pcb("") | {"g/n/new_test.jpg": b""}, "g/n/new_test.jpg", R.UNREADABLE_LABEL, "no file"),
-        ("deeppcb", _pcb("") | {"g/n_not/lost.txt": ""}, "g/n_not/lost.txt", R.LABEL_WITHOUT_IMAGE, "no image"),
-        ("deeppcb", _pcb("") | {"g/n/lost_temp.jpg": b""}, "g/n/lost_temp.jpg", R.MISSING_IMAGE, "golden"),
-        (
-            "deeppcb",
-            _pcb("") | {"trainval.txt": "g/n/lost.jpg g/n_not/lost.txt"},
-            "g/n_not/lost.txt",
-            R.LABEL_WITHOUT_IMAGE,
-            "trainval.txt",
-        ),
-        ("masks", _masked(EMPTY_MASK), "pit/bad.jpg", R.UNREADABLE_LABEL, "says pit"),
-        ("masks", _masked(b"\x89PNG\r\n\x1a\n"), "pit/bad.jpg", R.UNREADABLE_LABEL, "pit/bad.png"),
-        ("masks", _masked(picture()[:-20]), "pit/bad.jpg", R.UNREADABLE_LABEL, "truncated"),
-        ("masks", _masked(picture(400, 300)), "pit/bad.jpg", R.UNREADABLE_LABEL, "max_pixels"),
-        ("masks", _masked(picture()) | {"pit/new.jpg": picture()}, "pit/new.jpg", R.UNREADABLE_LABEL, "no mask"),
-        ("masks", _masked(picture()) | {"pit/lost.png": picture()}, "pit/lost.png", R.LABEL_WITHOUT_IMAGE, "no image"),
-        (
-            "masks",
-            _masked(picture()) | {"a.jpg": picture(), "a.png": picture()},
-            "a.jpg",
-            R.UNREADABLE_LABEL,
-            "no folder",
-        ),
-    ],
-)
-def test_a_malformed_item_is_listed_with_its_reason_and_the_rest_goes_on(
-    name: str, files: Files, path: str, reason: QuarantineReason, says: str
-) -> None:
-    reading = READERS[name](MemorySource(files), ReadOptions(max_pixels=100_000))
-    found = {(where, why): detail for where, why, detail in reading.problems}
-    assert (path, reason) in found
-    assert says in found[path, reason]
-    good = [item for item in reading.samples if "good" in item.name]
-    assert len(good) == 1
-    assert good[0].boxes
-    if reason is not R.DUPLICATE:
-        assert path not in {item.name for item in reading.samples}
+# --- what is no source of its format ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(WRITERS))
@@ -532,7 +318,7 @@ def test_yolo_images_without_label_file_are_normal_only_where_labels_have_a_fold
     assert len(READERS["yolo"](MemorySource(foldered), ReadOptions()).samples) == 2
     reading = READERS["yolo"](MemorySource(beside), ReadOptions())
     assert [item.name for item in reading.samples] == ["a.png"]
-    assert [problem[:2] for problem in reading.problems] == [("b.png", R.UNREADABLE_LABEL)]
+    assert [problem[:2] for problem in reading.problems] == [("b.png", R.IMAGE_WITHOUT_LABEL)]
 
 
 def test_yolo_takes_names_from_the_options_when_the_source_has_none() -> None:
@@ -565,16 +351,16 @@ def test_a_writer_refuses_what_its_format_cannot_hold(
 
 def test_reading_does_not_depend_on_who_asks() -> None:
     reader: Callable[..., Reading] = READERS["coco"]
-    source = MemorySource(_coco_with())
+    source = MemorySource(coco_export())
     assert reader(source, ReadOptions()) == reader(source, ReadOptions())
 
 
 VALID: dict[str, tuple[str, Files]] = {
-    "coco": ("a.json", _coco_with()),
-    "yolo": ("labels/bad.txt", _yolo("0 .5 .5 .1 .1")),
-    "voc": ("Annotations/bad.xml", _voc(VOC.format(file="bad.png", body=OBJECT.format(1, 2, 3, 4)))),
-    "deeppcb": ("g/n_not/bad.txt", _pcb("1 2 3 4 5")),
-    "masks": ("pit/bad.png", _masked(picture())),
+    "coco": ("a.json", coco_export()),
+    "yolo": ("labels/bad.txt", yolo_export("0 .5 .5 .1 .1")),
+    "voc": ("Annotations/bad.xml", voc_export(VOC.format(file="bad.png", body=OBJECT.format(1, 2, 3, 4)))),
+    "deeppcb": ("g/n_not/bad.txt", pcb_export("1 2 3 4 5")),
+    "masks": ("pit/bad.png", masked_export(picture())),
 }
 
 
@@ -616,7 +402,7 @@ json_values = st.recursive(
 )
 @settings(max_examples=150, deadline=None)
 def test_no_value_in_a_coco_file_stops_its_reader(place: str, key: str, value: object) -> None:
-    files = _bad(bbox=[1, 2, 3, 4], segmentation=[[1, 2, 3, 4, 5, 6]])
+    files = coco_bad(bbox=[1, 2, 3, 4], segmentation=[[1, 2, 3, 4, 5, 6]])
     document = json.loads(files["a.json"])
     document[place][-1][key] = value
     reading = READERS["coco"](MemorySource(files | {"a.json": json.dumps(document)}), ReadOptions())

@@ -283,7 +283,7 @@ def spoilt(files: Files, name: str) -> dict[str, tuple[Files, str, QuarantineRea
             "golden reference",
         ),
         "broken reference": (files | {golden: b"?"}, name, QuarantineReason.MISSING_IMAGE, "did not enter"),
-        "small reference": (files | {golden: picture(96, 95)}, name, QuarantineReason.SIZE_MISMATCH, "96 x 95"),
+        "small reference": (files | {golden: picture(96, 95)}, name, QuarantineReason.REFERENCE_MISMATCH, "96 x 95"),
         "other size": (relabelled(files, resized), name, QuarantineReason.SIZE_MISMATCH, "50 x 96"),
     }
 

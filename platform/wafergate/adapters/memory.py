@@ -169,3 +169,7 @@ class MemoryFiles:
     def has(self, digest: str) -> bool:
         """See `FileStore.has`."""
         return digest in self._files
+
+    def address(self, digest: str) -> str:
+        """See `FileStore.address`."""
+        return f"memory:{digest}"

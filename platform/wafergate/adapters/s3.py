@@ -134,6 +134,10 @@ class S3Files:
             return False
         return True
 
+    def address(self, digest: str) -> str:
+        """See `FileStore.address`."""
+        return f"s3://{self._bucket}/{_key(digest)}"
+
 
 def _key(digest: str) -> str:
     return f"blobs/{digest[:2]}/{digest[2:]}"

@@ -62,13 +62,17 @@ class QuarantineReason(StrEnum):
     """Why something was set aside; the values are stored and shown."""
 
     UNREADABLE_IMAGE = "unreadable_image"
+    WRONG_SUFFIX = "wrong_suffix"
     MISSING_IMAGE = "missing_image"
     UNREADABLE_LABEL = "unreadable_label"
     LABEL_WITHOUT_IMAGE = "label_without_image"
+    IMAGE_WITHOUT_LABEL = "image_without_label"
     SIZE_MISMATCH = "size_mismatch"
+    REFERENCE_MISMATCH = "reference_mismatch"
     TOO_LARGE = "too_large"
     UNSAFE_PATH = "unsafe_path"
     DUPLICATE = "duplicate"
+    DUPLICATE_LABEL = "duplicate_label"
 
 
 @dataclass(frozen=True, slots=True)

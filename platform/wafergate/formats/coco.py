@@ -172,7 +172,7 @@ class _Reader:
             return
         if name in self.listed:
             detail = f"{document} lists it again; the first entry is used"
-            self.problems.append((name, QuarantineReason.DUPLICATE, detail))
+            self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
             return
         self.listed.add(name)
         self._sample(document, name, image, drawn, labels)
@@ -201,9 +201,10 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     Images lie in the folder of the JSON, in its `images/`, one folder up (for `annotations/x.json`), or where
     `file_name` is the only file of its name. An image without annotations is a normal sample. An annotation that
-    cannot be read sets its whole image aside; so is an image that no JSON lists. Crowd regions are boxes like any
-    other. An object drawn as several polygons or as a run-length mask keeps its box, without outline. Of an entry in
-    `images`, `reference` names the golden reference, and keys that COCO does not know are metadata.
+    cannot be read sets its whole image aside; so is an image that no JSON lists, unless the options say it is normal.
+    Crowd regions are boxes like any other. An object drawn as several polygons or as a run-length mask keeps its box,
+    without outline. Of an entry in `images`, `reference` names the golden reference, and keys that COCO does not know
+    are metadata.
 
     Raises:
         SourceError: no file is COCO.
@@ -214,6 +215,7 @@ def read(source: Source, options: ReadOptions) -> Reading:
     for name, document in _documents(layout, reader.problems):
         found = True
         reader.document(name, document)
+    whole = not any(path.endswith(".json") for path, _, _ in reader.problems)
     if not found:
         seen = examples(layout.with_suffix(".json")) or "no .json file"
         message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"
@@ -221,8 +223,13 @@ def read(source: Source, options: ReadOptions) -> Reading:
     layout.require_images("COCO")
     known = reader.listed | reader.golden
     for name in layout.images:
-        if name not in known:
-            reader.problems.append((name, QuarantineReason.UNREADABLE_LABEL, "no COCO file lists this image"))
+        if name in known:
+            continue
+        if layout.is_normal(name, sure=whole):
+            reader.samples[name] = RawSample(name)
+        else:
+            detail = "no COCO file lists this image" + ("" if whole else "; one that cannot be read may have")
+            reader.problems.append((name, QuarantineReason.IMAGE_WITHOUT_LABEL, detail))
     samples = [sample for name, sample in reader.samples.items() if name not in reader.golden]
     return layout.reading(samples, reader.problems)
 

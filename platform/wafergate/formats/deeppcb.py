@@ -81,7 +81,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     `trainval.txt` and `test.txt` say where labels lie; pairs they do not name are read by the same rule of names
     (`group/N/M_test.jpg`, `group/N_not/M.txt`), so boards that a team adds need no entry. An empty label file is a
-    normal sample, a missing one is a problem. Metadata `board` is the group folder's name.
+    normal sample, a missing one is a problem, unless the options say that it is normal. Metadata
+    `board` is the group folder's name.
 
     Raises:
         SourceError: there is no `*_test` image.
@@ -99,8 +100,11 @@ def read(source: Source, options: ReadOptions) -> Reading:
     for stem, image in stems.items():
         label = listed.get(stem, (_label_of(stem), ""))[0]
         used.add(label)
+        if label not in layout.names and not layout.is_normal(image):
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"there is no label file {label}"))
+            continue
         try:
-            boxes = _parse(source.read(label).decode("utf-8-sig"))
+            boxes = _parse(source.read(label).decode("utf-8-sig")) if label in layout.names else ()
         except (ValueError, SourceError) as error:
             problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{label}: {error}"))
             continue

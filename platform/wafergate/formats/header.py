@@ -119,7 +119,7 @@ def _check_suffix(kind: _Kind, name: str) -> None:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in IMAGE_SUFFIXES and suffix not in kind.suffixes:
         message = f"its content is {kind.name}, its name says {suffix}; rename it to {kind.suffixes[0]}"
-        raise _refuse(message)
+        raise ImageRefusedError(QuarantineReason.WRONG_SUFFIX, message)
 
 
 def _orientation_of(image: Any, kind: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import QuarantineReason, RawSample, Reading
 from wafergate.errors import SourceError
 from wafergate.formats.header import IMAGE_SUFFIXES
@@ -99,6 +100,28 @@ class Layout:
     def _reference_of(self, name: str) -> str | None:
         wanted = self._wanted_reference(name)
         return wanted if wanted in self.names and wanted != name else None
+
+    def is_released(self, name: str, reason: QuarantineReason) -> bool:
+        """Tell whether a person let a file in although this reason speaks against it."""
+        return (name, reason) in self.options.released
+
+    def is_normal(self, image: str, *, by_format: bool = False, sure: bool = True) -> bool:
+        """Tell whether an image without a label file enters as one without defect.
+
+        Args:
+            image: its name.
+            by_format: whether the format says so of this one.
+            sure: whether no label file of the source is damaged that might have been this image's.
+        """
+        if self.is_released(image, QuarantineReason.IMAGE_WITHOUT_LABEL):
+            return True
+        if self.options.unlabelled is Unlabelled.FORMAT:
+            return by_format
+        return sure and self.options.unlabelled is Unlabelled.NORMAL
+
+    def shown_name(self, image: str) -> str:
+        """Return the name whose suffix the content is held against; empty once a person let the image in."""
+        return "" if self.is_released(image, QuarantineReason.WRONG_SUFFIX) else image
 
     def require_images(self, what: str) -> None:
         """Raise SourceError where there is no image at all; `what` names the format."""

@@ -51,19 +51,21 @@ def _mask_of(image: str, names: frozenset[str]) -> str | None:
     return next((name for name in beside if name in names), None)
 
 
-def _pairs(layout: Layout) -> tuple[list[_Pair], list[Problem]]:
+def _pairs(layout: Layout) -> tuple[list[_Pair], list[RawSample], list[Problem]]:
+    """Return images with their masks, images without one that count as normal, and what is neither."""
     problems: list[Problem] = []
+    normal: list[RawSample] = []
     owner: dict[str, str] = {}
     pairs: list[_Pair] = []
     for image in layout.images:
         mask = _mask_of(image, layout.names)
         if mask is None:
             continue
-        if mask in owner:
+        if mask in owner and not layout.is_released(image, QuarantineReason.DUPLICATE):
             problems.append((image, QuarantineReason.DUPLICATE, f"{owner[mask]} has the same mask {mask}"))
             owner[image] = image
             continue
-        owner[mask] = image
+        owner.setdefault(mask, image)
         pairs.append(_Pair(image, mask, _label_of(image)))
     used = {pair.image for pair in pairs} | set(owner)
     folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
@@ -72,9 +74,11 @@ def _pairs(layout: Layout) -> tuple[list[_Pair], list[Problem]]:
         alone = suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders)
         if image not in used and alone:
             problems.append((image, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this mask"))
+        elif image not in used and layout.is_normal(image):
+            normal.append(RawSample(image))
         elif image not in used:
-            problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"it has no mask {stem}.png"))
-    return pairs, problems
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no mask {stem}.png"))
+    return pairs, normal, problems
 
 
 def _binary(pixels: NDArray[np.generic]) -> Mask:
@@ -147,15 +151,15 @@ def read(source: Source, options: ReadOptions) -> Reading:
     """Read images with masks: `x.jpg` with `x.png`, or `x.png` with `x_mask.png`, in folders named by class.
 
     A folder whose masks are all empty holds images without defect. In a folder that has defects, an image whose mask
-    shows none contradicts itself and is a problem, as is one without mask, outside any class folder, or whose mask
-    cannot be read.
+    shows none contradicts itself and is a problem, as is one outside any class folder or whose mask cannot be read, and
+    one without mask, unless the options say it is normal.
 
     Raises:
         SourceError: there is no image with a mask.
     """
     layout = Layout(source, options)
     layout.require_images("Masks")
-    pairs, problems = _pairs(layout)
+    pairs, normal, problems = _pairs(layout)
     if not pairs:
         found = examples(layout.images)
         message = f"Masks need pairs x.jpg and x.png, or x.png and x{_SUFFIX}.png; {source.title} holds {found}"
@@ -182,7 +186,7 @@ def read(source: Source, options: ReadOptions) -> Reading:
                 "or more"
             )
             problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, detail))
-    return layout.reading(kept, problems)
+    return layout.reading([*kept, *normal], problems)
 
 
 def _draw(sample: RawSample) -> Mask:

@@ -4,6 +4,7 @@ import re
 import string
 from dataclasses import dataclass
 
+from wafergate.domain.quarantine import Released, Unlabelled
 from wafergate.errors import ConfigError
 
 __all__ = ["ReadOptions"]
@@ -22,6 +23,8 @@ class ReadOptions:
         mask_min_area: parts of a mask smaller than this many pixels are no defect.
         max_pixels: masks with more pixels are refused undecoded.
         classes: names of YOLO's class indices where no file of the source names them.
+        unlabelled: what an image without a label file is.
+        released: files that a person let in, each with the reason that no longer keeps it out.
 
     Raises:
         ConfigError: the pattern is no regular expression, or the reference has an unknown placeholder.
@@ -33,6 +36,8 @@ class ReadOptions:
     mask_min_area: int = 9
     max_pixels: int = 100_000_000
     classes: tuple[str, ...] = ()
+    unlabelled: Unlabelled = Unlabelled.FORMAT
+    released: Released = frozenset()
 
     def __post_init__(self) -> None:
         try:

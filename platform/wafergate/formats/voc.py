@@ -77,32 +77,39 @@ def _locate(layout: Layout, label: str, file: str) -> str | None:
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
-def _read_label(layout: Layout, name: str, samples: dict[str, RawSample], seen: set[str]) -> Problem | None:
+def _read_label(layout: Layout, name: str, samples: dict[str, RawSample], seen: set[str]) -> list[Problem]:
     """Add one XML's sample; return what is wrong instead, if something is."""
     try:
         root = fromstring(layout.source.read(name))
     except (ParseError, ValueError, SourceError) as error:
         # defusedxml refuses entities and external references with a ValueError.
-        return name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})"
+        found = [(name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})")]
+        image = _locate(layout, name, "")
+        if image is not None and image not in seen:
+            # Its labels are damaged, not absent: it must never count as an image without defect.
+            seen.add(image)
+            found.append((image, QuarantineReason.UNREADABLE_LABEL, f"its annotation {name} cannot be read"))
+        return found
     image = _locate(layout, name, posixpath.basename(root.findtext("filename", "").strip().replace("\\", "/")))
     if image is None:
-        return name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this annotation"
+        return [(name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this annotation")]
     if image in seen:
-        return name, QuarantineReason.DUPLICATE, f"another annotation describes {image}; that one is used"
+        return [(name, QuarantineReason.DUPLICATE_LABEL, f"another annotation describes {image}; that one is used")]
     seen.add(image)
     try:
         boxes = tuple(_parse_object(element) for element in root.iterfind("object"))
     except ValueError as error:
-        return image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}"
+        return [(image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}")]
     samples[image] = RawSample(image, boxes, size=_parse_size(root))
-    return None
+    return []
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
     """Read every XML annotation of a source, usually `Annotations/x.xml` with `JPEGImages/x.jpg`.
 
     The image has the annotation's stem, in `JPEGImages`, `images`, or beside it. An annotation without `<object>` is a
-    normal sample; an image without annotation is a problem. `pose`, `truncated`, `difficult` and parts are not kept.
+    normal sample; an image without annotation is a problem, unless the options say it is normal.
+    `pose`, `truncated`, `difficult` and parts are not kept.
     XML with entities or a DTD that defines any is refused.
 
     Raises:
@@ -116,12 +123,14 @@ def read(source: Source, options: ReadOptions) -> Reading:
     layout.require_images("Pascal VOC")
     samples: dict[str, RawSample] = {}
     seen: set[str] = set()
-    problems = [problem for name in labels if (problem := _read_label(layout, name, samples, seen))]
-    problems += [
-        (image, QuarantineReason.UNREADABLE_LABEL, "no annotation describes this image")
-        for image in layout.images
-        if image not in seen
-    ]
+    problems = [problem for name in labels for problem in _read_label(layout, name, samples, seen)]
+    for image in layout.images:
+        if image in seen:
+            continue
+        if layout.is_normal(image):
+            samples[image] = RawSample(image)
+        else:
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, "no annotation describes this image"))
     return layout.reading(samples.values(), problems)
 
 

@@ -111,7 +111,7 @@ def _parse(text: str, names: Mapping[int, str], size: tuple[int, int]) -> tuple[
 
 def _sample(layout: Layout, image: str, label: str, names: Mapping[int, str]) -> RawSample:
     """Read one image's labels; raises ImageRefusedError or ValueError."""
-    header = read_header(layout.source.read(image), name=image)
+    header = read_header(layout.source.read(image), name=layout.shown_name(image))
     size = (header.width, header.height)
     text = layout.source.read(label).decode("utf-8-sig") if label in layout.names else ""
     return RawSample(image, _parse(text, names, size), size=size)
@@ -141,7 +141,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt, else from the
     options. An image without label file is a normal sample where its labels folder exists, and a problem where labels
-    lie beside images or the folder is missing. A line that cannot be read sets its image aside.
+    lie beside images or the folder is missing, unless the options decide it for all. A line that cannot
+    be read sets its image aside.
 
     Raises:
         SourceError: there are no images, no class names, or no label file at all.
@@ -159,10 +160,11 @@ def read(source: Source, options: ReadOptions) -> Reading:
     used: set[str] = set()
     for image in layout.images:
         label = _label_of(image)
-        if label in used:
+        unlabelled = label not in layout.names
+        if label in used and not layout.is_released(image, QuarantineReason.DUPLICATE):
             problems.append((image, QuarantineReason.DUPLICATE, f"another image of this name uses {label}"))
-        elif label not in layout.names and not _may_be_normal(label, folders):
-            problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"it has no label file {label}"))
+        elif unlabelled and not layout.is_normal(image, by_format=_may_be_normal(label, folders)):
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no label file {label}"))
         else:
             used.add(label)
             try:

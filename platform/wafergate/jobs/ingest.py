@@ -1,14 +1,14 @@
 """Raw images and labels to a dataset version; what cannot enter is quarantined with its reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wafergate.domain.identity import identify
+from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import (
     DatasetVersion,
     ImageRecord,
     LabelledBox,
-    Quarantined,
     QuarantineReason,
     RawSample,
     Sample,
@@ -19,20 +19,13 @@ from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.formats.header import ImageRefusedError
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
-__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "quarantine", "read_source"]
+__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "read_source"]
 
 _LISTED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    path: str
-    reason: QuarantineReason
-    detail: str
-    digest: str | None = None
 
 
 def ingest(
@@ -59,13 +52,14 @@ def ingest(
         SourceError: nothing can be read as that format, or every image was refused.
         TaxonomyError: labels have no defect class.
     """
-    samples, problems = read_source(line, source, format_name, limit=limit)
+    released = released_in(parts, line.name, source)
+    samples, problems = read_source(line, source, format_name, limit=limit, released=released)
     labels = line.taxonomy.resolve((box.label for item in samples for box in item.boxes), line.classes)
     names = sorted({item.name for item in samples} | {item.reference for item in samples if item.reference})
-    records, refused = examine_files(parts, line, source, names, progress=progress)
-    kept, unfit = keep_fitting(samples, records, channels=line.models.channels)
+    records, refused = examine_files(parts, line, source, names, released=released, progress=progress)
+    kept, unfit = keep_fitting(samples, records, channels=line.models.channels, released=released)
     refused = [*problems, *refused, *unfit]
-    quarantine(parts, line, source, refused)
+    set_aside(parts, line.name, source, refused)
     if not kept:
         first = "; ".join(f"{item.path}: {item.detail}" for item in refused[:_LISTED])
         message = f"{source.title} holds no image that can enter line {line.name!r}; refused: {first or 'nothing'}"
@@ -74,9 +68,16 @@ def ingest(
 
 
 def read_source(
-    line: LineFile, source: Source, format_name: str, *, limit: int = 0
-) -> tuple[list[RawSample], list[_Refused]]:
+    line: LineFile, source: Source, format_name: str, *, limit: int = 0, released: Released = frozenset()
+) -> tuple[list[RawSample], list[Refused]]:
     """Read a source's labels with the line's options; return samples and what the reader refused.
+
+    Args:
+        line: the line file.
+        source: where images and labels lie.
+        format_name: a key of `READERS`.
+        limit: take this many samples, spread evenly over the source; 0 takes all.
+        released: files that a person let in, each with the reason that no longer keeps it out.
 
     Raises:
         ConfigError: the format is unknown.
@@ -93,35 +94,44 @@ def read_source(
         mask_min_area=intake.mask_min_area,
         max_pixels=intake.max_pixels,
         classes=line.classes,
+        unlabelled=intake.unlabelled,
+        released=released,
     )
     reading = READERS[format_name](source, options)
     samples = list(reading.samples)
     if 0 < limit < len(samples):
         samples = [samples[(2 * place + 1) * len(samples) // (2 * limit)] for place in range(limit)]
-    problems = [_Refused(*problem) for problem in reading.problems]
+    problems = [Refused(*problem) for problem in reading.problems]
     return samples, problems
 
 
 def examine_files(
-    parts: Parts, line: LineFile, source: Source, names: Sequence[str], *, progress: Progress = silent
-) -> tuple[dict[str, ImageRecord], list[_Refused]]:
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    names: Sequence[str],
+    *,
+    released: Released = frozenset(),
+    progress: Progress = silent,
+) -> tuple[dict[str, ImageRecord], list[Refused]]:
     """Examine each image file once, store it, and return its record by name, with what was refused."""
     examine, now = parts.examiner(line.intake.max_pixels), parts.clock()
 
-    def enter(name: str) -> ImageRecord | _Refused:
+    def enter(name: str) -> ImageRecord | Refused:
         try:
             data = source.read(name)
         except SourceError as error:
-            return _Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
+            return Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
         try:
-            record = examine(data, now=now, name=name)
+            shown = "" if (name, QuarantineReason.WRONG_SUFFIX) in released else name
+            record = examine(data, now=now, name=shown)
         except ImageRefusedError as error:
-            return _Refused(name, error.reason, error.detail, parts.files.put(data))
+            return Refused(name, error.reason, error.detail, parts.files.put(data))
         parts.files.put(data)
         return record
 
     records: dict[str, ImageRecord] = {}
-    refused: list[_Refused] = []
+    refused: list[Refused] = []
     for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
         if isinstance(result, ImageRecord):
             records[name] = result
@@ -133,8 +143,12 @@ def examine_files(
 
 
 def keep_fitting(
-    samples: Iterable[RawSample], records: Mapping[str, ImageRecord], *, channels: Channels
-) -> tuple[list[RawSample], list[_Refused]]:
+    samples: Iterable[RawSample],
+    records: Mapping[str, ImageRecord],
+    *,
+    channels: Channels,
+    released: Released = frozenset(),
+) -> tuple[list[RawSample], list[Refused]]:
     """Leave out samples whose image or reference did not enter, or does not fit what goes with it."""
     kept, refused = [], []
     for item in samples:
@@ -142,10 +156,10 @@ def keep_fitting(
         if record is None:
             continue  # refused itself, with its own reason
         problem = _misfit(item, record, records.get(item.reference or ""), channels=channels)
-        if problem is None:
+        if problem is None or (item.name, problem[0]) in released:
             kept.append(item)
         else:
-            refused.append(_Refused(item.name, *problem, record.id))
+            refused.append(Refused(item.name, *problem, record.id))
     return kept, refused
 
 
@@ -160,28 +174,11 @@ def _misfit(
         return QuarantineReason.MISSING_IMAGE, f"its golden reference {item.reference} did not enter"
     if reference is not None and (reference.width, reference.height) != size:
         detail = f"its golden reference has {reference.width} x {reference.height} pixels, {found}"
-        return QuarantineReason.SIZE_MISMATCH, detail
+        return QuarantineReason.REFERENCE_MISMATCH, detail
     if item.size is not None and item.size != size:
         detail = f"its labels were drawn on {item.size[0]} x {item.size[1]} pixels, {found}"
         return QuarantineReason.SIZE_MISMATCH, detail
     return None
-
-
-def quarantine(parts: Parts, line: LineFile, source: Source, refused: Sequence[_Refused]) -> None:
-    """Keep what did not enter, and why; a rerun does not list it twice."""
-    now = parts.clock()
-    parts.facts.save_all(
-        Quarantined(
-            id=identify("quarantine", line.name, source.title, item.path, item.reason, item.digest),
-            line=line.name,
-            path=item.path,
-            reason=item.reason,
-            detail=item.detail,
-            digest=item.digest,
-            created_at=now,
-        )
-        for item in refused
-    )
 
 
 def as_samples(

@@ -10,9 +10,10 @@ from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.evaluate import predict
-from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, quarantine, read_source
+from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
+from wafergate.jobs.quarantine import released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
@@ -37,13 +38,14 @@ def inspect_lot(
         SourceError: the source holds no image that can be inspected.
     """
     model = champion_model(parts, line.name)
-    found, problems = read_source(line, source, format_name, limit=limit)
+    released = released_in(parts, line.name, source)
+    found, problems = read_source(line, source, format_name, limit=limit, released=released)
     names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
-    records, refused = examine_files(parts, line, source, names, progress=progress)
+    records, refused = examine_files(parts, line, source, names, released=released, progress=progress)
     unlabelled = (replace(item, boxes=(), size=None) for item in found)
     kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
     refused = [*problems, *refused, *unfit]
-    quarantine(parts, line, source, refused)
+    set_aside(parts, line.name, source, refused)
     samples = as_samples(kept, records, {})
     if not samples:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""

@@ -14,6 +14,7 @@ critical = []                         # those that must prove more, see [gate]
 [intake]
 pattern = ''                          # e.g. '(?P<lot>L\\d+)_(?P<wafer>W\\d+)': file names become metadata
 reference = ""                        # golden reference, e.g. "{folder}/{stem}_golden{suffix}"
+unlabelled = "format"                 # image without label file: as its format says, "normal" or "quarantine"
 licence = "LicenseRef-Proprietary"    # SPDX identifier of the images
 
 [taxonomy]                            # raw label -> defect class, only where names differ

@@ -17,6 +17,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
@@ -68,6 +69,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     FlowRun: ("flow_run", ("id",), "created_at DESC, id"),
     ImageRecord: ("image", ("id",), "created_at DESC, id"),
     Quarantined: ("quarantine", ("id",), "created_at DESC, id"),
+    QuarantineChange: ("quarantine_change", ("id",), "created_at DESC, step DESC, id"),
     DatasetVersion: ("dataset_version", ("id",), "number DESC"),
     Sample: ("sample", ("dataset_id", "position"), "dataset_id, position"),
     ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
