@@ -6,7 +6,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
-from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Sample
+from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, ClassPlan, Decoder, ModelVersion, TrainingSet
 
@@ -30,8 +30,18 @@ def sample(line: str, position: int, digest: str, row_id: str = "") -> Sample:
         LabelledBox("scr", "scratch", Box(1, 2.5, 10, 20), ((1.0, 2.5), (10.0, 2.5), (10.0, 20.0))),
         LabelledBox("particle", "particle", Box(-3, 2, 4, 4)),
     )
+    part = Part("lot/whole.png", "ee" * 32, Box(10, 20, 74, 68)) if position % 2 else None
     return Sample(
-        row_id or f"data-{line}", position, f"lot/{position}.png", digest, None, 64, 48, boxes, {"lot": "한글 A'1"}
+        row_id or f"data-{line}",
+        position,
+        f"lot/{position}.png",
+        digest,
+        None,
+        64,
+        48,
+        boxes,
+        {"lot": "한글 A'1"},
+        part,
     )
 
 

@@ -17,6 +17,7 @@ from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
+from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training import AugmentPolicy, HardwareProfile, LicencePolicy, ModelPolicy
 from wafergate.errors import ConfigError
 
@@ -97,6 +98,7 @@ class LineFile(_Section):
     intake: IntakePolicy = IntakePolicy()
     taxonomy: Taxonomy = Taxonomy()
     boxes: BoxPolicy = BoxPolicy()
+    tile: TilePolicy = TilePolicy()
     split: SplitPolicy = SplitPolicy()
     augment: AugmentPolicy = AugmentPolicy()
     models: ModelPolicy = ModelPolicy()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wafergate import __version__
-from wafergate.cli import alerts, ledger, quarantine, release, setup, thread
+from wafergate.cli import alerts, ledger, quarantine, release, setup, thread, tile
 from wafergate.errors import StorageError, WafergateError
 
 __all__ = ["app", "main"]
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release):
+for commands in (setup, thread, release, tile):
     app.add_typer(commands.app)
 for noun in (ledger, quarantine, alerts):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Person", "Reason", "SourcePath"]
+__all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Person", "Reason", "SourcePath", "Version"]
 
 Line = Annotated[Path, typer.Option("--line", help="The line file (TOML).", show_default=False)]
 SourcePath = Annotated[Path, typer.Option("--source", help="Folder, .zip or .tar.", show_default=False)]
@@ -14,6 +14,7 @@ AnyFormat = Annotated[str, typer.Option("--format", help="images, or coco, deepp
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Take this many images, spread evenly; 0 takes all.")]
 Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the ledger.")]
 LineName = Annotated[str, typer.Option("--line", help="Name of one line.")]
+Version = Annotated[str, typer.Option("--version", help="Number or id of a dataset version; else the newest.")]
 
 
 def _words(value: str) -> str:

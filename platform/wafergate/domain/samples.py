@@ -16,6 +16,7 @@ __all__ = [
     "DatasetVersion",
     "ImageRecord",
     "LabelledBox",
+    "Part",
     "QuarantineReason",
     "Quarantined",
     "RawBox",
@@ -154,6 +155,21 @@ class LabelledBox:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Where a tile was cut from: lineage to an original that is itself no tile.
+
+    Attributes:
+        name: of the original sample.
+        image: SHA-256 of the original's file.
+        region: the pixels of the original that the tile shows; whole numbers.
+    """
+
+    name: str
+    image: str
+    region: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One image of a dataset version.
 
@@ -167,6 +183,7 @@ class Sample:
         height: pixels.
         boxes: the defects; empty for an image without defect.
         metadata: lot, wafer, die, station, captured_at …
+        part: what it was cut from; None for an image as it came.
     """
 
     dataset_id: str
@@ -178,6 +195,7 @@ class Sample:
     height: int
     boxes: tuple[LabelledBox, ...]
     metadata: Metadata
+    part: Part | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ def assign_groups(samples: Sequence[Sample], policy: SplitPolicy, *, same: Itera
       numbers fall into two heaps: up to about 100 within one tile's run of six exposures (median 18), from 300 on
       between tiles; a gap of 200 lies in the valley and gives 168 groups for 1,068 images;
     - the image files are byte for byte the same;
+    - they are tiles of one image, or the image itself;
     - `same` links them.
 
     Args:
@@ -39,6 +40,7 @@ def assign_groups(samples: Sequence[Sample], policy: SplitPolicy, *, same: Itera
         SplitError: a sample lacks a key of the policy, its number is none, or `same` names an unknown sample.
     """
     edges = _equal_values([sample.image for sample in samples])
+    edges += _equal_values([sample.part.image if sample.part else sample.image for sample in samples])
     if policy.group_by:
         edges += _equal_values([_group_value(sample, policy.group_by) for sample in samples])
     if policy.neighbour_key:

@@ -140,7 +140,9 @@ def _overlap(first: Box | None, second: Box | None) -> bool:
 
 def item_of_sample(sample: Sample, group: str) -> LeakItem:
     """Return a sample as the leak check sees it."""
-    return LeakItem(sample.name, sample.image, group)
+    if sample.part is None:
+        return LeakItem(sample.name, sample.image, group)
+    return LeakItem(sample.name, sample.image, group, sample.part.name, sample.part.region)
 
 
 def item_of_training(item: TrainingItem, original: Sample, group: str) -> LeakItem:
@@ -153,8 +155,13 @@ def item_of_training(item: TrainingItem, original: Sample, group: str) -> LeakIt
     """
     if not item.operations:
         # The trained file may hold composed channels; the original's bytes are what may lie on another side.
-        return LeakItem(original.name, original.image, group)
+        return item_of_sample(original, group)
     operations = parse_operations(item.operations)
     name = f"{original.name}#{','.join(item.operations)}"
     region = source_region(operations, original.width, original.height)
-    return LeakItem(name, item.image, group, original.name, region)
+    if original.part is None:
+        return LeakItem(name, item.image, group, original.name, region)
+    # What was made of a tile shows pixels of the image that the tile was cut from.
+    x, y = original.part.region.x1, original.part.region.y1
+    whole = Box(region.x1 + x, region.y1 + y, region.x2 + x, region.y2 + y)
+    return LeakItem(name, item.image, group, original.part.name, whole)

@@ -21,6 +21,7 @@ from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
+from wafergate.domain.tiling import Tiling
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
@@ -71,6 +72,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Quarantined: ("quarantine", ("id",), "created_at DESC, id"),
     QuarantineChange: ("quarantine_change", ("id",), "created_at DESC, step DESC, id"),
     DatasetVersion: ("dataset_version", ("id",), "number DESC"),
+    Tiling: ("tiling", ("id",), "created_at DESC, id"),
     Sample: ("sample", ("dataset_id", "position"), "dataset_id, position"),
     ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
     Split: ("dataset_split", ("id",), "created_at DESC, id"),

@@ -1,0 +1,32 @@
+"""Which dataset version a person means."""
+
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.tiling import Tiling
+from wafergate.errors import NotFoundError
+from wafergate.ports import FactStore
+
+__all__ = ["find_version"]
+
+
+def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = False) -> DatasetVersion:
+    """Return a line's dataset version by its number or id; the newest where nothing is named.
+
+    Args:
+        facts: the store.
+        line: name of the production line.
+        named: number or id.
+        whole: whether the newest means the newest that is not made of tiles.
+
+    Raises:
+        NotFoundError: the line has no such version; the message names those it has.
+    """
+    versions = facts.find(DatasetVersion, line=line)
+    if not versions:
+        message = f"line {line!r} has no dataset version yet: run `wafergate intake`"
+        raise NotFoundError(message)
+    tiled = {row.dataset_id for row in facts.find(Tiling)} if whole else set()
+    for version in versions:
+        if named in {str(version.number), version.id} or (not named and version.id not in tiled):
+            return version
+    message = f"line {line!r} has no dataset version {named!r}; it has 1 to {versions[0].number}"
+    raise NotFoundError(message)
