@@ -1,13 +1,13 @@
 """Dataset versions of tiles, and what each tile was cut from.
 
-Revision ID: 0002
-Revises: 0001
+Revision ID: 0003
+Revises: 0002
 """
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 TABLES = """
 ALTER TABLE sample ADD COLUMN part jsonb;
