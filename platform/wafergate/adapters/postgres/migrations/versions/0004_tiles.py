@@ -1,13 +1,13 @@
 """Dataset versions of tiles, and what each tile was cut from.
 
-Revision ID: 0003
-Revises: 0002
+Revision ID: 0004
+Revises: 0003
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 TABLES = """
 ALTER TABLE sample ADD COLUMN part jsonb;
