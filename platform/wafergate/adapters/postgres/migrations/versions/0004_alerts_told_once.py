@@ -1,13 +1,13 @@
 """Alerts: causes, pictures, pauses between tries, and who acknowledged.
 
-Revision ID: 0003
-Revises: 0002
+Revision ID: 0004
+Revises: 0003
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 CHANGES = """
 ALTER TABLE alert

@@ -1,13 +1,13 @@
 """What people decide about what is in quarantine.
 
-Revision ID: 0002
-Revises: 0001
+Revision ID: 0005
+Revises: 0004
 """
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0005"
+down_revision = "0004"
 
 TABLES = """
 CREATE TABLE quarantine_change (

@@ -1,13 +1,13 @@
 """Dataset versions of tiles, and what each tile was cut from.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0006
+Revises: 0005
 """
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0005"
 
 TABLES = """
 ALTER TABLE sample ADD COLUMN part jsonb;
