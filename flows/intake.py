@@ -1,15 +1,19 @@
 """Raw images and labels to a validated dataset version."""
 
+import shlex
 from pathlib import Path
 
 from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource, open_source
-from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.review import ReviewState
+from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job
+from wafergate.jobs.review import review_list
 from wafergate.line import LineFile
 from wafergate.wiring import open_parts
 
@@ -30,10 +34,46 @@ def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def validate(line: LineFile, dataset_id: str) -> str:
-    """Run the validation suite; return its result's id."""
-    done = validate_job.validate(open_parts(), line, dataset_id)
-    say("validation passed" + (" before" if done.reused else ""))
+    """Run the validation suite and tell what it found; return its result's id."""
+    parts = open_parts()
+    done = validate_job.examine(parts, line, dataset_id)
+    result = parts.facts.get(ValidationResult, done.id)
+    _publish(result)
+    validate_job.require_valid(parts, done.id)
+    warned = [finding for finding in result.findings if not finding.success]
+    known = " (known)" if done.reused else ""
+    say(f"validation{known}: {len(result.findings)} checks, no error, {len(warned)} warnings")
+    for finding in warned:
+        say(f"  note: {finding.expectation}: {finding.detail}")
+    waiting = sum(state is ReviewState.OPEN for _, state in review_list(parts, dataset_id))
+    if waiting:
+        say(f"  {waiting} boxes to look at: wafergate review list --line {shlex.quote(line.name)}")
     return done.id
+
+
+def _publish(result: ValidationResult) -> None:
+    """Show a validation in Prefect: its findings as a table, its Data Docs as a link."""
+    rows = [
+        {
+            "check": finding.expectation,
+            "severity": finding.severity,
+            "held": "yes" if finding.success else "no",
+            "checked": finding.checked,
+            "broken": finding.unexpected,
+            "detail": finding.detail,
+            "examples": ", ".join(finding.examples),
+        }
+        for finding in result.findings
+    ]
+    create_table_artifact(rows, key="validation", description=f"Validation of dataset version {result.dataset_id}")
+    if result.docs:
+        create_link_artifact(
+            open_parts().files.link(result.docs, content_type="text/html; charset=utf-8"),
+            link_text="Data Docs",
+            key="data-docs",
+            description="The address holds for seven days; later: wafergate validation show "
+            f"{result.dataset_id} --docs FOLDER",
+        )
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])

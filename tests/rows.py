@@ -6,6 +6,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
+from wafergate.domain.review import Answer, ReviewAnswer, ReviewItem, Suspected, Suspicion, item_of
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, ClassPlan, Decoder, ModelVersion, TrainingSet
@@ -95,3 +96,12 @@ def decision(line: str, name: str, verdict: Verdict = Verdict.PASS) -> GateDecis
 
 def alert(line: str, cause: str = "gate") -> Alert:
     return Alert(f"alert-{line}-{cause}", line, cause, "x", "title", "body", AlertState.WAITING, 0, "", NOW)
+
+
+def review_item(line: str, image: str) -> ReviewItem:
+    suspected = Suspected("lot/0.png", None, "한글", Box(1, 2.5, 10, 20), Suspicion.MISSED, 0.75, "score 0.75")
+    return item_of(suspected, dataset_id=f"data-{line}", line=line, image=image, now=NOW)
+
+
+def review_answer(item: ReviewItem, answer: Answer = Answer.KEPT) -> ReviewAnswer:
+    return ReviewAnswer(f"answer-{item.id}-{answer}", item.id, item.key, answer, "kim", "right", None, NOW)

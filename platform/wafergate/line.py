@@ -19,6 +19,7 @@ from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training import AugmentPolicy, HardwareProfile, LicencePolicy, ModelPolicy
+from wafergate.domain.validation import ValidationPolicy
 from wafergate.errors import ConfigError
 
 __all__ = ["Hardware", "IntakePolicy", "Line", "LineFile", "load_line", "parse_line"]
@@ -99,6 +100,7 @@ class LineFile(_Section):
     taxonomy: Taxonomy = Taxonomy()
     boxes: BoxPolicy = BoxPolicy()
     tile: TilePolicy = TilePolicy()
+    validation: ValidationPolicy = ValidationPolicy()
     split: SplitPolicy = SplitPolicy()
     augment: AugmentPolicy = AugmentPolicy()
     models: ModelPolicy = ModelPolicy()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ __all__ = [
     "LedgerDraft",
     "Progress",
     "Source",
+    "SuiteOutcome",
     "SuiteValidator",
     "Trainer",
 ]
@@ -186,14 +187,26 @@ class FileStore(Protocol):
     def address(self, digest: str) -> str:
         """Name the place of a file for a person, e.g. `s3://bucket/blobs/ab/cdef…`."""
 
+    def sizes(self, digests: Iterable[str]) -> dict[str, int]:
+        """Return the size in bytes of each that is stored, asking for many at once."""
+
+    def link(self, digest: str, *, content_type: str) -> str:
+        """Return an address where a browser opens the file, valid for seven days."""
+
+
+class SuiteOutcome(NamedTuple):
+    """What the suite found, its full report (JSON) and the report as one self-contained HTML page."""
+
+    findings: list[ValidationFinding]
+    report: bytes
+    docs: bytes
+
 
 class SuiteValidator(Protocol):
     """Runs the validation suite over the tables of a dataset version."""
 
-    def __call__(
-        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]
-    ) -> tuple[list[ValidationFinding], bytes]:
-        """Return the findings and the full report (JSON).
+    def __call__(self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]) -> SuiteOutcome:
+        """Return what was found.
 
         Raises:
             ServiceError: an expectation itself broke; that is not a finding about the data.

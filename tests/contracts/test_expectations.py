@@ -12,10 +12,13 @@ import pytest
 
 from wafergate.adapters.expectations import GreatExpectationsValidator, data_docs
 from wafergate.domain.geometry import Box
+from wafergate.domain.review import Suspicion
 from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample, ValidationFinding
+from wafergate.domain.validation import SEVERITIES
 from wafergate.errors import ConfigError, ServiceError
 from wafergate.ports import SuiteValidator
-from wafergate.stages.expect import suite_limits
+from wafergate.stages.expect import checks, suite_limits
+from wafergate.stages.review import suspect
 from wafergate.stages.validate import box_table, image_table
 
 CLASSES = ("spur", "open")
@@ -34,16 +37,17 @@ def clean() -> list[Sample]:
         2: (),
     }
     return [
-        Sample("d", index, f"{index:02d}.png", f"{index:064x}", None, 100, 80, boxes[index % 3], {"lot": "L1"})
+        Sample(
+            "d", index, f"{index:02d}.png", f"{index:064x}", None, 100, 80, boxes[index % 3], {"lot": f"L{index // 15}"}
+        )
         for index in range(60)
     ]
 
 
 def validate(samples: Sequence[Sample], policy: BoxPolicy | None = None) -> dict[str, ValidationFinding]:
-    findings, _ = VALIDATE(
-        image_table(samples), box_table(samples), limits=suite_limits(policy or BoxPolicy(), CLASSES)
-    )
-    return {finding.expectation: finding for finding in findings}
+    limits = suite_limits(policy or BoxPolicy(), CLASSES, group_by=["lot"])
+    found = VALIDATE(image_table(samples, group_by=["lot"]), box_table(samples), limits=limits)
+    return {finding.expectation: finding for finding in found.findings}
 
 
 def with_boxes(*boxes: LabelledBox) -> list[Sample]:
@@ -58,7 +62,7 @@ def broken(findings: dict[str, ValidationFinding]) -> set[str]:
 def test_a_clean_dataset_breaks_nothing() -> None:
     findings = validate(clean())
     assert broken(findings) == set()
-    assert len(findings) == 15
+    assert findings.keys() == SEVERITIES.keys()
     assert findings["box_inside_image"].checked == 60
     assert findings["images_present"].checked == 60
 
@@ -110,7 +114,7 @@ def test_a_wrong_image_is_named(change: dict[str, object], name: str, severity: 
 
 def test_only_normal_images_work_and_name_the_classes_without_a_box() -> None:
     findings = validate([replace(sample, boxes=()) for sample in clean()])
-    assert broken(findings) == {"class_present"}
+    assert broken(findings) == {"class_present", "normal_share"}
     assert findings["class_present"].examples == ("spur (0 boxes)", "open (0 boxes)")
     assert findings["box_inside_image"].checked == 0
 
@@ -125,12 +129,58 @@ def test_no_normal_image_and_a_very_rare_class_are_reported() -> None:
     samples = [replace(sample, boxes=(spur(30, 30, 41, 40),)) for sample in clean()]
     samples[0] = replace(samples[0], boxes=(spur(30, 30, 41, 40, name="open"),))
     findings = validate(samples)
-    assert broken(findings) == {"normal_images_present", "class_balance"}
+    assert broken(findings) == {"normal_share", "class_balance", "class_images", "class_groups"}
     assert findings["class_balance"].examples == ("open (1 boxes)",)
 
 
+def test_a_group_is_checked_for_its_name_its_size_and_its_classes() -> None:
+    samples = [replace(sample, metadata={"lot": "L1" if sample.position < 45 else "L2"}) for sample in clean()]
+    samples = [replace(sample, boxes=sample.boxes if sample.position < 45 else sample.boxes[:1]) for sample in samples]
+    samples[59] = replace(samples[59], metadata={"lot": "L 2"})
+    samples[58] = replace(samples[58], metadata={})
+    findings = validate(samples)
+    assert broken(findings) == {"image_group_named", "group_images", "group_share", "class_groups"}
+    assert findings["image_group_named"].examples == ("58.png",)
+    assert findings["group_images"].examples == ("L 2 (1 images)",)
+    assert findings["group_share"].examples == ("L1 (45 images)",)
+    assert findings["class_groups"].examples == ("open (15 boxes)",)
+
+
+def test_a_lost_file_is_an_error_that_names_its_image() -> None:
+    samples = clean()
+    images = image_table(samples, lost={samples[3].image})
+    found = VALIDATE(images, box_table(samples), limits=suite_limits(BoxPolicy(), CLASSES))
+    (lost,) = [finding for finding in found.findings if not finding.success]
+    assert (lost.expectation, lost.severity, lost.examples) == ("image_files_stored", "error", ("03.png",))
+
+
+def test_the_review_list_holds_exactly_the_boxes_that_break_a_check_of_their_own() -> None:
+    wrong = [
+        spur(10, 10, 10, 20), spur(90, 10, 101.5, 20), spur(10, 10, 11, 100 / 1.5), spur(0, 0, 100, 79),
+        spur(40, 10, 50, 20), spur(40, 10, 50, 20.2), spur(10, 10, 11, 12), spur(70, 70, 30, 10),
+    ]  # fmt: skip
+    samples = with_boxes(*wrong)
+    limits = suite_limits(BoxPolicy(), CLASSES)
+    boxes = box_table(samples)
+    suspected = suspect(boxes, checks(limits))
+    findings = VALIDATE(image_table(samples), boxes, limits=limits).findings
+    about_boxes = [finding for finding in findings if finding.expectation.startswith("box_")]
+    assert sum(finding.unexpected for finding in about_boxes) == len(suspected)
+    assert {item.kind for item in suspected} == set(Suspicion) - {
+        Suspicion.MISSED,
+        Suspicion.SWAPPED,
+        Suspicion.BADLY_PLACED,
+    }
+    for item in suspected:
+        assert item.sample == "59.png"
+        assert item.box_index is not None
+        assert wrong[item.box_index].box == item.box
+    kinds = [list(Suspicion).index(item.kind) for item in suspected]
+    assert kinds == sorted(kinds)
+
+
 def test_errors_come_first_and_at_most_five_examples_are_named() -> None:
-    findings, _ = VALIDATE(
+    findings, _, _ = VALIDATE(
         image_table(clean()),
         box_table([replace(sample, boxes=(spur(5, 5, 5, 9),)) for sample in clean()]),
         limits=suite_limits(BoxPolicy(), CLASSES),
@@ -148,8 +198,9 @@ def test_a_broken_expectation_is_an_error_and_never_a_finding() -> None:
 
 
 def test_a_missing_limit_is_named_before_anything_runs() -> None:
+    limits = suite_limits(BoxPolicy(), CLASSES)
     with pytest.raises(ConfigError, match="outside_px"):
-        VALIDATE(image_table(clean()), box_table(clean()), limits={"classes": list(CLASSES)})
+        VALIDATE(image_table(clean()), box_table(clean()), limits=limits | {"outside_px": None})
 
 
 def test_the_report_is_the_full_result_and_the_same_for_the_same_tables() -> None:
@@ -164,7 +215,7 @@ def test_the_report_is_the_full_result_and_the_same_for_the_same_tables() -> Non
 def test_data_docs_load_nothing_and_run_nothing() -> None:
     samples = with_boxes(spur(5, 5, 5, 9))
     samples[-1] = replace(samples[-1], name="<img src=x onerror=alert(1)>.png")
-    _, report = VALIDATE(image_table(samples), box_table(samples), limits=suite_limits(BoxPolicy(), CLASSES))
+    _, report, _ = VALIDATE(image_table(samples), box_table(samples), limits=suite_limits(BoxPolicy(), CLASSES))
     page = data_docs(report).decode()
     assert "box_has_area" in page or "least_extent" in page
     assert "default-src 'none'" in page
@@ -196,7 +247,7 @@ GreatExpectationsValidator()(image_table([]), box_table([]), limits=suite_limits
 def test_two_hundred_thousand_boxes_take_seconds() -> None:
     boxes = pd.concat([box_table(clean())] * 3334, ignore_index=True)
     started = time.perf_counter()
-    findings, report = VALIDATE(image_table(clean()), boxes, limits=suite_limits(BoxPolicy(), CLASSES))
+    findings, report, _ = VALIDATE(image_table(clean()), boxes, limits=suite_limits(BoxPolicy(), CLASSES))
     assert next(finding for finding in findings if finding.expectation == "box_aspect").checked == 200_040
     assert time.perf_counter() - started < 30
     assert len(report) < 100_000

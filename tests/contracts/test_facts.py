@@ -16,6 +16,7 @@ from wafergate.adapters.postgres import PostgresFacts
 from wafergate.adapters.postgres.tables import KINDS
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import Champion, GateDecision, LedgerKind, Verdict, broken_links
+from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
@@ -85,6 +86,21 @@ def test_parts_come_back_in_order_with_boxes_outlines_and_any_script(facts: Fact
     samples = [rows.sample(line, place, images[place].id) for place in range(30)]
     assert facts.save(rows.dataset(line), reversed(samples))
     assert facts.find(Sample, dataset_id=f"data-{line}") == samples
+
+
+def test_a_suspicion_and_its_answer_come_back_as_they_went_in(facts: FactStore, line: str) -> None:
+    image = rows.image(f"{line}-0".ljust(64, "0"))
+    facts.save_all([image])
+    facts.save(rows.dataset(line))
+    corrected = replace(rows.dataset(line, f"data-{line}-2"), parent=f"data-{line}")
+    facts.save(corrected)
+    assert facts.get(DatasetVersion, corrected.id) == replace(corrected, number=2)
+    item = rows.review_item(line, image.id)
+    answer = replace(rows.review_answer(item), corrected_in=corrected.id)
+    assert facts.save_all([item]) == 1
+    assert facts.save_all([answer]) == 1
+    assert facts.find(ReviewItem, dataset_id=f"data-{line}") == [item]
+    assert facts.find(ReviewAnswer, key=[item.key]) == [answer]
 
 
 def test_saving_again_changes_nothing_and_says_so(facts: FactStore, line: str) -> None:

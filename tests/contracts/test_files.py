@@ -1,6 +1,7 @@
 """One suite for every file store: the one in memory behaves as the one on S3."""
 
 import hashlib
+import urllib.request
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -59,6 +60,21 @@ def test_many_files_keep_their_order_and_one_may_come_twice(files: FileStore) ->
 def test_a_file_has_an_address_that_ends_in_its_digest(files: FileStore) -> None:
     digest = files.put(fresh())
     assert files.address(digest).replace("/", "").endswith(digest)
+
+
+def test_the_sizes_of_many_are_asked_at_once_and_what_is_missing_is_left_out(files: FileStore) -> None:
+    items = [fresh() + b"x" * place for place in range(12)]
+    digests = files.put_all(items)
+    asked = [*digests[:10], "0" * 64]
+    assert files.sizes(asked) == {digest: len(data) for digest, data in zip(digests[:10], items, strict=False)}
+    assert files.sizes([]) == {}
+
+
+def test_a_link_opens_the_file_as_what_it_is(files: FileStore) -> None:
+    data = fresh()
+    with urllib.request.urlopen(files.link(files.put(data), content_type="text/html")) as answer:  # noqa: S310 - our own link
+        assert answer.read() == data
+        assert answer.headers.get_content_type() == "text/html"
 
 
 def test_an_empty_file_is_a_file(files: FileStore) -> None:

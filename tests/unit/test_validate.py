@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from wafergate.domain.geometry import Box, iou_matrix
 from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample, ValidationFinding
+from wafergate.domain.validation import SEVERITIES, Severity, ValidationPolicy
 from wafergate.errors import ConfigError
 from wafergate.stages.expect import checks, suite_limits
 from wafergate.stages.validate import (
@@ -14,6 +15,7 @@ from wafergate.stages.validate import (
     box_table,
     class_table,
     findings_to_error,
+    group_table,
     image_table,
 )
 
@@ -105,23 +107,60 @@ def test_without_any_box_the_tables_keep_their_columns() -> None:
     assert image_table([])["name"].tolist() == []
 
 
-def test_the_class_table_names_every_class_and_how_rare_it_is() -> None:
-    boxes = box_table([sample(0, ("a", (0, 0, 5, 5)), ("a", (9, 9, 20, 20))), sample(1, ("b", (0, 0, 5, 5)))])
-    table = class_table(boxes, ["a", "b", "c"])
-    assert table["boxes"].tolist() == [2, 1, 0]
-    assert table["images"].tolist() == [1, 1, 0]
-    assert table["imbalance"].tolist()[:2] == [1, 2]
-    assert np.isnan(table["imbalance"][2])
+def test_the_class_table_names_every_class_how_rare_it_is_and_where_it_shows() -> None:
+    samples = [
+        sample(0, ("a", (0, 0, 5, 5)), ("a", (9, 9, 20, 20)), lot="L1"),
+        sample(1, ("b", (0, 0, 5, 5)), ("a", (0, 0, 5, 5)), lot="L2"),
+        sample(2, ("b", (0, 0, 5, 5)), lot="L2"),
+    ]
+    table = class_table(box_table(samples), image_table(samples, group_by=["lot"]), ["a", "b", "c"])
+    assert table["boxes"].tolist() == [3, 2, 0]
+    assert table["images"].tolist()[:2] == [2, 2]
+    assert table["groups"].tolist()[:2] == [2, 1]
+    assert table["imbalance"].tolist()[:2] == [1, 1.5]
+    assert table.loc[2, ["images", "groups", "imbalance"]].isna().all()
 
 
-def test_every_check_looks_at_a_column_that_exists() -> None:
-    samples = [sample(0, ("a", (0, 0, 5, 5)))]
-    boxes = box_table(samples)
-    tables = {"images": image_table(samples), "boxes": boxes, "classes": class_table(boxes, ["a"])}
-    wanted = checks(suite_limits(BoxPolicy(), ["a"]))
-    assert len({check.name for check in wanted}) == len(wanted)
+def test_the_group_table_counts_images_of_every_combination_of_keys() -> None:
+    samples = [sample(place, lot=lot, wafer=wafer) for place, (lot, wafer) in enumerate(["11", "11", "12", "21"])]
+    images = image_table([*samples, sample(9, lot="3")], group_by=["lot", "wafer"])
+    assert images["group_named"].tolist() == [1, 1, 1, 1, 0]
+    table = group_table(images)
+    assert table["example"].tolist() == ["1 / 1 (2 images)", "1 / 2 (1 images)", "2 / 1 (1 images)"]
+    assert table["share"].tolist() == [0.4, 0.2, 0.2]
+
+
+def test_an_image_is_lost_with_its_file_or_its_reference() -> None:
+    samples = [sample(0), sample(1)]
+    with_reference = [*samples, Sample("d", 2, "2.png", f"{2:064x}", "ab" * 32, 9, 9, (), {})]
+    assert image_table(with_reference, lost={f"{1:064x}"})["files_stored"].tolist() == [1, 0, 1]
+    assert image_table(with_reference, lost={"ab" * 32})["files_stored"].tolist() == [1, 1, 0]
+
+
+def test_every_check_looks_at_a_column_that_exists_and_has_its_severity_in_the_one_table() -> None:
+    samples = [sample(0, ("a", (0, 0, 5, 5)), lot="1")]
+    boxes, images = box_table(samples), image_table(samples, group_by=["lot"])
+    tables = {"images": images, "boxes": boxes, "groups": group_table(images)}
+    tables["classes"] = class_table(boxes, images, ["a"])
+    wanted = checks(suite_limits(BoxPolicy(), ["a"], group_by=["lot"]))
+    assert {check.name: check.severity for check in wanted} == SEVERITIES
+    assert len(wanted) == len(SEVERITIES)
     for check in wanted:
         assert check.kind == "rows" or check.column in tables[check.table].columns
+
+
+def test_without_group_by_nothing_is_expected_of_groups() -> None:
+    left_out = SEVERITIES.keys() - {check.name for check in checks(suite_limits(BoxPolicy(), ["a"]))}
+    assert left_out == {"image_group_named", "class_groups", "group_images", "group_share"}
+
+
+def test_a_line_sets_another_severity_and_cannot_name_a_check_that_is_none() -> None:
+    policy = ValidationPolicy(severity={"box_duplicate": Severity.ERROR})
+    found = {check.name: check for check in checks(suite_limits(BoxPolicy(), ["a"], dataset=policy))}
+    assert found["box_duplicate"].severity is Severity.ERROR
+    assert found["box_aspect"].severity is SEVERITIES["box_aspect"]
+    with pytest.raises(ValueError, match="box_dup;"):
+        ValidationPolicy(severity={"box_dup": Severity.ERROR})
 
 
 @pytest.mark.parametrize(("key", "wrong"), [("min_side", None), ("classes", []), ("max_aspect", "30")])

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from wafergate.domain.samples import ValidationFinding
+from wafergate.domain.validation import Check
 from wafergate.errors import ServiceError
-from wafergate.stages.expect import Check, checks, names_of
-from wafergate.stages.validate import class_table
+from wafergate.ports import SuiteOutcome
+from wafergate.stages.expect import checks, names_of
+from wafergate.stages.validate import class_table, group_table
 
 __all__ = ["GreatExpectationsValidator", "data_docs"]
 
@@ -39,9 +41,7 @@ _FOREIGN = re.compile(
 class GreatExpectationsValidator:
     """Runs the suite in an ephemeral context: nothing on disk, nothing sent, no progress bars."""
 
-    def __call__(
-        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]
-    ) -> tuple[list[ValidationFinding], bytes]:
+    def __call__(self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]) -> SuiteOutcome:
         """Validate the tables of a dataset version.
 
         Args:
@@ -50,25 +50,33 @@ class GreatExpectationsValidator:
             limits: as `stages.expect.suite_limits` returns them.
 
         Returns:
-            One finding for each check, errors first in the order of the suite, and the report: JSON with the limits
-            and Great Expectations' own result of each table.
+            One finding for each check, errors first in the order of the suite; the report, JSON with the limits and
+            Great Expectations' own result of each table; and the report as Data Docs.
 
         Raises:
             ConfigError: a limit is missing or is not what it should be.
             ServiceError: an expectation itself broke; that is not a finding about the data.
         """
         wanted = checks(limits)
-        tables = {"images": images, "boxes": boxes, "classes": class_table(boxes, names_of(limits, "classes"))}
+        tables = {
+            "images": images,
+            "boxes": boxes,
+            "classes": class_table(boxes, images, names_of(limits, "classes")),
+            "groups": group_table(images),
+        }
         findings: dict[str, ValidationFinding] = {}
         report: dict[str, Any] = {"limits": dict(limits), "tables": {}}
         context = _context()
         for name, table in tables.items():
             of_table = [check for check in wanted if check.table == name]
+            if not of_table:
+                continue
             result = _run(context, name, table, of_table)
             report["tables"][name] = result
             findings |= _findings(of_table, result, rows=len(table))
         ordered = sorted((findings[check.name] for check in wanted), key=lambda finding: finding.severity != "error")
-        return ordered, json.dumps(report, sort_keys=True, allow_nan=False).encode()
+        written = json.dumps(report, sort_keys=True, allow_nan=False).encode()
+        return SuiteOutcome(ordered, written, data_docs(written))
 
 
 def _context() -> Any:
@@ -99,8 +107,8 @@ def _expectation(check: Check) -> Any:
     match check.kind:
         case "rows":
             return gxe.ExpectTableRowCountToBeBetween(**bounds, **shared)
-        case "sum":
-            return gxe.ExpectColumnSumToBeBetween(column=check.column, **bounds, **strict, **shared)
+        case "mean":
+            return gxe.ExpectColumnMeanToBeBetween(column=check.column, **bounds, **strict, **shared)
         case "unique":
             return gxe.ExpectColumnValuesToBeUnique(column=check.column, **shared)
         case "in_set":
@@ -177,9 +185,9 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 def _finding(check: Check, item: Mapping[str, Any], rows: int) -> ValidationFinding:
     success, result = bool(item["success"]), item["result"]
     examples: tuple[str, ...] = ()
-    if check.kind in {"rows", "sum"}:
+    if check.kind in {"rows", "mean"}:
         checked, unexpected = rows, 0
-        seen = f"{result['observed_value'] or 0} of {rows} {check.table}" if check.kind == "sum" else f"{rows}"
+        seen = f"{result['observed_value'] or 0:.1%} of {rows} {check.table}" if check.kind == "mean" else f"{rows}"
     else:
         checked = int(result["element_count"]) - int(result["missing_count"])
         unexpected = int(result["unexpected_count"])

@@ -1,5 +1,6 @@
 """Stores in memory, for unit tests: they pass the same contract suite as PostgreSQL and S3."""
 
+import base64
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -173,3 +174,11 @@ class MemoryFiles:
     def address(self, digest: str) -> str:
         """See `FileStore.address`."""
         return f"memory:{digest}"
+
+    def sizes(self, digests: Iterable[str]) -> dict[str, int]:
+        """See `FileStore.sizes`."""
+        return {digest: len(self._files[digest]) for digest in digests if digest in self._files}
+
+    def link(self, digest: str, *, content_type: str) -> str:
+        """See `FileStore.link`."""
+        return f"data:{content_type};base64,{base64.b64encode(self.get(digest)).decode()}"

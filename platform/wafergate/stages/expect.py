@@ -1,68 +1,49 @@
-"""What is expected of a dataset version: every check, its severity and what to do where it does not hold."""
+"""What is expected of a dataset version: every check with its limits and what to do where it does not hold."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from wafergate.domain.samples import BoxPolicy
+from wafergate.domain.validation import SEVERITIES, Check, Severity, ValidationPolicy
 from wafergate.errors import ConfigError
 
-__all__ = ["Check", "checks", "names_of", "suite_limits"]
-
-MAX_SIZE_SCORE = 6.0
-"""Robust z past which a box is far outside its class's sizes: 5 of DeepPCB's 6,873 boxes, none of the tiles' 336."""
-
-MAX_IMBALANCE = 10.0
-"""Boxes of the commonest class over boxes of this one from which a class counts as rare (rule M5)."""
+__all__ = ["checks", "names_of", "suite_limits"]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One expectation about one column, independent of the library that tests it.
-
-    Attributes:
-        name: the stored name, e.g. `box_inside_image`.
-        table: `images`, `boxes` or `classes`.
-        column: the column looked at; missing values are not checked. Empty for `rows`.
-        kind: `between` (every value), `in_set`, `unique`, `sum` (of the column) or `rows` (of the table).
-        severity: `error` stops the flow, `warning` reports.
-        requirement: what holds, as the middle of a sentence.
-        advice: what to do where it does not.
-        low: least value allowed, None for no bound.
-        high: largest value allowed, None for no bound.
-        strict: whether the bounds themselves are refused.
-        allowed: the values of `in_set`.
-    """
-
-    name: str
-    table: str
-    column: str
-    kind: str
-    severity: str
-    requirement: str
-    advice: str
-    low: float | None = None
-    high: float | None = None
-    strict: bool = False
-    allowed: tuple[str, ...] = ()
-
-
-def suite_limits(policy: BoxPolicy, classes: Sequence[str]) -> dict[str, object]:
+def suite_limits(
+    boxes: BoxPolicy,
+    classes: Sequence[str],
+    *,
+    dataset: ValidationPolicy | None = None,
+    group_by: Sequence[str] = (),
+) -> dict[str, object]:
     """Return the limits of a line as plain values, as the suite takes and its report keeps them.
 
     Args:
-        policy: the line's `[boxes]`.
+        boxes: the line's `[boxes]`.
         classes: the line's defect classes.
+        dataset: the line's `[validation]`.
+        group_by: the metadata keys of `[split] group_by`; without any nothing is expected of groups.
     """
+    rules = dataset or ValidationPolicy()
     return {
         "classes": list(classes),
-        "min_side": policy.min_side,
-        "max_aspect": policy.max_aspect,
-        "whole_image": policy.whole_image,
-        "duplicate_iou": policy.duplicate_iou,
-        "outside_px": policy.outside_px,
-        "size_score": MAX_SIZE_SCORE,
-        "imbalance": MAX_IMBALANCE,
+        "group_by": list(group_by),
+        "min_side": boxes.min_side,
+        "max_aspect": boxes.max_aspect,
+        "whole_image": boxes.whole_image,
+        "duplicate_iou": boxes.duplicate_iou,
+        "outside_px": boxes.outside_px,
+        "size_score": boxes.size_score,
+        "class_images": rules.min_class_images,
+        "class_groups": rules.min_class_groups,
+        "group_images": rules.min_group_images,
+        "group_share": rules.max_group_share,
+        "normal_low": rules.min_normal_share,
+        "normal_high": rules.max_normal_share,
+        "imbalance": rules.max_imbalance,
+        "severity": {name: rules.severity.get(name, level).value for name, level in SEVERITIES.items()},
     }
 
 
@@ -74,14 +55,14 @@ def _number(limits: Mapping[str, object], key: str) -> float:
     return float(value)
 
 
-def names_of(limits: Mapping[str, object], key: str) -> tuple[str, ...]:
-    """Return a list of names from the limits.
+def names_of(limits: Mapping[str, object], key: str, *, some: bool = True) -> tuple[str, ...]:
+    """Return a list of names from the limits; with `some` it must not be empty.
 
     Raises:
         ConfigError: it is missing, empty or not a list.
     """
     value = limits.get(key)
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+    if isinstance(value, str) or not isinstance(value, Sequence) or (some and not value):
         message = f"the validation suite needs a list of names for {key!r}, found {value!r}"
         raise ConfigError(message)
     return tuple(str(name) for name in value)
@@ -96,17 +77,25 @@ def checks(limits: Mapping[str, object]) -> tuple[Check, ...]:
     Raises:
         ConfigError: a limit is missing or is not what it should be.
     """
-    return (*_image_checks(), *_box_errors(limits), *_box_warnings(limits), *_class_checks(limits))
+    grouped = bool(names_of(limits, "group_by", some=False))
+    found = (*_image_checks(limits), *_box_errors(limits), *_box_warnings(limits), *_class_checks(limits))
+    if grouped:
+        found += _group_checks(limits)
+    severities = limits.get("severity")
+    if not isinstance(severities, Mapping):
+        message = f"the validation suite needs a severity for every check, found {severities!r}"
+        raise ConfigError(message)
+    return tuple(replace(check, severity=Severity(severities[check.name])) for check in found)
 
 
-def _image_checks() -> tuple[Check, ...]:
+def _image_checks(limits: Mapping[str, object]) -> tuple[Check, ...]:
+    low, high = _number(limits, "normal_low"), _number(limits, "normal_high")
     return (
         Check(
             "images_present",
             "images",
             "",
             "rows",
-            "error",
             "the dataset holds at least one image",
             "check the source folder and its format: everything in it was quarantined or is no image",
             low=1,
@@ -116,7 +105,6 @@ def _image_checks() -> tuple[Check, ...]:
             "images",
             "name",
             "unique",
-            "error",
             "every image has a name of its own",
             "rename the images, or remove the second entry of each from the label file",
         ),
@@ -125,7 +113,6 @@ def _image_checks() -> tuple[Check, ...]:
             "images",
             "shortest_side",
             "between",
-            "error",
             "every image is at least one pixel wide and high",
             "remove the image, or correct the size its label file states",
             low=1,
@@ -135,19 +122,27 @@ def _image_checks() -> tuple[Check, ...]:
             "images",
             "image",
             "unique",
-            "warning",
             "no image file occurs twice",
             "keep one of each; until then the splitter keeps them on one side",
         ),
         Check(
-            "normal_images_present",
+            "image_files_stored",
+            "images",
+            "files_stored",
+            "between",
+            "the files of every image lie in S3 in the size they were stored with",
+            "run the intake of this source again: it stores what is missing; else restore the bucket",
+            low=1,
+        ),
+        Check(
+            "normal_share",
             "images",
             "normal",
-            "sum",
-            "warning",
-            "some images show no defect",
-            "add images of good parts: without them the overkill rate cannot be proven",
-            low=1,
+            "mean",
+            f"{low:.0%} to {high:.0%} of the images show no defect",
+            "without images of good parts the overkill rate cannot be proven; without defects nothing can be learnt",
+            low=low,
+            high=high,
         ),
     )
 
@@ -160,7 +155,6 @@ def _box_errors(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "defect_class",
             "in_set",
-            "error",
             "every box has a defect class of the line",
             "add the class to [line] classes, or map its label in [taxonomy]",
             allowed=names_of(limits, "classes"),
@@ -170,7 +164,6 @@ def _box_errors(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "least_extent",
             "between",
-            "error",
             "every box has its right edge right of its left one and its lower edge below its upper one",
             "draw the box again in the labelling tool and bring the export back",
             low=0,
@@ -181,7 +174,6 @@ def _box_errors(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "overhang_px",
             "between",
-            "error",
             f"every box lies at most {outside:g} px outside its image",
             "correct the box in the labelling tool (is it another image's?), or raise [boxes] outside_px",
             high=outside,
@@ -199,7 +191,6 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "shortest_side",
             "between",
-            "warning",
             f"every box's shorter side is at least {side:g} px",
             look,
             low=side,
@@ -209,7 +200,6 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "aspect",
             "between",
-            "warning",
             f"no box is more than {aspect:g} times longer than wide",
             look,
             high=aspect,
@@ -219,7 +209,6 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "image_share",
             "between",
-            "warning",
             f"every box covers less than {whole:.0%} of its image",
             look,
             high=whole,
@@ -230,7 +219,6 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "duplicate_iou",
             "between",
-            "warning",
             f"no two boxes of one class overlap by {duplicate:g} IoU or more",
             look,
             high=duplicate,
@@ -241,7 +229,6 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "boxes",
             "size_score",
             "between",
-            "warning",
             f"every box's size is within {size:g} robust standard deviations of its class's sizes",
             look,
             high=size,
@@ -250,26 +237,76 @@ def _box_warnings(limits: Mapping[str, object]) -> tuple[Check, ...]:
 
 
 def _class_checks(limits: Mapping[str, object]) -> tuple[Check, ...]:
-    ratio = _number(limits, "imbalance")
+    ratio, images = _number(limits, "imbalance"), _number(limits, "class_images")
     return (
         Check(
             "class_present",
             "classes",
             "boxes",
             "between",
-            "warning",
             "every defect class has at least one box",
             "label images of the class: a class without boxes can neither be trained nor proven",
             low=1,
+        ),
+        Check(
+            "class_images",
+            "classes",
+            "images",
+            "between",
+            f"every defect class shows on at least {images:g} images",
+            "collect more images of the class: from few images a class is learnt badly",
+            low=images,
         ),
         Check(
             "class_balance",
             "classes",
             "imbalance",
             "between",
-            "warning",
             f"no defect class has over {ratio:g} times fewer boxes than the commonest",
+            "collect more of the class; augmentation within its caps helps training, never the test",
             high=ratio,
-            advice="collect more of the class; augmentation within its caps helps training, never the test",
+        ),
+    )
+
+
+def _group_checks(limits: Mapping[str, object]) -> tuple[Check, ...]:
+    keys = ", ".join(names_of(limits, "group_by"))
+    images, share, groups = (_number(limits, key) for key in ("group_images", "group_share", "class_groups"))
+    return (
+        Check(
+            "image_group_named",
+            "images",
+            "group_named",
+            "between",
+            f"every image has the metadata {keys} of [split] group_by",
+            "name it in [intake] pattern or metadata.csv, or take it out of group_by",
+            low=1,
+        ),
+        Check(
+            "class_groups",
+            "classes",
+            "groups",
+            "between",
+            f"every defect class occurs in at least {groups:g} groups ({keys})",
+            "collect the class from other groups: a group never crosses the split",
+            low=groups,
+        ),
+        Check(
+            "group_images",
+            "groups",
+            "images",
+            "between",
+            f"every group ({keys}) has at least {images:g} images",
+            "check the group's name: a group of few images is often a mistyped one",
+            low=images,
+        ),
+        Check(
+            "group_share",
+            "groups",
+            "share",
+            "between",
+            f"no group ({keys}) holds more than {share:.0%} of the images",
+            "collect from other groups: one group goes to one side of the split as a whole",
+            high=share,
         ),
     )

@@ -3,7 +3,7 @@
 No box is ever moved here (rule M4): grossly wrong ones are named, for a person to look at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wafergate.domain.samples import Sample, ValidationFinding
 from wafergate.errors import ValidationFailedError
 
-__all__ = ["box_table", "class_table", "findings_to_error", "image_table"]
+__all__ = ["box_table", "class_table", "findings_to_error", "group_table", "image_table"]
 
 MIN_BOXES_FOR_SIZES = 10
 """Fewer boxes of a class say nothing about its sizes: their score is missing and is not checked."""
@@ -21,12 +21,18 @@ SMALLEST_SPREAD = 0.10
 """Least standard deviation assumed of a class's log areas, so that boxes drawn all alike do not flag a 1 % change."""
 
 
-def image_table(samples: Sequence[Sample]) -> pd.DataFrame:
+def image_table(samples: Sequence[Sample], *, group_by: Sequence[str] = (), lost: Collection[str] = ()) -> pd.DataFrame:
     """Return one row for each image, metadata under `meta_…` (missing where a sample has none of that key).
+
+    Args:
+        samples: the images of a dataset version.
+        group_by: metadata keys whose values, together, name a group.
+        lost: digests whose file is not in the store as it was put there.
 
     Returns:
         Columns `example` (how a finding names it), name, image (SHA-256), width, height, shortest_side (pixels),
-        boxes (count), normal (1 without defect, else 0), has_reference, meta_*.
+        boxes (count), normal (1 without defect, else 0), has_reference, files_stored (1 where neither image nor
+        golden reference is lost, else 0), group (missing where a key of `group_by` is), group_named (1 or 0), meta_*.
     """
     table = pd.DataFrame(
         {
@@ -41,27 +47,38 @@ def image_table(samples: Sequence[Sample]) -> pd.DataFrame:
     table["example"] = table["name"]
     table["shortest_side"] = table[["width", "height"]].min(axis=1)
     table["normal"] = (table["boxes"] == 0).astype(np.int64)
+    stored = [sample.image not in lost and sample.reference not in lost for sample in samples]
+    table["files_stored"] = np.array(stored, dtype=np.int64)
+    table["group"] = pd.Series([_group(sample, group_by) for sample in samples], dtype=object)
+    table["group_named"] = table["group"].notna().astype(np.int64)
     for key in sorted({key for sample in samples for key in sample.metadata}):
         table[f"meta_{key}"] = pd.Series([sample.metadata.get(key) for sample in samples], dtype=object)
     return table
+
+
+def _group(sample: Sample, group_by: Sequence[str]) -> str | None:
+    values = [sample.metadata.get(key) for key in group_by]
+    return " / ".join(str(value) for value in values) if values and all(values) else None
 
 
 def box_table(samples: Sequence[Sample]) -> pd.DataFrame:
     """Return one row for each box, in the order of the samples, with every derived figure the checks need.
 
     Returns:
-        Columns `example` (how a finding names it), name, defect_class, raw_label, x1, y1, x2, y2, width, height
-        (pixels, negative with swapped corners), least_extent (the smaller of the two), shortest_side, aspect (longer
-        over shorter side; both missing without area), overhang_px (how far the box lies outside its image, 0 inside),
-        image_share (of the image's area, 0..), duplicate_iou (largest IoU with another box of its class in its image),
-        size_score (see `_size_scores`), meta_*.
+        Columns `example` (how a finding names it), name, box_index (its place in its image), defect_class, raw_label,
+        x1, y1, x2, y2, width, height (pixels, negative with swapped corners), least_extent (the smaller of the two),
+        shortest_side, aspect (longer over shorter side; both missing without area), overhang_px (how far the box lies
+        outside its image, 0 inside), image_share (of the image's area, 0..), duplicate_iou (largest IoU with another
+        box of its class in its image), size_score (see `_size_scores`), meta_*.
     """
     rows = [(index, item) for index, sample in enumerate(samples) for item in sample.boxes]
+    places = [place for sample in samples for place in range(len(sample.boxes))]
     owner = np.array([index for index, _ in rows], dtype=np.int64)
     corners = np.array([item.box.as_tuple() for _, item in rows], dtype=np.float64).reshape(-1, 4)
     table = pd.DataFrame(
         {
             "name": pd.Series([samples[index].name for index, _ in rows], dtype=object),
+            "box_index": np.array(places, dtype=np.int64),
             "defect_class": pd.Series([item.defect_class for _, item in rows], dtype=object),
             "raw_label": pd.Series([item.raw_label for _, item in rows], dtype=object),
         }
@@ -149,18 +166,36 @@ def _size_scores(classes: "pd.Series[str]", areas: "pd.Series[float]") -> "pd.Se
     return scores
 
 
-def class_table(boxes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Return one row for each defect class of the line: example, boxes, images, imbalance.
+def class_table(boxes: pd.DataFrame, images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each defect class of the line: example, boxes, images, groups, imbalance.
 
-    `imbalance` is the commonest class's boxes over this one's, missing for a class without boxes.
+    Images and groups are missing for a class without boxes, which is a finding of its own; so is `imbalance`, the
+    commonest class's boxes over this one's.
     """
     names = list(classes)
     counts = boxes["defect_class"].value_counts().reindex(names, fill_value=0).to_numpy(dtype=np.int64)
-    images = boxes.groupby("defect_class")["name"].nunique().reindex(names, fill_value=0).to_numpy(dtype=np.int64)
     most = float(counts.max(initial=0))
     imbalance = np.divide(most, counts, out=np.full(len(names), np.nan), where=counts > 0)
+    owners = boxes[["name", "defect_class"]].merge(images[["name", "group"]].drop_duplicates("name"), on="name")
+    seen = owners.groupby("defect_class")[["name", "group"]].nunique().reindex(names)
     example = [f"{name} ({count} boxes)" for name, count in zip(names, counts, strict=True)]
-    return pd.DataFrame({"example": example, "boxes": counts, "images": images, "imbalance": imbalance})
+    return pd.DataFrame(
+        {
+            "example": example,
+            "boxes": counts,
+            "images": seen["name"].to_numpy(dtype=np.float64),
+            "groups": seen["group"].to_numpy(dtype=np.float64),
+            "imbalance": imbalance,
+        }
+    )
+
+
+def group_table(images: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each group of images: example, images, share (of all images, 0..1)."""
+    counts = images["group"].value_counts().sort_index()
+    example = [f"{name} ({count} images)" for name, count in counts.items()]
+    share = counts.to_numpy(dtype=np.float64) / max(len(images), 1)
+    return pd.DataFrame({"example": example, "images": counts.to_numpy(dtype=np.int64), "share": share})
 
 
 def findings_to_error(findings: Sequence[ValidationFinding], dataset: str) -> ValidationFailedError | None:

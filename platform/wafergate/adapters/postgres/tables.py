@@ -18,6 +18,7 @@ from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.quarantine import QuarantineChange
+from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
@@ -75,6 +76,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Tiling: ("tiling", ("id",), "created_at DESC, id"),
     Sample: ("sample", ("dataset_id", "position"), "dataset_id, position"),
     ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
+    ReviewItem: ("review_item", ("id",), "created_at DESC, kind, score DESC, id"),
+    ReviewAnswer: ("review_answer", ("id",), "created_at DESC, id"),
     Split: ("dataset_split", ("id",), "created_at DESC, id"),
     SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
