@@ -39,7 +39,7 @@ def register(line_path: Path) -> list[str]:
             raise ConfigError(message)
         parameters: dict[str, object] = {"line": str(line_path.resolve())}
         if source:
-            parameters |= {"source": str((line_path.parent / source).resolve()), "format": schedule.format}
+            parameters |= {"source": _located(source, line_path.parent), "format": schedule.format}
         flow = cast("Flow[Any, Any]", Flow.from_source(source=str(root), entrypoint=f"flows/{entry}.py:{entry}"))
         deployment = flow.to_deployment(
             name=line.name,
@@ -53,6 +53,11 @@ def register(line_path: Path) -> list[str]:
     for deployment in made:
         _apply(deployment)
     return names
+
+
+def _located(source: str, folder: Path) -> str:
+    """Return where a source lies seen from anywhere: paths of a line file are relative to it, addresses are not."""
+    return source if "://" in source else str((folder / source).resolve())
 
 
 def _apply(deployment: RunnerDeployment) -> None:

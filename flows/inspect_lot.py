@@ -1,16 +1,14 @@
 """The champion over new images."""
 
-from pathlib import Path
-
 from prefect import flow, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import Teller, say
-from wafergate.adapters.source import WatchedSource, open_source
+from wafergate.adapters.source import WatchedSource
 from wafergate.domain.inspection import InspectionRun
 from wafergate.jobs import inspect_lot as inspect_job
 from wafergate.line import LineFile
-from wafergate.wiring import open_parts
+from wafergate.wiring import open_parts, open_source
 
 __all__ = ["inspect_lot"]
 
@@ -19,7 +17,7 @@ __all__ = ["inspect_lot"]
 def inspect(line: LineFile, source: str, format: str, limit: int) -> str:
     """Inspect a source with the champion; return the inspection run's id."""
     with Teller() as progress:
-        images = WatchedSource(open_source(Path(source)), progress)
+        images = WatchedSource(open_source(source), progress)
         done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, progress=progress)
     row = open_parts().facts.get(InspectionRun, done.id)
     say(f"inspected{' before' if done.reused else ''}: {row.images} images, {row.defective} with defects")
@@ -32,7 +30,7 @@ def inspect_lot(line: str, source: str, format: str = "images", limit: int = 0) 
 
     Args:
         line: path of the line file.
-        source: folder or archive.
+        source: folder, archive or s3://bucket/prefix.
         format: `images` for images alone, or a labelled format whose labels are not looked at.
         limit: take this many, spread evenly; 0 takes all.
     """

@@ -1,21 +1,20 @@
 """Raw images and labels to a validated dataset version."""
 
 import shlex
-from pathlib import Path
 
 from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import Teller, say
-from wafergate.adapters.source import WatchedSource, open_source
+from wafergate.adapters.source import WatchedSource
 from wafergate.domain.review import ReviewState
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job
 from wafergate.jobs.review import review_list
 from wafergate.line import LineFile
-from wafergate.wiring import open_parts
+from wafergate.wiring import open_parts, open_source
 
 __all__ = ["ingest", "intake", "validate"]
 
@@ -24,7 +23,7 @@ __all__ = ["ingest", "intake", "validate"]
 def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
     """Read and store a source; return the dataset version's id."""
     with Teller() as progress:
-        files = WatchedSource(open_source(Path(source)), progress)
+        files = WatchedSource(open_source(source), progress)
         done = ingest_job.ingest(open_parts(), line, files, format, limit=limit, progress=progress)
     version = open_parts().facts.get(DatasetVersion, done.id)
     known = "known already" if done.reused else "new"
@@ -82,7 +81,7 @@ def intake(line: str, source: str, format: str, limit: int = 0) -> str:
 
     Args:
         line: path of the line file.
-        source: folder or archive.
+        source: folder, archive or s3://bucket/prefix.
         format: coco, deeppcb, masks, voc or yolo.
         limit: take this many samples, spread evenly; 0 takes all.
     """

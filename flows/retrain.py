@@ -128,7 +128,7 @@ def retrain(
 
     Args:
         line: path of the line file.
-        source: folder or archive.
+        source: folder, archive or s3://bucket/prefix.
         format: coco, deeppcb, masks, voc or yolo.
         limit: take this many samples, spread evenly; 0 takes all.
         weights: file to start from instead of the candidate's own.

@@ -1,18 +1,16 @@
 """Has the line drifted from what its champion was trained on?"""
 
-from pathlib import Path
-
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.release import send_alerts
 from flows.telling import Teller, say
-from wafergate.adapters.source import WatchedSource, open_source
+from wafergate.adapters.source import WatchedSource
 from wafergate.domain.drift import DriftReport
 from wafergate.jobs import watch as watch_job
 from wafergate.line import LineFile
-from wafergate.wiring import open_parts
+from wafergate.wiring import open_parts, open_source
 
 __all__ = ["watch"]
 
@@ -21,7 +19,7 @@ __all__ = ["watch"]
 def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
     """Compare new images with the training reference; return the drift report's id."""
     with Teller() as progress:
-        images = WatchedSource(open_source(Path(source)), progress)
+        images = WatchedSource(open_source(source), progress)
         done = watch_job.watch(open_parts(), line, images, format, limit=limit, progress=progress)
     row = open_parts().facts.get(DriftReport, done.id)
     table = [
@@ -47,7 +45,7 @@ def watch(line: str, source: str, format: str = "images", limit: int = 0) -> str
 
     Args:
         line: path of the line file.
-        source: folder or archive.
+        source: folder, archive or s3://bucket/prefix.
         format: `images` for images alone, or a labelled format whose labels are not looked at.
         limit: take this many, spread evenly; 0 takes all.
     """

@@ -14,7 +14,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.ports import FactStore
 
-__all__ = ["console", "paragraph", "show_decision", "show_ledger", "spread", "table"]
+__all__ = ["console", "pairs", "paragraph", "show_decision", "show_ledger", "spread", "table"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -41,6 +41,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
     for row in rows:
         # as text, not markup: file names and keys such as [split] must come out as they are
         made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made
+
+
+def pairs(rows: Sequence[tuple[str, object]]) -> Table:
+    """Return names in bold, each with what belongs to it."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column()
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(name, style="bold"), Text(str(value)))
     return made
 
 
@@ -102,10 +112,7 @@ def _facts_table(decision: GateDecision, dataset: DatasetVersion, split: Split, 
             f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB",
         ),
     ]
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        made.add_row(Text(row[0], style="bold"), Text(row[1]))
-    return made
+    return pairs(rows)
 
 
 def _class_table(decision: GateDecision, evaluation: Evaluation) -> Table:

@@ -18,7 +18,7 @@ from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import AlertChannel, FactStore
+from wafergate.ports import AlertChannel, FactStore, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "migrate_schema",
     "open_parts",
     "open_readonly_facts",
+    "open_source",
     "point_prefect",
     "service_status",
     "settings",
@@ -124,6 +125,30 @@ def open_parts() -> Parts:
         clock=now,
         work=values.work_dir,
     )
+
+
+def open_source(place: str) -> Source:
+    """Open a folder, an archive, or a prefix of a bucket on the S3 of the settings.
+
+    Raises:
+        SourceError: there is nothing, or nothing usable, at this place.
+        ServiceError: S3 does not answer or refuses.
+    """
+    from wafergate.adapters import source
+    from wafergate.adapters.s3_client import connect
+    from wafergate.adapters.s3_source import SCHEME, S3Source
+
+    if not place.startswith(SCHEME):
+        return source.open_source(Path(place))
+    values = settings()
+    client = connect(
+        values.s3_endpoint,
+        values.s3_access_key.get_secret_value(),
+        values.s3_secret_key.get_secret_value(),
+        secure=values.s3_secure,
+        region=values.s3_region,
+    )
+    return source.require_files(S3Source(client, values.s3_endpoint, place))
 
 
 def open_readonly_facts() -> FactStore:

@@ -5,23 +5,18 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
-import urllib3
-from minio import Minio
-from minio.error import InvalidResponseError, MinioException, S3Error
-
+from wafergate.adapters.s3_client import CONNECTIONS, connect, translated
 from wafergate.domain.identity import digest_bytes
 from wafergate.errors import NotFoundError, ServiceError, StorageError
 
 __all__ = ["S3Files"]
 
-_WRONG_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
-_UPLOADS = 8
 _LINK = timedelta(days=7)  # the longest that S3 signs
 
 
@@ -41,50 +36,24 @@ class S3Files:
         region: str | None = None,
     ) -> None:
         """Remember where the bucket is; it is first spoken to when it is first needed."""
-        timeout = urllib3.Timeout(connect=5, read=60)
-        retries = urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
-        http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=_UPLOADS)
-        self._client = Minio(
-            endpoint,
-            access_key=access_key,
-            secret_key=secret_key,
-            secure=secure,
-            region=region or "us-east-1",
-            http_client=http,
-        )
+        self._client = connect(endpoint, access_key, secret_key, secure=secure, region=region)
         self._endpoint = endpoint
         self._bucket = bucket
         self._cache = _Cache(cache, cache_bytes)
 
-    @contextmanager
-    def _translated(self, digest: str = "") -> Iterator[None]:
-        where = f"S3 at {self._endpoint}"
-        try:
-            yield
-        except S3Error as error:
-            if error.code in _WRONG_KEY:
-                message = f"{where} refuses the key ({error.code}): check WAFERGATE_S3_ACCESS_KEY and _SECRET_KEY"
-                raise ServiceError(message) from error
-            if error.code == "NoSuchBucket":
-                raise ServiceError(self._no_bucket()) from error
-            if error.code in {"NoSuchKey", "NoSuchObject"}:
-                message = f"there is no file {digest} in the store"
-                raise NotFoundError(message) from error
-            message = f"{where} answers {error.code}: {error.message}; is its disk full? See `wafergate status`"
-            raise ServiceError(message) from error
-        except (urllib3.exceptions.HTTPError, MinioException, InvalidResponseError) as error:
-            message = f"{where} does not answer: run `wafergate up`, or check WAFERGATE_S3_ENDPOINT"
-            raise ServiceError(message) from error
+    def _translated(self, digest: str = "") -> AbstractContextManager[None]:
+        return translated(self._endpoint, no_bucket=self._no_bucket(), missing=digest)
 
     def check(self) -> None:
         """See `FileStore.check`."""
         with self._translated():
             found = self._client.bucket_exists(self._bucket)
         if not found:
-            raise ServiceError(self._no_bucket())
+            raise self._no_bucket()
 
-    def _no_bucket(self) -> str:
-        return f"S3 at {self._endpoint} has no bucket {self._bucket!r}: create it, or check WAFERGATE_S3_BUCKET"
+    def _no_bucket(self) -> ServiceError:
+        message = f"S3 at {self._endpoint} has no bucket {self._bucket!r}: create it, or check WAFERGATE_S3_BUCKET"
+        return ServiceError(message)
 
     def put(self, data: bytes) -> str:
         """See `FileStore.put`."""
@@ -97,11 +66,11 @@ class S3Files:
     def put_all(self, items: Iterable[bytes]) -> list[str]:
         """See `FileStore.put_all`; at most two rounds of uploads are in memory at a time."""
         digests: list[str] = []
-        with ThreadPoolExecutor(_UPLOADS) as pool:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             running: deque[Future[str]] = deque()
             for item in items:
                 running.append(pool.submit(self.put, item))
-                if len(running) >= 2 * _UPLOADS:
+                if len(running) >= 2 * CONNECTIONS:
                     digests.append(running.popleft().result())
             digests.extend(future.result() for future in running)
         return digests
@@ -149,7 +118,7 @@ class S3Files:
                 found = self._client.list_objects(self._bucket, prefix=f"blobs/{folder}/", recursive=True)
                 return [(folder + str(item.object_name).rpartition("/")[2], int(item.size or 0)) for item in found]
 
-        with ThreadPoolExecutor(_UPLOADS) as pool:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             folders = pool.map(listed, sorted({digest[:2] for digest in wanted}))
             return {digest: size for found in folders for digest, size in found if digest in wanted}
 

@@ -9,7 +9,7 @@ from wafergate.adapters.safe_names import is_litter, showable, why_too_large, wh
 from wafergate.errors import SourceError
 from wafergate.ports import Progress, Source
 
-__all__ = ["FolderSource", "TarSource", "WatchedSource", "ZipSource", "open_source"]
+__all__ = ["FolderSource", "TarSource", "WatchedSource", "ZipSource", "open_source", "require_files"]
 
 
 class FolderSource:
@@ -151,7 +151,7 @@ def open_source(path: Path) -> Source:
         message = f"there is no folder or archive {path}; check --source"
         raise SourceError(message)
     elif not path.is_file():
-        message = f"{path} is neither a folder nor a file; a source is a folder, a .zip or a .tar"
+        message = f"{path} is neither a folder nor a file; a source is a folder, a .zip, a .tar or s3://bucket/prefix"
         raise SourceError(message)
     elif looks_like_zip(path):
         source = ZipSource(path)
@@ -160,6 +160,15 @@ def open_source(path: Path) -> Source:
     else:
         message = f"{path} is a file, but no zip or tar archive; a source is a folder, a .zip or a .tar"
         raise SourceError(message)
+    return require_files(source)
+
+
+def require_files(source: Source) -> Source:
+    """Return a source that holds at least one file that may be read.
+
+    Raises:
+        SourceError: it holds none; what was refused is told.
+    """
     if not source.names():
         refused = source.unsafe()
         seen = f"; {len(refused)} were refused, the first is {refused[0][0]}: {refused[0][1]}" if refused else ""

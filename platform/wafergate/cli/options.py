@@ -8,7 +8,9 @@ import typer
 __all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Person", "Reason", "SourcePath", "Version"]
 
 Line = Annotated[Path, typer.Option("--line", help="The line file (TOML).", show_default=False)]
-SourcePath = Annotated[Path, typer.Option("--source", help="Folder, .zip or .tar.", show_default=False)]
+SourcePath = Annotated[
+    str, typer.Option("--source", help="Folder, .zip, .tar or s3://bucket/prefix.", show_default=False)
+]
 Format = Annotated[str, typer.Option("--format", help="coco, deeppcb, masks, voc or yolo.", show_default=False)]
 AnyFormat = Annotated[str, typer.Option("--format", help="images, or coco, deeppcb, masks, voc, yolo.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Take this many images, spread evenly; 0 takes all.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import LineName, Reason
+from wafergate.cli.options import LineName, Person, Reason
 from wafergate.domain.quarantine import INSTEAD, RELEASE_MEANS, QuarantineState
 from wafergate.errors import ConfigError
 
@@ -21,7 +21,6 @@ app = group("What did not enter, and why.")
 
 Entry = Annotated[str, typer.Argument(help="Id of an entry, or its first digits.")]
 Entries = Annotated[list[str], typer.Argument(help="Ids of entries, or their first digits.")]
-Actor = Annotated[str, typer.Option("--as", help="Who decides; stands in the ledger.", show_default=False)]
 _DIGITS = 8
 
 
@@ -48,12 +47,24 @@ def quarantine_list(
         if state in {"all", item.state.value} and reason in {"", item.entry.reason.value}
     ]
     shown = rows[:limit] if limit else rows
-    cells = [(_digits(item), item.entry.line, item.entry.reason, item.entry.path, item.entry.detail) for item in shown]
-    console().print(table(("id", "line", "reason", "file", "detail"), cells))
+    everywhere = state == "all"
+    cells = [
+        (
+            _digits(item),
+            item.entry.line,
+            *([item.state] if everywhere else []),
+            item.entry.reason,
+            item.entry.path,
+            item.entry.detail,
+        )
+        for item in shown
+    ]
+    columns = ("id", "line", *(["state"] if everywhere else []), "reason", "file", "detail")
+    console().print(table(columns, cells))
     counts = Counter(item.entry.reason.value for item in rows)
     told = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     standing = "in quarantine" if state == "open" else f"entries, {state}"
-    typer.echo(f"{len(rows)} {standing}" + (f": {told}" if told else ""))
+    console().print(f"{len(rows)} {standing}" + (f": {told}" if told else ""), markup=False)
 
 
 @app.command("show")
@@ -65,10 +76,8 @@ def quarantine_show(
 
     Example: wafergate quarantine show 3f2a91c0 --to /tmp
     """
-    from rich.text import Text
-
     from wafergate.jobs.quarantine import find_held
-    from wafergate.terminal import console, table
+    from wafergate.terminal import console, pairs
 
     parts = ready()
     item = find_held(parts, entry)
@@ -81,7 +90,7 @@ def quarantine_show(
         ("reason", found.reason.value),
         ("detail", found.detail),
         ("since", f"{found.created_at:%Y-%m-%d %H:%M} UTC"),
-        ("bytes", parts.files.address(found.digest) if found.digest else "none kept: the source has no such file"),
+        ("bytes", parts.files.address(found.digest) if found.digest else "none kept: nothing could be read there"),
         ("state", item.state.value),
         ("release", f"{allowed} at the next intake" if allowed else f"not possible: {INSTEAD[found.reason]}"),
     ]
@@ -89,13 +98,13 @@ def quarantine_show(
         (f"{change.created_at:%Y-%m-%d %H:%M}", f"{change.state.value} by {change.actor}: {change.reason}")
         for change in item.changes
     ]
-    console().print(table(("", ""), [(Text(name, style="bold"), text) for name, text in rows]))
+    console().print(pairs(rows))
     if to is not None:
         typer.echo(f"wrote {_write(parts, item, to)}")
 
 
 @app.command("release")
-def quarantine_release(entries: Entries, actor: Actor, reason: Reason) -> None:
+def quarantine_release(entries: Entries, actor: Person, reason: Reason) -> None:
     """Let files in at the next intake, where a person may say so.
 
     Example: wafergate quarantine release 3f2a91c0 --as Kim --reason "no defect on it"
@@ -105,7 +114,7 @@ def quarantine_release(entries: Entries, actor: Actor, reason: Reason) -> None:
 
 
 @app.command("drop")
-def quarantine_drop(entries: Entries, actor: Actor, reason: Reason) -> None:
+def quarantine_drop(entries: Entries, actor: Person, reason: Reason) -> None:
     """Close entries; the rows and the bytes stay.
 
     Example: wafergate quarantine drop 3f2a91c0 --as Kim --reason "test shot"
@@ -128,7 +137,7 @@ def _digits(item: "Held") -> str:
 
 def _write(parts: "Parts", item: "Held", to: Path) -> Path:
     if item.entry.digest is None:
-        message = f"no bytes of {item.entry.path} were kept: the source has no such file"
+        message = f"no bytes of {item.entry.path} were kept: nothing could be read there"
         raise ConfigError(message)
     file = to / Path(item.entry.path).name if to.is_dir() else to
     try:

@@ -23,7 +23,7 @@ def intake(line: Line, source: SourcePath, format: Format, limit: Limit = 0) -> 
     """
     load_line(line)
     ready()
-    typer.echo(flow("intake")(str(line), str(source), format, limit))
+    typer.echo(flow("intake")(str(line), source, format, limit))
 
 
 @app.command()
@@ -49,7 +49,7 @@ def retrain(
     parts = ready()
     start = str(weights) if weights else ""
     before = {row.id for row in parts.facts.find(GateDecision, line=load_line(line).name)}
-    decision = flow("retrain")(str(line), str(source), format, limit, start, actor or getpass.getuser())
+    decision = flow("retrain")(str(line), source, format, limit, start, actor or getpass.getuser())
     show_decision(parts.facts, decision, dashboard=dashboard())
     if decision in before:
         typer.echo("nothing new: the same data, line file and weights were judged before; no work was done twice")
@@ -67,7 +67,7 @@ def inspect_(line: Line, source: SourcePath, format: AnyFormat = "images", limit
 
     load_line(line)
     parts = ready()
-    row = parts.facts.get(InspectionRun, flow("inspect_lot")(str(line), str(source), format, limit))
+    row = parts.facts.get(InspectionRun, flow("inspect_lot")(str(line), source, format, limit))
     found = ", ".join(f"{name} {count}" for name, count in row.instances.items() if count) or "nothing"
     typer.echo(f"{row.images} images inspected, {row.defective} with defects, {row.quarantined} quarantined: {found}")
 
@@ -85,7 +85,7 @@ def watch(line: Line, source: SourcePath, format: AnyFormat = "images", limit: L
 
     load_line(line)
     parts = ready()
-    row = parts.facts.get(DriftReport, flow("watch")(str(line), str(source), format, limit))
+    row = parts.facts.get(DriftReport, flow("watch")(str(line), source, format, limit))
     cells = [
         (
             f.feature,
