@@ -82,7 +82,7 @@ def test_too_little_of_a_class_is_refused_with_what_to_collect():
     with pytest.raises(SplitError) as refusal:
         split(samples, groups, "af", SplitPolicy())
     assert str(refusal.value) == (
-        "no even test is possible: f has 6 images in 4 groups; an even test of 5 leaves 1 to teach and validate; "
+        "no even test is possible: f: 6 images in 4 groups; an even test of 5 leaves 1 to train on; "
         "collect 4 more, or set min_test_per_class = 2"
     )
 
@@ -101,7 +101,7 @@ def test_one_group_is_refused():
 
 def test_a_class_without_any_image_is_refused_by_name():
     samples, groups = make_set(*[(f"a{n}", "a") for n in range(300)])
-    with pytest.raises(SplitError, match="ghost has 0 images in 0 groups"):
+    with pytest.raises(SplitError, match="ghost: 0 images in 0 groups"):
         split(samples, groups, ["a", "ghost"], SplitPolicy())
 
 

@@ -5,105 +5,24 @@ vector of class counts and side, not one for each group: 60,000 groups shrink to
 """
 
 import itertools
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from wafergate.domain.even_demand import Choice, Demand, Pool
 from wafergate.errors import SplitError
 
-__all__ = ["Choice", "Demand", "Pool", "choose_groups"]
+__all__ = ["choose_groups"]
 
 Counts = NDArray[np.int64]
 Row = NDArray[np.float64]
 _PERFECT = 2  # goals before this one are about evenness, and a perfect answer has met them
 _ONE = sparse.csr_array(np.ones((1, 1)))
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """What there is to choose from: kinds of groups, and the kinds of images they are made of.
-
-    Attributes:
-        holds: `(kinds, classes)` instances in one group of each kind.
-        supply: `(kinds,)` how many groups of each kind there are.
-        pieces: `(image kinds, classes)` instances in one image of each kind; no row is all zero.
-        stock: `(kinds, image kinds)` images of each kind in one group of each kind.
-    """
-
-    holds: Counts
-    supply: Counts
-    pieces: Counts
-    stock: sparse.csr_array
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What the policy asks of the chosen groups.
-
-    Attributes:
-        test: smallest and largest even count of instances per class in test.
-        validation: the same for validation.
-        allowance: `(classes,)` instances that may leave training.
-        totals: `(classes,)` instances there are.
-        validation_share: even count of validation as a share of test's, at least, until its largest is reached.
-        tolerance: how far the largest class of an even side may lie above its smallest, as a share.
-        validation_even: whether validation must be even as well.
-        validation_complete: whether validation must hold every class.
-        trim: whether single images of a chosen group may be left unused to make a side even.
-    """
-
-    test: tuple[int, int]
-    validation: tuple[int, int]
-    allowance: Counts
-    totals: Counts
-    validation_share: float
-    tolerance: float
-    validation_even: bool = True
-    validation_complete: bool = True
-    trim: bool = False
-
-    @property
-    def highest(self) -> tuple[int, int]:
-        """Even counts that plain counting allows at most: the scarcest class bounds what leaves training."""
-        room = int(self.allowance.min())
-        if not self.validation_even:
-            return min(self.test[1], room - self.validation[0]), 0
-        least, most = self.validation
-        for test in range(min(self.test[1], room), 0, -1):
-            if test + max(least, math.ceil(self.validation_share * test - 1e-6)) <= room:
-                return test, min(most, room - test)
-        return 0, 0
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """How many groups of each kind go to test and to validation.
-
-    Attributes:
-        test: `(kinds,)` groups for test.
-        validation: `(kinds,)` groups for validation.
-        test_pieces: `(image kinds,)` images of the test groups that judge; None for all of them.
-        validation_pieces: the same for validation.
-        level: even count reached in test and in validation.
-        deviation: instances above the even counts.
-        gap: largest relative gap left by a goal, 0..1.
-        timed_out: whether a goal ran into the time limit.
-    """
-
-    test: Counts
-    validation: Counts
-    test_pieces: Counts | None
-    validation_pieces: Counts | None
-    level: tuple[int, int]
-    deviation: int
-    gap: float = 0.0
-    timed_out: bool = False
 
 
 class _Program:
@@ -144,24 +63,25 @@ class _Program:
         return self._place((part, sparse.csr_array(np.ones((rows, 1)))))
 
     def _demand_rows(self, matrix: sparse.csr_array, lower: object = -np.inf, upper: object = np.inf) -> None:
-        self.rows.append(LinearConstraint(matrix, lower, upper))  # type: ignore[arg-type]
+        if matrix.shape[0]:  # none where earlier splits leave nothing to choose
+            self.rows.append(LinearConstraint(matrix, lower, upper))  # type: ignore[arg-type]
 
     def _constrain(self) -> None:
         pool, demand = self.pool, self.demand
         each = sparse.csr_array(sparse.eye_array(len(pool.supply)))
-        for part in (0, 1):
-            self.upper[self.parts[part]] = pool.supply
+        self.upper[self.parts[0]] = np.where(pool.barred, 0, pool.supply)
+        self.upper[self.parts[1]] = pool.supply
         self._demand_rows(self._place((0, each), (1, each)), upper=pool.supply)
         self._demand_rows(self.taken, upper=demand.allowance)
-        for part, groups in ((2, 0), (3, 1)):
+        for part, groups, stands in ((2, 0, pool.test_stock), (3, 1, pool.validation_stock)):
             if self.parts[part].stop > self.parts[part].start:
                 own = sparse.csr_array(sparse.eye_array(len(pool.pieces)))
-                self._demand_rows(self._place((part, own), (groups, -sparse.csr_array(pool.stock.T))), upper=0)
+                self._demand_rows(self._place((part, own), (groups, -sparse.csr_array(pool.stock.T))), upper=stands)
         (self.lower[self.parts[4]], self.upper[self.parts[4]]) = demand.test
-        self._even(self.test, self.t)
+        self._even(self.test, self.t, demand.test_held.firm)
         if demand.validation_even:
             (self.lower[self.parts[5]], self.upper[self.parts[5]]) = demand.validation
-            self._even(self.validation, self.v)
+            self._even(self.validation, self.v, demand.validation_held.firm)
             # A scarce class is shared out between test and validation in the policy's own proportion.
             self._demand_rows((self.v - demand.validation_share * self.t)[[0], :], lower=-1e-6)
             self.upper[self.parts[6]] = 0
@@ -171,12 +91,12 @@ class _Program:
         self.upper[self.parts[6]] = demand.validation[1]
         self.lower[self.parts[6]] = 1 if demand.validation_complete else 0
         covered = self._place((6, own))
-        self._demand_rows(self.validation - covered, lower=0)
+        self._demand_rows(self.validation - covered, lower=-demand.validation_held.firm)
         self._demand_rows(sparse.csr_array(np.ones((1, pool.holds.shape[1]))) @ covered, lower=1)
 
-    def _even(self, counts: sparse.csr_array, level: sparse.csr_array) -> None:
-        self._demand_rows(counts - level, lower=0)
-        self._demand_rows(counts - (1 + self.demand.tolerance) * level, upper=0)
+    def _even(self, counts: sparse.csr_array, level: sparse.csr_array, firm: Counts) -> None:
+        self._demand_rows(counts - level, lower=-firm)
+        self._demand_rows(counts - (1 + self.demand.tolerance) * level, upper=-firm)
 
     def column_sum(self, matrix: sparse.csr_array) -> Row:
         """Add up a matrix's rows: the objective that counts all classes alike."""
@@ -203,9 +123,12 @@ class _Program:
         Asking for it outright is answered ten times faster than maximising and then minimising towards it.
         """
         t, v = self.demand.highest
-        wanted = [LinearConstraint(self.test, t, t), LinearConstraint(self._place((4, _ONE)), t, t)]
+        firm = self.demand.test_held.firm
+        wanted = [LinearConstraint(self.test, t - firm, t - firm), LinearConstraint(self._place((4, _ONE)), t, t)]
         if self.demand.validation_even:
-            wanted += [LinearConstraint(self.validation, v, v), LinearConstraint(self._place((5, _ONE)), v, v)]
+            firm = self.demand.validation_held.firm
+            wanted += [LinearConstraint(self.validation, v - firm, v - firm)]
+            wanted += [LinearConstraint(self._place((5, _ONE)), v, v)]
         return wanted
 
 
@@ -214,9 +137,10 @@ def _tell(program: _Program, solution: Row) -> Choice:
     parts = program.parts
     trimmed = [values[parts[part]] if parts[part].stop > parts[part].start else None for part in (2, 3)]
     t, v = int(values[parts[4]][0]), int(values[parts[5]][0])
-    deviation = int((program.test @ values - t).sum())
-    if program.demand.validation_even:
-        deviation += int((program.validation @ values - v).sum())
+    demand = program.demand
+    deviation = int((program.test @ values + demand.test_held.firm - t).sum())
+    if demand.validation_even:
+        deviation += int((program.validation @ values + demand.validation_held.firm - v).sum())
     return Choice(values[parts[0]], values[parts[1]], trimmed[0], trimmed[1], (t, v), deviation)
 
 
