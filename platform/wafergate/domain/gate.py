@@ -131,6 +131,7 @@ class LedgerKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     APPROVED = "approved"
     SIGNED = "signed"
+    RENEWED = "renewed"  # a worn test set was retired
     QUARANTINE = "quarantine"
     ACKNOWLEDGED = "acknowledged"
 

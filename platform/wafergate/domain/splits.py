@@ -77,13 +77,14 @@ class SplitPolicy:
 
 @dataclass(frozen=True, slots=True)
 class SplitMember:
-    """One image of a split; `group` is the unit that moved as a whole."""
+    """One image of a split; `group` is the unit that moved as a whole, `image` the SHA-256 of the file."""
 
     split_id: str
     position: int
     name: str
     side: Side
     group: str
+    image: str
 
 
 @dataclass(frozen=True, slots=True)

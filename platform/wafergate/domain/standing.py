@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["NO_PAST", "Past", "Renewal", "Standing", "bind_groups", "strongest"]
+from wafergate.domain.splits import Side
+
+__all__ = ["NO_PAST", "Past", "Renewal", "Standing", "bind_groups", "standing_of", "strongest"]
 
 
 class Standing(StrEnum):
@@ -71,6 +73,18 @@ class Renewal:
     actor: str
     reason: str
     created_at: datetime
+
+
+def standing_of(side: Side, *, retired: bool) -> Standing | None:
+    """Return what an image becomes on a side: nothing where it is unused, retired where its test set is.
+
+    Args:
+        side: where a split put it.
+        retired: whether that split's test set was retired since.
+    """
+    if side is Side.UNUSED:
+        return None
+    return Standing.RETIRED if retired and side is Side.TEST else Standing(side.value)
 
 
 def bind_groups(images: Sequence[Standing | None], groups: Sequence[str]) -> dict[str, Standing]:

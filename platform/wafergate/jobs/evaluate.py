@@ -13,6 +13,7 @@ from wafergate.errors import SplitError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
+from wafergate.jobs.past import looks
 from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -44,7 +45,7 @@ def evaluate(
     if not samples:
         message = f"side {side.value!r} of split {split.id} holds no image to judge on"
         raise SplitError(message)
-    look = _looks(parts, split) + 1 if side is Side.TEST else 0
+    look = looks(parts, split) + 1 if side is Side.TEST else 0
     detections, predictions = _raw_predictions(parts, model, samples, progress=progress)
     truth = [Truth.of(sample.boxes, model.classes) for sample in samples]
     judged = judge(truth, detections, model.classes, thresholds=model.thresholds, iou=policy.iou)
@@ -116,9 +117,3 @@ def _raw_predictions(
             return list(kept.detections), earlier.predictions
     detections = predict(parts, model, samples, progress=progress)
     return detections, parts.files.put(write_predictions(names, detections, model.classes))
-
-
-def _looks(parts: Parts, split: Split) -> int:
-    """Count how often this very test set was used, whichever split names it."""
-    same = [row.id for row in parts.facts.find(Split, test_digest=split.test_digest)]
-    return len(parts.facts.find(Evaluation, split_id=same, side=Side.TEST.value))

@@ -2,33 +2,86 @@
 
 from collections.abc import Sequence
 
+from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import ClassPower, LeakItem, LeakProof, Side, Split, SplitMember
+from wafergate.domain.standing import Renewal
 from wafergate.errors import SplitError
 from wafergate.jobs.parts import Outcome, Parts
+from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
-from wafergate.stages.group import assign_groups
+from wafergate.ports import LedgerDraft
 from wafergate.stages.leaks import check_leaks, item_of_sample
 from wafergate.stages.plan_power import plan_power
 from wafergate.stages.split import seal
 from wafergate.stages.split import split as assign_sides
 
-__all__ = ["power", "require_clean", "split"]
+__all__ = ["power", "renew", "require_clean", "split"]
 
 
 def split(parts: Parts, line: LineFile, dataset_id: str) -> Outcome:
-    """Split a dataset version as the line's policy says.
+    """Split a dataset version as the line's policy says, every image used before on the side it has.
 
     Raises:
         SplitError: no split holds every class in an even test, or something would stand on both sides.
     """
-    row_id = identify("split", dataset_id, line.split, sorted(line.classes))
+    row_id = _row_id(parts, line, dataset_id)
     if parts.facts.find(Split, id=row_id):
         return Outcome(row_id, reused=True)
+    row, members = _make(parts, line, dataset_id, row_id=row_id)
+    return Outcome(row_id, not parts.facts.save(row, members))
+
+
+def renew(parts: Parts, line: LineFile, dataset_id: str, *, actor: str, reason: str) -> Outcome:
+    """Retire the line's test sets and split a dataset version with a new one, told in the ledger.
+
+    Retired test images may teach from now on and never judge again; the new test holds images that no split used for
+    anything. Renewing twice without new images is refused, because none are left.
+
+    Raises:
+        SplitError: the line has no test set yet, or the images that were never used make no even test.
+    """
+    worn = next(iter(line_splits(parts, line.name)), None)
+    if worn is None:
+        message = f"line {line.name!r} has no test set to retire: run `wafergate retrain`"
+        raise SplitError(message)
+    try:
+        _make(parts, line, dataset_id, row_id="", renewal=True)
+    except SplitError as error:
+        message = f"the test set stays: without its images {error}"
+        raise SplitError(message) from error
+    renewal = Renewal(
+        id=identify("renewal", line.name, worn.id),
+        line=line.name,
+        split_id=worn.id,
+        test_digest=worn.test_digest,
+        images=worn.images[Side.TEST],
+        looks=looks(parts, worn),
+        actor=actor,
+        reason=reason,
+        created_at=parts.clock(),
+    )
+    details = {"test": renewal.test_digest, "images": renewal.images, "looks": renewal.looks, "dataset": dataset_id}
+    draft = LedgerDraft(line.name, LedgerKind.RENEWED, worn.id, actor, reason, details)
+    parts.facts.save(renewal, ledger=[draft])
+    return split(parts, line, dataset_id)
+
+
+def _row_id(parts: Parts, line: LineFile, dataset_id: str) -> str:
+    return identify(
+        "split", dataset_id, line.split, sorted(line.classes), *sorted(row.id for row in renewals(parts, line.name))
+    )
+
+
+def _make(
+    parts: Parts, line: LineFile, dataset_id: str, *, row_id: str, renewal: bool = False
+) -> tuple[Split, list[SplitMember]]:
+    """Return a split and its members, not yet saved."""
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
-    groups = assign_groups(samples, line.split)
-    assignment = assign_sides(samples, groups, line.classes, line.split)
+    dataset = parts.facts.get(DatasetVersion, dataset_id)
+    groups, past = units(parts, dataset, samples, line.split, renewal=renewal)
+    assignment = assign_sides(samples, groups, line.classes, line.split, past=past)
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
     leak = check_leaks(*(_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST)))
@@ -49,11 +102,11 @@ def split(parts: Parts, line: LineFile, dataset_id: str) -> Outcome:
         warnings=assignment.warnings,
         created_at=parts.clock(),
     )
-    members = (
-        SplitMember(row_id, sample.position, sample.name, side, group)
+    members = [
+        SplitMember(row_id, sample.position, sample.name, side, group, sample.image)
         for sample, side, group in zip(samples, sides, groups, strict=True)
-    )
-    return Outcome(row_id, not parts.facts.save(row, members))
+    ]
+    return row, members
 
 
 def power(parts: Parts, line: LineFile, split_id: str) -> tuple[ClassPower, ...]:

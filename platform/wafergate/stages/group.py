@@ -11,7 +11,7 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.splits import SplitPolicy
 from wafergate.errors import SplitError
 
-__all__ = ["assign_groups"]
+__all__ = ["assign_groups", "has_keys"]
 
 Edge = tuple[int, int]
 
@@ -52,6 +52,12 @@ def assign_groups(samples: Sequence[Sample], policy: SplitPolicy, *, same: Itera
     for label, title in zip(labels.tolist(), titles, strict=True):
         first[label] = min(first.get(label, title), title)
     return [first[label] for label in labels.tolist()]
+
+
+def has_keys(sample: Sample, policy: SplitPolicy) -> bool:
+    """Tell whether a sample has what the policy groups by; one without it is in no group but its own."""
+    number = sample.metadata.get(policy.neighbour_key, "") if policy.neighbour_key else "0"
+    return all(sample.metadata.get(key) for key in policy.group_by) and number.lstrip("+-").isdecimal()
 
 
 def _group_value(sample: Sample, keys: tuple[str, ...]) -> str:

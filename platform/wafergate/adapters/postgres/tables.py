@@ -23,6 +23,7 @@ from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.tiling import Tiling
+from wafergate.domain.standing import Renewal
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
@@ -80,6 +81,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     ReviewAnswer: ("review_answer", ("id",), "created_at DESC, id"),
     Split: ("dataset_split", ("id",), "created_at DESC, id"),
     SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
+    Renewal: ("renewal", ("id",), "created_at DESC, id"),
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
