@@ -22,8 +22,8 @@ from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
-from wafergate.domain.tiling import Tiling
 from wafergate.domain.standing import Renewal
+from wafergate.domain.tiling import Tiling
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]

@@ -10,7 +10,7 @@ revision = "0008"
 down_revision = "0007"
 
 CHANGES = """
-ALTER TABLE split_member ADD COLUMN image text REFERENCES image;
+ALTER TABLE split_member ADD COLUMN image text;
 UPDATE split_member SET image = sample.image
     FROM dataset_split, sample
     WHERE dataset_split.id = split_member.split_id AND sample.dataset_id = dataset_split.dataset_id
