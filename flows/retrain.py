@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.intake import ingest, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
@@ -11,11 +11,13 @@ from flows.release import passed, promote, send_alerts
 from flows.telling import Teller, say
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
 from wafergate.domain.training import EpochReport, ModelVersion, TrainingSet
 from wafergate.jobs import augment as augment_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
+from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.line import LineFile
@@ -115,6 +117,19 @@ def decide(line: LineFile, evaluation_id: str, actor: str) -> str:
     return done.id
 
 
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def report(line: LineFile, decision_id: str) -> str:
+    """Write and store the page about the decision; return the report's id."""
+    with Teller() as progress:
+        done = report_job.report(open_parts(), line, decision_id, progress=progress)
+    row = open_parts().facts.get(DecisionReport, done.id)
+    command = f"wafergate report {decision_id} --to report.html"
+    told = f"    {command}\n\nStored page: `{row.page}`. Pictures of mistakes: `{row.sheet or 'none'}`."
+    create_markdown_artifact(told, key="report", description="Verdict, classes, curves and pictures on one page")
+    say(f"report{' (written before)' if done.reused else ''}: {command}")
+    return done.id
+
+
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
 def retrain(
     line: str,
@@ -148,6 +163,7 @@ def retrain(
     if passed(decision):
         promote(decision, actor, "the gate passed")
     send_alerts(line_file)
+    report(line_file, decision)
     return decision
 
 

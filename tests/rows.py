@@ -6,6 +6,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewItem, Suspected, Suspicion, item_of
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakProof, Split, SplitMode
@@ -92,6 +93,10 @@ def decision(line: str, name: str, verdict: Verdict = Verdict.PASS) -> GateDecis
         f"decision-{line}-{name}", line, f"model-{line}-{name}", f"evaluation-{line}-{name}", verdict, (rule,),
         GatePolicy(), f"{verdict.value}: scratch", NOW,
     )  # fmt: skip
+
+
+def report(line: str, name: str) -> DecisionReport:
+    return DecisionReport(f"report-{line}-{name}", line, f"decision-{line}-{name}", "ee" * 32, "", NOW)
 
 
 def alert(line: str, cause: str = "gate") -> Alert:

@@ -68,8 +68,10 @@ def test_every_kind_of_row_comes_back_as_it_went_in(facts: FactStore, line: str)
     judged(facts, line, "a", "b")
     compared = rows.comparison(line, "b", "a")
     facts.save(compared)
+    facts.save(rows.report(line, "a"))
     for row in (
         rows.split(line), rows.training_set(line), rows.evaluation(line, "a"), compared, rows.decision(line, "a"),
+        rows.report(line, "a"),
     ):  # fmt: skip
         assert facts.get(type(row), row.id) == row
     assert facts.get(ModelVersion, f"model-{line}-a") == replace(rows.model(line, "a"), number=1)

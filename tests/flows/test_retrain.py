@@ -24,11 +24,12 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
-from wafergate.errors import PromotionError
+from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.ports import FactStore
 from wafergate.settings import Settings
 
@@ -132,14 +133,29 @@ def test_prefect_shows_the_run_by_name_with_its_tasks_and_artifacts(
     assert run["state_type"] == "COMPLETED"
     only = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = {task["name"].rpartition("-")[0] for task in prefect("POST", "/task_runs/filter", only)}
-    assert {"ingest", "validate", "split", "augment", "train", "evaluate", "decide", "promote"} <= tasks
+    assert {"ingest", "validate", "split", "augment", "train", "evaluate", "decide", "promote", "report"} <= tasks
     artifacts = prefect("POST", "/artifacts/filter", only)
-    assert {("table", "gate"), ("table", "recall-by-class")} <= {(item["type"], item["key"]) for item in artifacts}
+    assert {("table", "gate"), ("table", "recall-by-class"), ("markdown", "report")} <= {
+        (item["type"], item["key"]) for item in artifacts
+    }
     assert "progress" in {item["type"] for item in artifacts}
     (gate,) = (item for item in artifacts if item["key"] == "gate")
     assert len(json.loads(gate["data"])) == len(line_run.decision.rules)
     logs = prefect("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
     assert any(line_run.decision.summary in log["message"] for log in logs)
+
+
+def test_the_report_is_stored_and_written_by_its_command(
+    wafergate: ForkedCommands, stored: FactStore, line_run: LineRun, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    done = wafergate("report", line_run.decision.id, "--to", str(page))
+    assert done.code == 0, done.err
+    assert digest_bytes(page.read_bytes()) == stored.find(DecisionReport, decision_id=line_run.decision.id)[0].page
+    refused = wafergate("report", line_run.decision.id, "--to", str(tmp_path / "none" / "report.html"))
+    assert refused.code == StorageError.exit_code
+    assert "cannot be written" in refused.err
+    assert wafergate("report", "decision-none", "--to", str(page)).code == NotFoundError.exit_code
 
 
 def test_the_same_command_again_does_no_work_twice_and_says_so(

@@ -10,7 +10,17 @@ from wafergate.domain.evaluation import Detections, ErrorKind, Truth
 from wafergate.domain.matching import NEAR, Matching, Pairs, Scene, flatten_scene, greedy, match
 from wafergate.domain.precision import COCO_IOUS
 
-__all__ = ["Judged", "Mistakes", "image_weights", "judge", "mistakes"]
+__all__ = [
+    "ALARM_KINDS",
+    "MISS_KINDS",
+    "ErrorKinds",
+    "Judged",
+    "Mistakes",
+    "error_kinds",
+    "image_weights",
+    "judge",
+    "mistakes",
+]
 
 Counts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -76,6 +86,52 @@ def judge(
     return Judged(tuple(classes), limits, scene, matching, kept, found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorKinds:
+    """The kind of every miss and every false alarm.
+
+    Attributes:
+        missed: `(m,)` instances not found.
+        miss_kinds: `(m,)` places in `MISS_KINDS`.
+        alarms: `(a,)` detections that count and found nothing.
+        alarm_kinds: `(a,)` places in `ALARM_KINDS`.
+        confused: pairs of a false alarm and the miss of another class it stands for.
+    """
+
+    missed: Counts
+    miss_kinds: Counts
+    alarms: Counts
+    alarm_kinds: Counts
+    confused: Pairs
+
+
+MISS_KINDS = (ErrorKind.WRONG_CLASS, ErrorKind.BADLY_PLACED, ErrorKind.MISSED)
+ALARM_KINDS = (ErrorKind.DOUBLE, ErrorKind.WRONG_CLASS, ErrorKind.BADLY_PLACED, ErrorKind.BACKGROUND)
+
+
+def error_kinds(judged: Judged) -> ErrorKinds:
+    """Name the kind of every miss and every false alarm.
+
+    A miss is `wrong_class` when a false alarm of another class overlaps it at the line's IoU (each false alarm stands
+    for one miss, best score first), else `badly_placed` when a detection of its class lies near, else `missed`. A
+    false alarm is `double` when it overlaps an instance of its class at the line's IoU (another detection found that),
+    else `wrong_class` when it overlaps one of another class so, else `badly_placed` when it lies near one of its
+    class, else `background`. Near means an IoU of at least 0.1 (after D. Bolya et al., 'TIDE', ECCV 2020).
+    """
+    matching, truth, iou = judged.matching, judged.scene.truth, judged.matching.ious[0]
+    alarm = judged.kept & ~matching.hits[0]
+    crossings = matching.crossings
+    left = crossings.where(alarm[crossings.detections] & ~judged.found[crossings.instances])
+    confused = greedy(matching.rank, left)
+    taken = np.zeros(len(truth.classes), dtype=np.bool_)
+    taken[confused.instances] = True
+    near = (matching.near >= 0) & (matching.near >= judged.thresholds[truth.classes])
+    of_miss = np.select([taken, near], [0, 1], default=2)
+    of_alarm = np.select([matching.same >= iou, matching.other >= iou, matching.same >= NEAR], [0, 1, 2], default=3)
+    missed, alarms = np.flatnonzero(~judged.found), np.flatnonzero(alarm)
+    return ErrorKinds(missed, of_miss[missed], alarms, of_alarm[alarms], confused)
+
+
 @dataclass(frozen=True, slots=True)
 class Mistakes:
     """What went wrong, class by class.
@@ -92,53 +148,28 @@ class Mistakes:
 
 
 def mistakes(judged: Judged) -> Mistakes:
-    """Name the kind of every miss and every false alarm.
-
-    A miss is `wrong_class` when a false alarm of another class overlaps it at the line's IoU (each false alarm stands
-    for one miss, best score first), else `badly_placed` when a detection of its class lies near, else `missed`. A
-    false alarm is `double` when it overlaps an instance of its class at the line's IoU (another detection found that),
-    else `wrong_class` when it overlaps one of another class so, else `badly_placed` when it lies near one of its
-    class, else `background`. Near means an IoU of at least 0.1 (after D. Bolya et al., 'TIDE', ECCV 2020).
-    """
-    alarm = judged.kept & ~judged.matching.hits[0]
-    crossings = judged.matching.crossings
-    left = crossings.where(alarm[crossings.detections] & ~judged.found[crossings.instances])
-    confused = greedy(judged.matching.rank, left)
+    """Count the mistakes of every class by their kind, and who was taken for whom."""
+    kinds, size = error_kinds(judged), len(judged.classes)
+    truth, said = judged.scene.truth.classes, judged.scene.detections.classes
     return Mistakes(
-        _miss_kinds(judged, confused.instances),
-        _alarm_kinds(judged, alarm),
-        _confusion(judged, alarm, confused),
+        _tally(truth[kinds.missed], kinds.miss_kinds, MISS_KINDS, size),
+        _tally(said[kinds.alarms], kinds.alarm_kinds, ALARM_KINDS, size),
+        _confusion(judged, kinds),
     )
 
 
-def _confusion(judged: Judged, alarm: Mask, confused: Pairs) -> tuple[tuple[int, ...], ...]:
+def _confusion(judged: Judged, kinds: ErrorKinds) -> tuple[tuple[int, ...], ...]:
     truth, said, background = judged.scene.truth, judged.scene.detections, len(judged.classes)
+    confused = kinds.confused
     spoken = np.where(judged.found, truth.classes, background)
     spoken[confused.instances] = said.classes[confused.detections]
-    alone = alarm.copy()
+    alone = np.zeros(len(said.classes), dtype=np.bool_)
+    alone[kinds.alarms] = True
     alone[confused.detections] = False
     table = np.zeros((background + 1, background + 1), dtype=np.int64)
     np.add.at(table, (truth.classes, spoken), 1)
     table[background, :background] = np.bincount(said.classes[alone], minlength=background)
     return tuple(tuple(row) for row in table.tolist())
-
-
-def _miss_kinds(judged: Judged, confused_instances: Counts) -> tuple[dict[str, int], ...]:
-    truth = judged.scene.truth
-    confused = np.zeros(len(truth.classes), dtype=np.bool_)
-    confused[confused_instances] = True
-    near = (judged.matching.near >= 0) & (judged.matching.near >= judged.thresholds[truth.classes])
-    kinds = np.select([confused, near], [0, 1], default=2)
-    names = (ErrorKind.WRONG_CLASS, ErrorKind.BADLY_PLACED, ErrorKind.MISSED)
-    return _tally(truth.classes[~judged.found], kinds[~judged.found], names, len(judged.classes))
-
-
-def _alarm_kinds(judged: Judged, alarm: Mask) -> tuple[dict[str, int], ...]:
-    matching, iou = judged.matching, judged.matching.ious[0]
-    conditions = [matching.same >= iou, matching.other >= iou, matching.same >= NEAR]
-    kinds = np.select(conditions, [0, 1, 2], default=3)
-    names = (ErrorKind.DOUBLE, ErrorKind.WRONG_CLASS, ErrorKind.BADLY_PLACED, ErrorKind.BACKGROUND)
-    return _tally(judged.scene.detections.classes[alarm], kinds[alarm], names, len(judged.classes))
 
 
 def _tally(classes: Counts, kinds: Counts, names: Sequence[ErrorKind], size: int) -> tuple[dict[str, int], ...]:

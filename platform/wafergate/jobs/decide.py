@@ -1,8 +1,11 @@
 """An evaluation to a gate decision, in the ledger and, where it does not pass, in the outbox."""
 
+from dataclasses import replace
+
+from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.evidence import Evidence
-from wafergate.domain.gate import LedgerKind, Verdict
+from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
@@ -10,6 +13,7 @@ from wafergate.jobs.augment import check_training_set
 from wafergate.jobs.compare import compare
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.pictures import mistake_sheet
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
 from wafergate.stages.alerts import gate_alert
@@ -33,9 +37,17 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, prog
         reason=decision.summary,
         details={"model": decision.model_id, "verdict": decision.verdict.value, "line_file": line.digest},
     )
-    alerts = [] if decision.verdict is Verdict.PASS else [gate_alert(decision, now=parts.clock())]
+    if parts.facts.find(GateDecision, id=decision.id):
+        return Outcome(decision.id, reused=True)
+    alerts = [] if decision.verdict is Verdict.PASS else [_alert(parts, decision)]
     new = parts.facts.save(decision, ledger=[told], alerts=alerts)
     return Outcome(decision.id, not new)
+
+
+def _alert(parts: Parts, decision: GateDecision) -> Alert:
+    """Return the decision's alert with the pictures of the mistakes behind it."""
+    sheet = mistake_sheet(parts, decision.evaluation_id)
+    return replace(gate_alert(decision, now=parts.clock()), attachments=(sheet,) if sheet else ())
 
 
 def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Progress) -> Evidence:

@@ -18,6 +18,7 @@ from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.quarantine import QuarantineChange
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
@@ -89,6 +90,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
     Comparison: ("comparison", ("id",), "created_at DESC, id"),
     GateDecision: ("gate_decision", ("id",), "created_at DESC, id"),
+    DecisionReport: ("decision_report", ("id",), "created_at DESC, id"),
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),

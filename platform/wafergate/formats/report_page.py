@@ -1,0 +1,179 @@
+"""Write the report of a gate decision as one self-contained HTML page.
+
+Style, charts and pictures stand inside; no script, no font and no picture comes from elsewhere. Jinja2 escapes every
+text that is filled in; what is marked safe is made of numbers, or escaped by `wafergate.formats.charts`.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Rate, SliceFigures
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.judging import ALARM_KINDS, MISS_KINDS
+from wafergate.domain.matching import NEAR
+from wafergate.domain.report import Certificate, ClassCurves
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.splits import Split
+from wafergate.domain.training import ModelVersion
+from wafergate.formats.charts import Bar, Curve, intervals, plot
+
+__all__ = ["Picture", "ReportContent", "write_report"]
+
+_MOST_SLICES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One mistake as a PNG, with what is written below it."""
+
+    png: bytes
+    title: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """All that a page tells.
+
+    Attributes:
+        product: what is made on the line.
+        decision: the verdict with its rules.
+        evaluation: the test figures.
+        model: what was judged.
+        split: what it was judged on.
+        dataset: where that comes from.
+        curves: of every class on the test set.
+        certificate: the model as an attribute measurement system.
+        misses: pictures of instances that were not found.
+        alarms: pictures of false alarms.
+        comparison: with the champion; None where there was none.
+        prevalence: share of the line's parts that show each class; empty where it is not stated.
+        cost_unit: unit of the costs; None where the line gives none.
+    """
+
+    product: str
+    decision: GateDecision
+    evaluation: Evaluation
+    model: ModelVersion
+    split: Split
+    dataset: DatasetVersion
+    curves: Sequence[ClassCurves]
+    certificate: Certificate
+    misses: Sequence[Picture] = ()
+    alarms: Sequence[Picture] = ()
+    comparison: Comparison | None = None
+    prevalence: Mapping[str, float] | None = None
+    cost_unit: str | None = None
+
+
+def write_report(content: ReportContent) -> bytes:
+    """Return the page as UTF-8; the same content gives the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("wafergate.formats", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "share": _share,
+        "figure": _figure,
+        "rate": _rate,
+        "picture": _picture,
+        "sentence": _sentence,
+    }
+    evaluation, decision = content.evaluation, content.decision
+    rules = _class_rules(decision)
+    page = environment.get_template("report.html.j2").render(
+        content=content,
+        decision=decision,
+        evaluation=evaluation,
+        classes=[(figures, rules.get(figures.defect_class)) for figures in evaluation.classes],
+        intervals=Markup(intervals([_bar(item, rules.get(item.defect_class)) for item in evaluation.classes])),  # noqa: S704
+        precision_recall=[Markup(_precision_recall(item)) for item in content.curves],  # noqa: S704
+        cost_curves=[Markup(_cost(item, content.cost_unit)) for item in content.curves],  # noqa: S704
+        confusion=_confusion(evaluation),
+        slices=_weakest(evaluation.slices),
+        slice_count=len(evaluation.slices),
+        most_slices=_MOST_SLICES,
+        miss_kinds=[kind.value for kind in reversed(MISS_KINDS)],
+        alarm_kinds=[kind.value for kind in reversed(ALARM_KINDS)],
+        near=NEAR,
+        operating={point.defect_class: point for point in content.model.operating},
+    )
+    return page.encode()
+
+
+def _class_rules(decision: GateDecision) -> dict[str, RuleResult]:
+    return {
+        rule.subject: rule for rule in decision.rules if rule.rule in {"classes_present", "recall"} and rule.subject
+    }
+
+
+def _bar(figures: ClassFigures, rule: RuleResult | None) -> Bar:
+    recall = figures.recall
+    return Bar(
+        name=figures.defect_class,
+        value=recall.value,
+        lower=recall.lower,
+        upper=recall.upper,
+        limit=rule.limit if rule else None,
+        verdict=rule.verdict.value if rule else "",
+        told=f"{recall.hits} of {recall.trials} found" if recall.trials else "no instance",
+    )
+
+
+def _precision_recall(item: ClassCurves) -> str:
+    lines = [Curve(item.precision_recall, "c-main")]
+    return plot(item.defect_class, lines, axes=("recall", "precision"), mark=item.operating, top=1.0)
+
+
+def _cost(item: ClassCurves, unit: str | None) -> str:
+    if unit is not None and item.cost:
+        return plot(item.defect_class, [Curve(item.cost, "c-main")], axes=("threshold", unit), at=item.threshold)
+    lines = [Curve(item.missed, "c-main"), Curve(item.alarmed, "c-other")]
+    return plot(item.defect_class, lines, axes=("threshold", "share"), at=item.threshold, top=1.0)
+
+
+def _confusion(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, str]]]]:
+    """Return rows of (class, cells); a cell is its count and a shade 0 to 9 by its share of the row."""
+    names = [*(item.defect_class for item in evaluation.classes), "background"]
+    rows = []
+    for name, counts in zip(names, evaluation.confusion, strict=False):
+        total = sum(counts) or 1
+        rows.append((name, [(count, f"{0.75 * count / total:.2f}") for count in counts]))
+    return rows
+
+
+def _weakest(slices: Sequence[SliceFigures]) -> list[SliceFigures]:
+    """Return the parts of the set with misses, the lowest recall first, of equal ones those with more instances."""
+    told = [item for item in slices if item.recall.hits < item.recall.trials]
+    return sorted(told, key=lambda item: (item.recall.hits / item.recall.trials, -item.recall.trials))[:_MOST_SLICES]
+
+
+def _share(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _figure(value: float | None) -> str:
+    """Write a value of any rule: a count or a whole limit without decimals."""
+    if value is not None and abs(value) > 1 and value == int(value):
+        return f"{int(value):,}"
+    return _share(value)
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.hits} of {rate.trials}"
+
+
+def _picture(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode()}"
+
+
+def _sentence(summary: str, verdict: Verdict) -> str:
+    told = summary.removeprefix(f"{verdict.value}: ")
+    return f"{told[:1].upper()}{told[1:]}."
