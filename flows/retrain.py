@@ -13,7 +13,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
-from wafergate.domain.training import EpochReport, ModelVersion, TrainingSet
+from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
 from wafergate.jobs import augment as augment_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
@@ -66,7 +66,15 @@ def train(line: LineFile, training_set_id: str, weights: str) -> str:
         def on_epoch(report: EpochReport) -> None:
             progress("training epochs", report.epoch, report.epochs, note=f", loss {report.loss:.2f}")
 
-        done = train_job.train(parts, line, training_set_id, weights=file, on_epoch=on_epoch, progress=progress)
+        def on_step(step: MemoryStep) -> None:
+            say(
+                f"memory ran out with {step.before} images at a time after epoch {step.epoch}: going on with "
+                f"{step.after}, still {step.batch} behind each step"
+            )
+
+        done = train_job.train(
+            parts, line, training_set_id, weights=file, on_epoch=on_epoch, on_step=on_step, progress=progress
+        )
     model = parts.facts.get(ModelVersion, done.id)
     say(
         f"model {model.number}{' (known)' if done.reused else ''}: {model.epochs} epochs in {model.seconds:.0f} s, "

@@ -55,6 +55,10 @@ class HardwareError(WafergateError):
     exit_code = 10
 
 
+class OutOfMemoryError(HardwareError):
+    """A training asked for more memory than it may have; a smaller batch may do."""
+
+
 class TrainingError(WafergateError):
     """A training or an export ended without a usable model."""
 

@@ -15,7 +15,7 @@ from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
 from wafergate.domain.samples import ImageRecord, ValidationFinding
-from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
 
 __all__ = [
     "AlertChannel",
@@ -216,12 +216,19 @@ class SuiteValidator(Protocol):
 class Trainer(Protocol):
     """Trains one candidate and exports it."""
 
-    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
-        """Train, telling each epoch as it ends.
+    def __call__(
+        self,
+        job: TrainingJob,
+        *,
+        on_epoch: Callable[[EpochReport], None],
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainedArtefact:
+        """Train, telling each epoch as it ends and, where asked, its checkpoint; its files live until the next one.
 
         Raises:
             ConfigError: the architecture is unknown or the weights do not fit it.
-            HardwareError: memory ran out at batch 1.
+            OutOfMemoryError: memory ran out; the last checkpoint told can be gone on from with a smaller micro-batch.
+            HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
         """
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.unit.small_line import parts_in
 from wafergate.adapters import libreyolo, ultralytics
 from wafergate.adapters.libreyolo import LibreYoloTrainer
 from wafergate.adapters.onnx.letterbox import fit
@@ -23,8 +25,17 @@ from wafergate.adapters.torch_run import read_tensors
 from wafergate.adapters.training_data import FittedData
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.training import Candidate, Channels, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training import (
+    Candidate,
+    Channels,
+    Checkpoint,
+    EpochReport,
+    MemoryStep,
+    TrainedArtefact,
+    TrainingJob,
+)
 from wafergate.errors import ConfigError
+from wafergate.jobs.ladder import train_within_memory
 from wafergate.ports import Trainer
 
 pytestmark = pytest.mark.training
@@ -309,6 +320,59 @@ def test_a_file_without_tensors_is_refused_unrun(tmp_path: Path, content: str) -
     with pytest.raises(ConfigError, match=r"weights\.pt"):
         read_tensors(weights)
     assert not trace.exists()
+
+
+def test_a_training_that_goes_on_from_a_checkpoint_ends_like_an_undisturbed_one(
+    backend: str, job: TrainingJob, tmp_path: Path
+) -> None:
+    job = replace(job, epochs=4)
+    kept: dict[int, Checkpoint] = {}
+
+    def keep(checkpoint: Checkpoint) -> None:
+        last = shutil.copyfile(checkpoint.last, tmp_path / f"last-{checkpoint.epoch}.pt")
+        best = checkpoint.best and shutil.copyfile(checkpoint.best, tmp_path / f"best-{checkpoint.epoch}.pt")
+        kept[checkpoint.epoch] = Checkpoint(checkpoint.epoch, last, best)
+
+    told: list[EpochReport] = []
+    whole = TRAINERS[backend]()(replace(job, folder=tmp_path / "whole"), on_epoch=lambda _: None, on_checkpoint=keep)
+    assert sorted(kept) == [1, 2, 3]
+    went_on = TRAINERS[backend]()(
+        replace(job, folder=tmp_path / "went-on", resume=kept[2]), on_epoch=told.append, on_checkpoint=lambda _: None
+    )
+    assert [report.epoch for report in told] == [3, 4]
+    if backend == "libreyolo":  # its checkpoints hold everything: the same bytes
+        assert went_on.onnx.read_bytes() == whole.onnx.read_bytes()
+    else:  # Ultralytics keeps weights and moments in half precision, so the two agree to about that
+        mine, theirs = (np.concatenate([each.ravel() for each in arrays(end.onnx)]) for end in (went_on, whole))
+        assert np.corrcoef(mine, theirs)[0, 1] > 0.99
+
+
+def arrays(onnx_file: Path) -> list[NDArray[np.float32]]:
+    import onnx
+    from onnx import numpy_helper
+
+    return [
+        numpy_helper.to_array(each)
+        for each in onnx.load(onnx_file).graph.initializer
+        if each.data_type == onnx.TensorProto.FLOAT
+    ]
+
+
+def test_memory_that_really_runs_out_leads_down_the_ladder(backend: str, job: TrainingJob, tmp_path: Path) -> None:
+    """At 320 px 16 images take about 2,300 MiB of private data, 4 images 1,500: 1,900 are given."""
+    data = write_squares(tmp_path / "data", train=16, validation=0)
+    folder = tmp_path / "job"
+    folder.mkdir()
+    tight = replace(job, data=data, folder=folder, image_size=320, batch=16, epochs=1, mosaic=0.0, memory_mib=1900.0)
+    parts = parts_in(tmp_path, trainers={backend: TRAINERS[backend]()})
+    steps: list[MemoryStep] = []
+    artefact = train_within_memory(
+        parts, tight, "model-1", on_epoch=lambda _: None, on_step=steps.append, checkpoint_seconds=60
+    )
+    assert steps
+    assert [(step.before, step.after) for step in steps] == [(16, 8), (8, 4), (4, 2), (2, 1)][: len(steps)]
+    assert (artefact.batch, artefact.micro_batch) == (16, steps[-1].after)
+    assert all("allocate" in step.detail or "memory" in step.detail for step in steps)
 
 
 @pytest.mark.parametrize("mirrored", [True, False])

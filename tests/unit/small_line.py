@@ -21,8 +21,8 @@ from wafergate.adapters.images import Examiner, decode, encode_png
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles
 from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.training import Decoder, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
-from wafergate.errors import TrainingError
+from wafergate.domain.training import Checkpoint, Decoder, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+from wafergate.errors import OutOfMemoryError, TrainingError
 from wafergate.jobs.augment import augment
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
@@ -106,12 +106,19 @@ def ticking() -> Callable[[], datetime]:
 class ContrastTrainer:
     """Learns per class the sign and the strength of the difference from the golden reference inside its boxes."""
 
-    def __init__(self, *, dies_after: int | None = None) -> None:
+    def __init__(self, *, dies_after: int | None = None, fits: int = 10**6) -> None:
         self.dies_after = dies_after
+        self.fits = fits  # images in memory at a time
         self.runs = 0
         self.jobs: list[TrainingJob] = []
 
-    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+    def __call__(
+        self,
+        job: TrainingJob,
+        *,
+        on_epoch: Callable[[EpochReport], None],
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainedArtefact:
         self.runs += 1
         self.jobs.append(job)
         seen: dict[int, list[int]] = defaultdict(list)
@@ -120,11 +127,18 @@ class ContrastTrainer:
             for row in label.read_text().splitlines():
                 index, *place = row.split()
                 seen[int(index)].append(_strongest(difference, *map(float, place)))
-        for epoch in range(1, job.epochs + 1):
+        for epoch in range(job.resume.epoch + 1 if job.resume else 1, job.epochs + 1):
+            if epoch == 2 and job.micro_batch > self.fits:
+                message = f"{self.fits} images fit, {job.micro_batch} were asked for"
+                raise OutOfMemoryError(message)
             if epoch - 1 == self.dies_after:
                 message = "the power went off"
                 raise OSError(message)
             on_epoch(EpochReport(epoch, job.epochs, 1.0 / epoch, 0.5))
+            if on_checkpoint is not None:
+                state = job.folder / f"state-{epoch}"
+                state.write_text(str(epoch))
+                on_checkpoint(Checkpoint(epoch, state, None))
         rules = [0.4 * median(seen[index]) for index in range(len(job.classes))]
         weights, onnx = job.folder / "weights.json", job.folder / "model.json"
         weights.write_text(json.dumps(rules))
@@ -135,8 +149,14 @@ class ContrastTrainer:
 class BlindTrainer(ContrastTrainer):
     """Learns nothing: no difference is large enough for its model."""
 
-    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
-        artefact = super().__call__(job, on_epoch=on_epoch)
+    def __call__(
+        self,
+        job: TrainingJob,
+        *,
+        on_epoch: Callable[[EpochReport], None],
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainedArtefact:
+        artefact = super().__call__(job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
         artefact.onnx.write_text(json.dumps([1000.0] * len(job.classes)))
         return artefact
 

@@ -26,10 +26,19 @@ from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_link
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, Sample, ValidationResult
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
-from wafergate.domain.training import ModelVersion, OperationKind, TrainingEpoch, TrainingItem, TrainingSet
+from wafergate.domain.training import (
+    MemoryStep,
+    ModelVersion,
+    OperationKind,
+    TrainingCheckpoint,
+    TrainingEpoch,
+    TrainingItem,
+    TrainingSet,
+)
 from wafergate.errors import (
     AlertError,
     ConfigError,
+    HardwareError,
     LicenceError,
     NotFoundError,
     PromotionError,
@@ -255,6 +264,66 @@ def test_a_killed_training_leaves_no_model_and_a_rerun_ends_as_if_undisturbed(
     model = parts.facts.get(ModelVersion, again.model.id)
     assert (model.thresholds, model.onnx, model.number) == (undisturbed.thresholds, undisturbed.onnx, 1)
     assert list(parts.work.iterdir()) == []
+
+
+# Memory
+
+
+def told_steps(parts: Parts, line: Any, training_set: str) -> list[tuple[int, int, int]]:
+    steps: list[MemoryStep] = []
+    train(parts, line, training_set, on_step=steps.append)
+    assert sorted(step.id for step in parts.facts.find(MemoryStep)) == sorted(step.id for step in steps)
+    return [(step.epoch, step.before, step.after) for step in steps]
+
+
+def test_where_memory_runs_out_fewer_images_at_a_time_go_on_from_the_last_checkpoint(
+    done: tuple[Parts, Thread], files: Files, tmp_path: Path
+) -> None:
+    trainer = ContrastTrainer(fits=3)
+    parts = parts_in(tmp_path, trainer=ContrastTrainer(dies_after=0))
+    with pytest.raises(OSError, match="power"):
+        run_thread(parts, line_of(), MemorySource(files))
+    (training_set,) = parts.facts.find(TrainingSet)
+    parts = replace(parts, trainers={"contrast": trainer})
+    assert told_steps(parts, line_of(), training_set.id) == [(1, 8, 4), (1, 4, 2)]
+    assert [(job.micro_batch, job.batch, job.resume and job.resume.epoch) for job in trainer.jobs] == [
+        (8, 8, None),
+        (4, 8, 1),
+        (2, 8, 1),
+    ]
+    (model,) = parts.facts.find(ModelVersion)
+    assert model.onnx == done[0].facts.get(ModelVersion, done[1].ids["model"]).onnx
+
+
+def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files, tmp_path: Path) -> None:
+    trainer = ContrastTrainer(fits=0)
+    parts = parts_in(tmp_path, trainer=trainer)
+    line = line_of(tmp_path, min_images="min_images = 20\n[hardware.train]\nmemory_mib = 300")
+    with pytest.raises(HardwareError, match=r"needs more memory than the 300 MiB .* even with one image at a time"):
+        run_thread(parts, line, MemorySource(files))
+    assert [job.micro_batch for job in trainer.jobs] == [8, 4, 2, 1]
+    assert not parts.facts.find(ModelVersion)
+
+
+def test_a_killed_training_goes_on_on_another_machine(done: tuple[Parts, Thread], files: Files, tmp_path: Path) -> None:
+    parts = parts_in(tmp_path / "one", trainer=ContrastTrainer(dies_after=0))
+    with pytest.raises(OSError, match="power"):
+        run_thread(parts, line_of(), MemorySource(files))
+    (training_set,) = parts.facts.find(TrainingSet)
+    dying = replace(parts, trainers={"contrast": ContrastTrainer(dies_after=1)})
+    with pytest.raises(OSError, match="power"):
+        train(dying, line_of(), training_set.id, checkpoint_seconds=0)
+    assert [row.epoch for row in parts.facts.find(TrainingCheckpoint)] == [1]
+    other = ContrastTrainer()
+    (tmp_path / "two").mkdir()
+    elsewhere = replace(parts, trainers={"contrast": other}, work=tmp_path / "two")
+    trained = train(elsewhere, line_of(), training_set.id)
+    (job,) = other.jobs
+    assert job.resume is not None
+    assert (job.resume.epoch, job.resume.last.parent.parent) == (1, tmp_path / "two")
+    undisturbed = done[0].facts.get(ModelVersion, trained.id)
+    model = parts.facts.get(ModelVersion, trained.id)
+    assert (model.thresholds, model.onnx) == (undisturbed.thresholds, undisturbed.onnx)
 
 
 # Bad input
@@ -670,8 +739,8 @@ def test_without_a_channel_alerts_wait_and_the_line_is_told_where_to_name_one(fi
 
 def test_an_exported_file_that_is_no_model_leaves_no_model_row(files: Files, tmp_path: Path) -> None:
     class Garbled(ContrastTrainer):
-        def __call__(self, job: Any, *, on_epoch: Any) -> Any:
-            artefact = super().__call__(job, on_epoch=on_epoch)
+        def __call__(self, job: Any, **tell: Any) -> Any:
+            artefact = super().__call__(job, **tell)
             artefact.onnx.write_bytes(b"not a model")
             return artefact
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,14 +16,14 @@ from pydantic import TypeAdapter
 
 from wafergate.adapters.training_data import write_fitted_data
 from wafergate.adapters.training_process import train_in_process
-from wafergate.domain.training import Candidate, Channels, EpochReport, TrainedArtefact, TrainingJob
-from wafergate.errors import ConfigError, HardwareError, TrainingError, WafergateError
+from wafergate.domain.training import Candidate, Channels, Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, OutOfMemoryError, TrainingError, WafergateError
 
 pytestmark = pytest.mark.unit
 
 BACKEND = """
 import os, signal, socket, sys, time, urllib.request
-from wafergate.domain.training import Decoder, EpochReport, TrainedArtefact
+from wafergate.domain.training import Checkpoint, Decoder, EpochReport, TrainedArtefact
 from wafergate.errors import ConfigError
 
 def good(job, scratch, report):
@@ -59,6 +60,19 @@ def memory(job, scratch, report):
 
 def killed(job, scratch, report):
     os.kill(os.getpid(), signal.SIGKILL)
+
+def aborted(job, scratch, report):
+    print("terminate called after throwing an instance of 'std::bad_alloc'", flush=True)
+    os.abort()
+
+def checkpoints(job, scratch, report):
+    begun = job.resume.epoch if job.resume else 0
+    for epoch in range(begun + 1, job.epochs + 1):
+        last, best = job.folder / f"last-{epoch}.pt", job.folder / f"best-{max(epoch, 2)}.pt"
+        last.write_text(str(epoch))
+        best.write_text("best")
+        report.checkpoint(Checkpoint(epoch, last, best))
+    return good(job, scratch, report)
 
 def silent(job, scratch, report):
     print("the last words", flush=True)
@@ -114,6 +128,23 @@ def test_what_a_killed_run_left_behind_does_not_matter(job: TrainingJob) -> None
     assert not (job.folder / "scratch").exists()
 
 
+def test_checkpoints_arrive_whole_and_only_the_newest_stays(job: TrainingJob) -> None:
+    seen: list[tuple[int, str, str]] = []
+
+    def read(checkpoint: Checkpoint) -> None:
+        assert checkpoint.best is not None
+        seen.append((checkpoint.epoch, checkpoint.last.read_text(), checkpoint.best.name))
+
+    train_in_process("handmade_backend:checkpoints", job, on_epoch=lambda _report: None, on_checkpoint=read)
+    assert seen == [(1, "1", "best-2.pt"), (2, "2", "best-2.pt"), (3, "3", "best-3.pt")]
+    assert sorted(path.name for path in job.folder.glob("*-*.pt")) == ["best-3.pt", "last-3.pt"]
+    state = Checkpoint(2, job.folder / "last-3.pt", None)
+    train_in_process(
+        "handmade_backend:checkpoints", replace(job, resume=state), on_epoch=lambda _report: None, on_checkpoint=read
+    )
+    assert [epoch for epoch, *_ in seen] == [1, 2, 3, 3]
+
+
 def test_the_network_cannot_be_reached_and_attempts_are_in_the_log(job: TrainingJob) -> None:
     run("network", job)
     assert (job.folder / "training.log").read_text().count("network refused") >= 2
@@ -124,8 +155,9 @@ def test_the_network_cannot_be_reached_and_attempts_are_in_the_log(job: Training
     [
         ("config", ConfigError, "^weights do not fit$"),
         ("foreign", TrainingError, "training tiny failed: KeyError: 'surprise'"),
-        ("memory", HardwareError, "memory ran out training tiny at 64 px with batch 4 on cpu"),
-        ("killed", HardwareError, "killed by the system"),
+        ("memory", OutOfMemoryError, "memory ran out in training tiny at 64 px, 4 images at a time"),
+        ("killed", OutOfMemoryError, "killed by the system"),
+        ("aborted", OutOfMemoryError, "memory ran out in training tiny.*ended with code -6"),
         ("silent", TrainingError, "code 7: the last words"),
     ],
 )

@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.onnx.export import export_module
-from wafergate.adapters.torch_run import load_matching, loader_workers, prepare, read_tensors
+from wafergate.adapters.torch_run import (
+    batch_sizes,
+    keep_checkpoint,
+    load_matching,
+    loader_workers,
+    peak_memory_mib,
+    prepare,
+    read_tensors,
+    reseed,
+    take_up,
+)
 from wafergate.adapters.training_data import FittedData, write_fitted_data
-from wafergate.adapters.training_process import Reporter, require_extra, train_in_process
-from wafergate.domain.training import Channels, Decoder, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.domain.training import Channels, Checkpoint, Decoder, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, TrainingError
 
 __all__ = ["LibreYoloTrainer", "train_here"]
@@ -34,17 +44,24 @@ VALIDATIONS = 10
 class LibreYoloTrainer:
     """Trains a LibreYOLO candidate in a process of its own."""
 
-    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
-        """Train, telling each epoch as it ends.
+    def __call__(
+        self,
+        job: TrainingJob,
+        *,
+        on_epoch: Callable[[EpochReport], None],
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainedArtefact:
+        """Train, telling each epoch as it ends and the state to go on from.
 
         Raises:
             ConfigError: the extra is not installed, the architecture is unknown or the weights do not fit it.
-            HardwareError: memory ran out.
+            OutOfMemoryError: memory ran out.
+            HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
         """
         family_and_size(job.candidate.architecture)
         require_extra("libreyolo", "libreyolo")
-        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch)
+        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
 
 
 def family_and_size(architecture: str) -> tuple[str, str]:
@@ -66,21 +83,29 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     device = prepare(job)
     data = write_fitted_data(job, scratch / "data")
     model = _build(job, device, report)
+    going_on = {}
+    if job.resume is not None:
+        going_on = {"resume": str(take_up(job.resume, scratch / "run" / "weights")), "exist_ok": True}
+        report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
     results = model.train(
         str(data.yaml),
         device=device,
         project=str(scratch),
         name="run",
-        callbacks=_teller(job, data, report),
+        callbacks=_Teller(job, data, report),
         **_recipe(job, data, device),
+        **going_on,
     )
+    batch, micro_batch = batch_sizes(job, data.train)
     weights, onnx = _export(job, model, _checkpoint(results, data), scratch)
     return TrainedArtefact(
         weights=weights,
         onnx=onnx,
         decoder=FAMILIES[job.candidate.architecture[:-1]][0],
         epochs=job.epochs,
-        batch=min(job.batch, data.train),
+        batch=batch,
+        micro_batch=micro_batch,
+        peak_memory_mib=peak_memory_mib(device),
         seconds=time.monotonic() - started,
         versions={name: importlib.metadata.version(name) for name in ("libreyolo", "torch", "onnx")},
     )
@@ -125,9 +150,11 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     colours = job.channels is Channels.IMAGE
     fresh = job.weights is None
     images = (data.train + data.validation) * job.image_size**2 * 3
+    batch, micro_batch = batch_sizes(job, data.train)
     recipe: dict[str, Any] = {
         "epochs": job.epochs,
-        "batch": min(job.batch, data.train),
+        "batch": micro_batch,
+        "nbs": batch,  # gradients are added up to this many images
         "imgsz": job.image_size,
         "seed": job.seed,
         "workers": loader_workers(device),
@@ -163,19 +190,34 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     return recipe
 
 
-def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[Any], None]:
-    def tell(event: Any) -> None:
+class _Teller:
+    """What LibreYOLO calls as it trains."""
+
+    def __init__(self, job: TrainingJob, data: FittedData, report: Reporter) -> None:
+        self._job, self._data, self._report = job, data, report
+
+    def on_train_start(self, _event: Any) -> None:
+        """Seed the first epoch of this run, over what the checkpoint brought back."""
+        reseed(self._job)
+
+    def on_train_epoch_end(self, event: Any) -> None:
+        """Tell an epoch and the state after it, and seed the next one."""
+        job, validated = self._job, self._data.validation > 0
         if not math.isfinite(event.train_loss):
             message = f"the loss of epoch {event.epoch} is {event.train_loss}; lower models.learning_rate"
             raise TrainingError(message)
-        if event.epoch == job.epochs and data.validation and not event.validated:
+        if event.epoch == job.epochs and validated and not event.validated:
             # LibreYOLO logs a failed validation and goes on; then no state would have been chosen
             message = "LibreYOLO could not validate the last epoch; its log says why"
             raise TrainingError(message)
         map50 = event.val_metrics.get("metrics/mAP50") if event.validated else None
-        report.epoch(EpochReport(event.epoch, job.epochs, event.train_loss, event.epoch_seconds, map50))
-
-    return tell
+        self._report.epoch(EpochReport(event.epoch, job.epochs, event.train_loss, event.epoch_seconds, map50))
+        if event.epoch < job.epochs:
+            states = Path(event.save_dir) / "weights"
+            last, best = states / "last.pt", states / "best.pt"
+            kept = keep_checkpoint(job.folder / CHECKPOINTS_NAME, event.epoch, last, best, best_is_new=event.is_best)
+            self._report.checkpoint(kept)
+        reseed(job, after=event.epoch)
 
 
 def _checkpoint(results: Mapping[str, Any], data: FittedData) -> Path:

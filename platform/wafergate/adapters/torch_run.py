@@ -3,19 +3,32 @@
 import os
 import pickle
 import random
+import resource
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wafergate.domain.training import TrainingJob
+from wafergate.domain.training import Checkpoint, TrainingJob
 from wafergate.errors import ConfigError, HardwareError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["load_matching", "loader_workers", "prepare", "read_tensors"]
+__all__ = [
+    "batch_sizes",
+    "keep_checkpoint",
+    "load_matching",
+    "loader_workers",
+    "peak_memory_mib",
+    "prepare",
+    "read_tensors",
+    "reseed",
+    "take_up",
+]
 
 ENOUGH = 0.7
 """Share of a network's tensors that a weight file must bring: a new head alone leaves far more than this."""
@@ -29,15 +42,33 @@ def prepare(job: TrainingJob) -> str:
     """
     import torch
 
-    random.seed(job.seed)
-    np.random.seed(job.seed)  # noqa: NPY002 - the backends draw from the global generator
-    torch.manual_seed(job.seed)
+    reseed(job)
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
     torch.backends.cudnn.benchmark = False
-    found = torch.cuda.device_count()
+    device = _device(job, torch.cuda.device_count())
+    if job.memory_mib:
+        _limit_memory(device, int(job.memory_mib * 2**20))
+    return device
+
+
+def reseed(job: TrainingJob, *, after: int | None = None) -> None:
+    """Seed what is drawn after so many epochs; by default after those that the job goes on from.
+
+    A training that goes on draws what an undisturbed one draws in the same epoch.
+    """
+    import torch
+
+    epoch = after if after is not None else (job.resume.epoch if job.resume else 0)
+    seed = int(np.random.SeedSequence((job.seed, epoch)).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the backends draw from the global generator
+    torch.manual_seed(seed)
+
+
+def _device(job: TrainingJob, found: int) -> str:
     if job.device == "auto":
         return "cuda:0" if found else "cpu"
     if job.device == "cpu":
@@ -47,6 +78,61 @@ def prepare(job: TrainingJob) -> str:
         message = f"training needs device {job.device!r}, but PyTorch finds {found} CUDA devices; set device = 'auto'"
         raise HardwareError(message)
     return f"cuda:{number or 0}"
+
+
+def _limit_memory(device: str, limit: int) -> None:
+    """Hold this process to a number of bytes: its private data on a CPU, PyTorch's allocator on a GPU."""
+    if device == "cpu":
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        return
+    import torch
+
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
+
+
+def peak_memory_mib(device: str) -> float:
+    """Return the most memory this process has held so far, MiB; see `TrainedArtefact.peak_memory_mib`."""
+    if device == "cpu":
+        unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    import torch
+
+    return float(torch.cuda.max_memory_reserved(device)) / 2**20
+
+
+def batch_sizes(job: TrainingJob, images: int) -> tuple[int, int]:
+    """Return the images behind one step of the optimiser and those in memory at a time; a small set has no more."""
+    batch = min(job.batch, images)
+    return batch, min(job.micro_batch or batch, batch)
+
+
+def keep_checkpoint(folder: Path, epoch: int, last: Path, best: Path | None, *, best_is_new: bool) -> Checkpoint:
+    """Copy a backend's state out of its reach, for it writes the next one over it.
+
+    Args:
+        folder: where the copies go.
+        epoch: how many epochs the state has seen.
+        last: the state to go on from.
+        best: the best state on validation so far.
+        best_is_new: whether it was reached in this very epoch; otherwise the copy made then still stands.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = Path(shutil.copyfile(last, folder / f"last-{epoch}.pt"))
+    if best is None or not best.is_file():
+        return Checkpoint(epoch, kept, None)
+    copies = list(folder.glob("best-*.pt"))
+    if best_is_new or not copies:
+        return Checkpoint(epoch, kept, Path(shutil.copyfile(best, folder / f"best-{epoch}.pt")))
+    return Checkpoint(epoch, kept, max(copies, key=lambda path: int(path.stem.partition("-")[2])))
+
+
+def take_up(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Lay a checkpoint where a backend keeps its states; return the one to go on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if checkpoint.best is not None:
+        shutil.copyfile(checkpoint.best, folder / "best.pt")
+    return Path(shutil.copyfile(checkpoint.last, folder / "resume.pt"))
 
 
 def loader_workers(device: str) -> int:

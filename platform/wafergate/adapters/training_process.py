@@ -23,8 +23,8 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
-from wafergate.errors import ConfigError, HardwareError, TrainingError, WafergateError
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError, TrainingError, WafergateError
 
 __all__ = ["Reporter", "TrainHere", "require_extra", "train_in_process"]
 
@@ -33,12 +33,26 @@ logger = logging.getLogger(__name__)
 _JOB = TypeAdapter(TrainingJob)
 _EPOCH = TypeAdapter(EpochReport)
 _ARTEFACT = TypeAdapter(TrainedArtefact)
-_OURS = (ConfigError, HardwareError, TrainingError)
+_CHECKPOINT = TypeAdapter(Checkpoint)
+_OURS = (ConfigError, HardwareError, OutOfMemoryError, TrainingError)
 _ERRORS: Mapping[str, type[WafergateError]] = {kind.__name__: kind for kind in _OURS}
 
 LOG_NAME = "training.log"
 SCRATCH_NAME = "scratch"
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed", "std::bad_alloc")
+CHECKPOINTS_NAME = "checkpoints"
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate",
+    "insufficient memory",
+    "cublas_status_alloc_failed",
+    "std::bad_alloc",
+    # a thread's stack is memory as well
+    "can't start new thread",
+    "thread creation failed",
+)
+"""How CUDA, PyTorch's CPU allocator, OpenCV, the C++ runtime and the system say that memory ran out."""
 
 
 class Reporter(Protocol):
@@ -46,6 +60,9 @@ class Reporter(Protocol):
 
     def epoch(self, report: EpochReport) -> None:
         """Tell an epoch as it ends."""
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Tell a state to go on from; its files are the parent's from here on."""
 
     def note(self, text: str) -> None:
         """Tell something a person may want to read in the log."""
@@ -69,19 +86,27 @@ def require_extra(module: str, extra: str) -> None:
         raise ConfigError(message)
 
 
-def train_in_process(entry: str, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
+def train_in_process(
+    entry: str,
+    job: TrainingJob,
+    *,
+    on_epoch: Callable[[EpochReport], None],
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
+) -> TrainedArtefact:
     """Run `entry` on a job in a new process and follow it to its end.
 
-    Whatever an earlier run left in the job's folder is removed first, so that a killed training starts over cleanly.
+    What an earlier run left in the scratch folder is removed first; where to go on is the job's to say.
 
     Args:
         entry: `module:function` of a `TrainHere`.
         job: what to train; its folder is made if need be.
         on_epoch: told every epoch; what it raises ends the training.
+        on_checkpoint: told every checkpoint; its files are removed when the next one comes.
 
     Raises:
         ConfigError: as the backend says.
-        HardwareError: memory ran out, or the system killed the process.
+        OutOfMemoryError: memory ran out, or the system killed the process.
+        HardwareError: the device asked for is not there.
         TrainingError: anything else that ended it without a model.
     """
     scratch = job.folder / SCRATCH_NAME
@@ -105,7 +130,7 @@ def train_in_process(entry: str, job: TrainingJob, *, on_epoch: Callable[[EpochR
         os.close(writing)
         try:
             _send(process, job)
-            artefact = _follow(events, on_epoch)
+            artefact = _follow(events, on_epoch, on_checkpoint)
             code = process.wait()
         except BaseException:
             process.kill()
@@ -137,14 +162,22 @@ def _send(process: "subprocess.Popen[bytes]", job: TrainingJob) -> None:
     if process.stdin is None:
         raise AssertionError
     absolute = {name: getattr(job, name) and getattr(job, name).resolve() for name in ("data", "folder", "weights")}
+    resume = job.resume and replace(
+        job.resume, last=job.resume.last.resolve(), best=job.resume.best and job.resume.best.resolve()
+    )
     try:
-        process.stdin.write(_JOB.dump_json(replace(job, **absolute)) + b"\n")
+        process.stdin.write(_JOB.dump_json(replace(job, **absolute, resume=resume)) + b"\n")
         process.stdin.flush()
     except BrokenPipeError:
         logger.debug("the training process ended before it took the job; how it ended says why")
 
 
-def _follow(events: Iterable[str], on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact | None:
+def _follow(
+    events: Iterable[str],
+    on_epoch: Callable[[EpochReport], None],
+    on_checkpoint: Callable[[Checkpoint], None] | None,
+) -> TrainedArtefact | None:
+    held: set[Path] = set()
     for line in events:
         ((kind, value),) = json.loads(line).items()
         match kind:
@@ -152,6 +185,14 @@ def _follow(events: Iterable[str], on_epoch: Callable[[EpochReport], None]) -> T
                 logger.info("%s", value)
             case "epoch":
                 on_epoch(_EPOCH.validate_python(value))
+            case "checkpoint":
+                found = _CHECKPOINT.validate_python(value)
+                if on_checkpoint is not None:
+                    on_checkpoint(found)
+                needed = {file for file in (found.last, found.best) if file is not None}
+                for file in held - needed:
+                    file.unlink(missing_ok=True)
+                held = needed
             case "artefact":
                 return _ARTEFACT.validate_python(value)
             case "error":
@@ -163,14 +204,16 @@ def _death(code: int, job: TrainingJob) -> WafergateError:
     """Say why a process ended without a word."""
     log = job.folder / LOG_NAME
     if code == -signal.SIGKILL:
-        message = (
-            f"training {job.candidate.name} at {job.image_size} px with batch {job.batch} was killed by the system, "
-            "most likely for want of memory; lower models.batch or models.image_size, or free memory"
-        )
-        return HardwareError(message)
+        return OutOfMemoryError(f"{_named(job)} was killed by the system, most likely for want of memory")
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = f": {lines[-1][:200]}" if lines else ""
+    if any(sign in line.lower() for line in lines[-20:] for sign in OUT_OF_MEMORY):
+        return OutOfMemoryError(f"memory ran out in {_named(job)}; it ended with code {code}{last}")
     return TrainingError(f"training {job.candidate.name} ended with code {code}{last} (the whole log is in {log})")
+
+
+def _named(job: TrainingJob) -> str:
+    return f"training {job.candidate.name} at {job.image_size} px, {job.micro_batch or job.batch} images at a time"
 
 
 class _PipeReporter:
@@ -182,6 +225,10 @@ class _PipeReporter:
     def epoch(self, report: EpochReport) -> None:
         """Tell an epoch."""
         self.event("epoch", _EPOCH.dump_python(report, mode="json"))
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Tell a state to go on from."""
+        self.event("checkpoint", _CHECKPOINT.dump_python(checkpoint, mode="json"))
 
     def note(self, text: str) -> None:
         """Tell a person."""
@@ -230,11 +277,7 @@ def _translated(error: Exception, job: TrainingJob) -> WafergateError:
         return error
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
-        message = (
-            f"memory ran out training {job.candidate.name} at {job.image_size} px with batch {job.batch} on "
-            f"{job.device}: {text[:200]}; lower models.batch or models.image_size"
-        )
-        return HardwareError(message)
+        return OutOfMemoryError(f"memory ran out in {_named(job)}: {text[:200]}")
     return TrainingError(f"training {job.candidate.name} failed: {type(error).__name__}: {text[:400]}")
 
 

@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.onnx.export import export_module
-from wafergate.adapters.torch_run import ENOUGH, loader_workers, prepare
+from wafergate.adapters.torch_run import (
+    ENOUGH,
+    batch_sizes,
+    keep_checkpoint,
+    loader_workers,
+    peak_memory_mib,
+    prepare,
+    reseed,
+    take_up,
+)
 from wafergate.adapters.training_data import FittedData, write_fitted_data
-from wafergate.adapters.training_process import Reporter, require_extra, train_in_process
-from wafergate.domain.training import Channels, Decoder, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.domain.training import Channels, Checkpoint, Decoder, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, TrainingError
 
 __all__ = ["UltralyticsTrainer", "train_here"]
@@ -32,17 +41,24 @@ KEPT = ("epoch", "model", "train_args", "version", "license")
 class UltralyticsTrainer:
     """Trains an Ultralytics candidate in a process of its own."""
 
-    def __call__(self, job: TrainingJob, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
-        """Train, telling each epoch as it ends.
+    def __call__(
+        self,
+        job: TrainingJob,
+        *,
+        on_epoch: Callable[[EpochReport], None],
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainedArtefact:
+        """Train, telling each epoch as it ends and the state to go on from.
 
         Raises:
             ConfigError: the extra is not installed, the architecture is unknown or the weights do not fit it.
-            HardwareError: memory ran out.
+            OutOfMemoryError: memory ran out.
+            HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
         """
         require_extra("ultralytics", "ultralytics")
         check_architecture(job.candidate.architecture)
-        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch)
+        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
 
 
 def check_architecture(architecture: str) -> None:
@@ -77,15 +93,25 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
 
     trainer = DetectionTrainer(overrides=_arguments(job, data, device, scratch))
     trainer.add_callback("on_fit_epoch_end", _teller(job, data, report))
-    trainer.add_callback("on_pretrain_routine_end", lambda ready: _tell_start(job, ready, report))
+    trainer.add_callback("on_train_epoch_start", lambda begun: reseed(job, after=begun.epoch))
+    # its own answer to missing memory, a smaller batch for the first epoch alone, would hide from the platform's
+    trainer.add_callback("on_train_epoch_start", lambda begun: setattr(begun, "_oom_retries", 3))
+    if job.resume is None:
+        trainer.add_callback("on_pretrain_routine_end", lambda ready: _tell_start(job, ready, report))
+    else:
+        trainer.resume = True  # its own switch would take every argument, paths included, from the checkpoint
+        report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
     trainer.train()
     weights, onnx = _export(job, trainer.best if trainer.best.exists() else trainer.last)
+    batch, micro_batch = batch_sizes(job, data.train)
     return TrainedArtefact(
         weights=weights,
         onnx=onnx,
         decoder=Decoder.YOLO,
         epochs=job.epochs,
-        batch=int(trainer.batch_size),
+        batch=batch,
+        micro_batch=micro_batch,
+        peak_memory_mib=peak_memory_mib(device),
         seconds=time.monotonic() - started,
         versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "onnx")},
     )
@@ -109,14 +135,16 @@ def _configure(folder: Path) -> None:
 
 def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -> dict[str, Any]:
     colours = job.channels is Channels.IMAGE
+    batch, micro_batch = batch_sizes(job, data.train)
+    start = take_up(job.resume, scratch / "run" / "weights") if job.resume else f"{job.candidate.architecture}.yaml"
     arguments: dict[str, Any] = {
-        "model": f"{job.candidate.architecture}.yaml",
+        "model": str(start),
         "pretrained": False if job.weights is None else _readable_weights(job.weights, scratch),
         "data": str(data.yaml),
         "epochs": job.epochs,
-        "batch": min(job.batch, data.train),
+        "batch": micro_batch,
         # one optimiser step for each batch: 64, the default, leaves a small set two or three steps an epoch
-        "nbs": min(job.batch, data.train),
+        "nbs": batch,
         "imgsz": job.image_size,
         "seed": job.seed,
         "deterministic": True,
@@ -207,6 +235,13 @@ def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[A
         map50 = trainer.metrics.get("metrics/mAP50(B)") if data.validation else None
         map50 = None if map50 is None else float(map50)
         report.epoch(EpochReport(epoch, job.epochs, loss, float(trainer.epoch_time), map50))
+        if epoch < job.epochs:
+            best_is_new = trainer.best_fitness == trainer.fitness
+            report.checkpoint(
+                keep_checkpoint(
+                    job.folder / CHECKPOINTS_NAME, epoch, trainer.last, trainer.best, best_is_new=best_is_new
+                )
+            )
 
     return tell
 

@@ -18,16 +18,19 @@ __all__ = [
     "Bound",
     "Candidate",
     "Channels",
+    "Checkpoint",
     "ClassPlan",
     "Decoder",
     "EpochReport",
     "HardwareProfile",
     "LicencePolicy",
+    "MemoryStep",
     "ModelPolicy",
     "ModelVersion",
     "OperationKind",
     "PlannedImage",
     "TrainedArtefact",
+    "TrainingCheckpoint",
     "TrainingEpoch",
     "TrainingItem",
     "TrainingJob",
@@ -291,6 +294,21 @@ class LicencePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a training after an epoch, as files that the same backend goes on from.
+
+    Attributes:
+        epoch: how many epochs it has seen.
+        last: weights, optimiser, schedule and random state.
+        best: the best state on validation so far, where there is one.
+    """
+
+    epoch: int
+    last: Path
+    best: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """All a trainer needs, and nothing of the platform.
 
@@ -303,7 +321,7 @@ class TrainingJob:
         channels: whether the three channels are colours or measurements: colour augmentation suits only the first.
         image_size: pixels, a multiple of 32.
         epochs: at most this many.
-        batch: images a step.
+        batch: images behind one step of the optimiser.
         learning_rate: peak; 0 leaves it to the backend.
         mosaic: probability, 0..1.
         seed: of everything random.
@@ -311,6 +329,9 @@ class TrainingJob:
         threads: CPU threads; 0 for all.
         flip_horizontal: whether the product looks the same mirrored left to right, so that training may mirror it.
         flip_vertical: the same upside down.
+        micro_batch: images in memory at a time; gradients of several are added up to `batch`. 0 for all of them.
+        memory_mib: memory the training may take, MiB, enforced by the system; 0 for no limit.
+        resume: where to go on; None begins with the first epoch.
     """
 
     candidate: Candidate
@@ -329,6 +350,9 @@ class TrainingJob:
     threads: int = 0
     flip_horizontal: bool = True
     flip_vertical: bool = True
+    micro_batch: int = 0
+    memory_mib: float = 0.0
+    resume: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +392,9 @@ class TrainedArtefact:
         batch: the batch size really used.
         seconds: wall time of the training.
         versions: versions of the libraries that made it.
+        micro_batch: images in memory at a time; 0 where the backend does not tell.
+        peak_memory_mib: the most memory the training held, MiB: resident memory of its process on a CPU, what
+            PyTorch's allocator reserved on a GPU; 0 where the backend does not tell.
     """
 
     weights: Path
@@ -377,6 +404,56 @@ class TrainedArtefact:
     batch: int
     seconds: float
     versions: Mapping[str, str]
+    micro_batch: int = 0
+    peak_memory_mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCheckpoint:
+    """A checkpoint's row in the store: a killed training goes on from the newest one, on any machine.
+
+    Attributes:
+        id: from model and epoch.
+        model_id: the model that is being trained.
+        epoch: how many epochs it has seen.
+        last: SHA-256 of the state in S3.
+        best: SHA-256 of the best state on validation so far, where there is one.
+        created_at: when it was stored.
+    """
+
+    id: str
+    model_id: str
+    epoch: int
+    last: str
+    best: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStep:
+    """One step down the ladder: memory ran out, and training went on with fewer images at a time (rule M13).
+
+    Attributes:
+        id: from model, epoch and the two sizes.
+        model_id: the model that is being trained.
+        epoch: how many epochs were kept.
+        batch: images behind one step of the optimiser, before and after.
+        before: images in memory at a time when it ran out.
+        after: images in memory at a time from here on.
+        budget_mib: memory the training may take, MiB; 0 where nothing but the machine limits it.
+        detail: the backend's own words.
+        created_at: when it happened.
+    """
+
+    id: str
+    model_id: str
+    epoch: int
+    batch: int
+    before: int
+    after: int
+    budget_mib: float
+    detail: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +485,8 @@ class ModelVersion:
         versions: libraries.
         created_at: when it became visible.
         operating: how each threshold came about on validation, with its warnings; the same scores as `thresholds`.
+        micro_batch: images in memory at a time during training; `batch` unless memory ran out.
+        peak_memory_mib: the most memory the training held, MiB; see `TrainedArtefact`.
     """
 
     id: str
@@ -434,3 +513,5 @@ class ModelVersion:
     versions: Mapping[str, str]
     created_at: datetime
     operating: tuple[OperatingPoint, ...] = ()
+    micro_batch: int = 0
+    peak_memory_mib: float = 0.0

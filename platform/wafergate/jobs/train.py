@@ -18,6 +18,7 @@ from wafergate.domain.training import (
     Candidate,
     Channels,
     EpochReport,
+    MemoryStep,
     ModelVersion,
     OperationKind,
     TrainedArtefact,
@@ -27,6 +28,7 @@ from wafergate.domain.training import (
     TrainingSet,
 )
 from wafergate.errors import ConfigError, StorageError, TrainingError
+from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.line import LineFile
@@ -92,14 +94,16 @@ def train(
     *,
     weights: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+    on_step: Callable[[MemoryStep], None] = lambda _step: None,
     progress: Progress = silent,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Outcome:
-    """Train the line's candidate and store the model; a killed training starts over and ends the same.
+    """Train the line's candidate and store the model; a killed training goes on from its last stored checkpoint.
 
     Raises:
         ConfigError: see `choose_start`; or the backend is not installed.
         LicenceError: the policy refuses a part.
-        HardwareError: memory ran out.
+        HardwareError: memory ran out with one image at a time.
         TrainingError: training or export failed, or the exported model cannot be run.
         StorageError: the work folder or the file store's cache has no room.
     """
@@ -122,7 +126,14 @@ def train(
         message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
         raise StorageError(message) from error
     job = _job(line, start, folder, channels=training_set.channels)
-    artefact = _run(parts, job, row_id, on_epoch=on_epoch)
+    artefact = train_within_memory(
+        parts,
+        job,
+        row_id,
+        on_epoch=_recorder(parts, row_id, on_epoch),
+        on_step=on_step,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
     detector = parts.load_detector(model, artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]
@@ -201,14 +212,12 @@ def _job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> T
         threads=hardware.threads,
         flip_horizontal=OperationKind.FLIP_HORIZONTAL in line.augment.operations,
         flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
+        memory_mib=hardware.memory_mib,
     )
 
 
-def _run(parts: Parts, job: TrainingJob, row_id: str, *, on_epoch: Callable[[EpochReport], None]) -> TrainedArtefact:
-    backend = job.candidate.backend
-    if backend not in parts.trainers:
-        message = f"candidate {job.candidate.name} needs a backend of {', '.join(parts.trainers)}; found {backend!r}"
-        raise ConfigError(message)
+def _recorder(parts: Parts, row_id: str, on_epoch: Callable[[EpochReport], None]) -> Callable[[EpochReport], None]:
+    """Store every epoch as it is told."""
 
     def tell(report: EpochReport) -> None:
         epoch = TrainingEpoch(
@@ -224,7 +233,7 @@ def _run(parts: Parts, job: TrainingJob, row_id: str, *, on_epoch: Callable[[Epo
         parts.facts.save(epoch)
         on_epoch(report)
 
-    return parts.trainers[backend](job, on_epoch=tell)
+    return tell
 
 
 def _describe(
@@ -262,6 +271,8 @@ def _describe(
         latency_ms=0.0,
         versions=artefact.versions,
         created_at=parts.clock(),
+        micro_batch=artefact.micro_batch or artefact.batch,
+        peak_memory_mib=artefact.peak_memory_mib,
     )
 
 

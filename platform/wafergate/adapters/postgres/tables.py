@@ -25,7 +25,14 @@ from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, S
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.domain.tiling import Tiling
-from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
+from wafergate.domain.training import (
+    MemoryStep,
+    ModelVersion,
+    TrainingCheckpoint,
+    TrainingEpoch,
+    TrainingItem,
+    TrainingSet,
+)
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
 
@@ -86,6 +93,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
+    TrainingCheckpoint: ("training_checkpoint", ("id",), "created_at DESC, id"),
+    MemoryStep: ("memory_step", ("id",), "created_at DESC, id"),
     ModelVersion: ("model_version", ("id",), "number DESC"),
     Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
     Comparison: ("comparison", ("id",), "created_at DESC, id"),

@@ -1,0 +1,142 @@
+"""Train within the memory there is: half as many images at a time when it runs out, from the last checkpoint on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from wafergate.domain.identity import identify
+from wafergate.domain.training import (
+    Checkpoint,
+    EpochReport,
+    MemoryStep,
+    TrainedArtefact,
+    TrainingCheckpoint,
+    TrainingJob,
+)
+from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError
+from wafergate.jobs.parts import Parts
+from wafergate.ports import Trainer
+
+__all__ = ["CHECKPOINT_SECONDS", "train_within_memory"]
+
+CHECKPOINT_SECONDS = 60.0
+"""How long a training may run before its state is stored again: a killed machine costs that long and an epoch."""
+
+
+def train_within_memory(
+    parts: Parts,
+    job: TrainingJob,
+    model_id: str,
+    *,
+    on_epoch: Callable[[EpochReport], None],
+    on_step: Callable[[MemoryStep], None],
+    checkpoint_seconds: float,
+) -> TrainedArtefact:
+    """Train a job, going on from its newest stored checkpoint, down to one image at a time.
+
+    The images behind one step of the optimiser stay as many as asked for (to a rounding where they do not divide):
+    the gradients of several small batches are added up. Training takes longer and learns the same (rule M13).
+
+    Args:
+        parts: the real parts.
+        job: what to train.
+        model_id: the model it will be; checkpoints and steps are kept under it.
+        on_epoch: told every epoch.
+        on_step: told every step down.
+        checkpoint_seconds: how long a training may run before its state is stored again.
+
+    Raises:
+        ConfigError: no such backend.
+        HardwareError: memory ran out with one image at a time.
+        TrainingError: see `Trainer`.
+    """
+    trainer = _trainer(parts, job)
+    kept = _Kept(parts, model_id, checkpoint_seconds)
+    steps = parts.facts.find(MemoryStep, model_id=model_id)
+    job = replace(
+        job, resume=kept.fetch(job.folder), micro_batch=min((step.after for step in steps), default=job.batch)
+    )
+    while True:
+        try:
+            return trainer(job, on_epoch=on_epoch, on_checkpoint=kept.take)
+        except OutOfMemoryError as error:
+            step = _step(parts, job, model_id, error, epoch=kept.epoch)
+            parts.facts.save(step)
+            on_step(step)
+            job = replace(job, micro_batch=step.after, resume=kept.newest)
+
+
+def _trainer(parts: Parts, job: TrainingJob) -> Trainer:
+    backend = job.candidate.backend
+    if backend not in parts.trainers:
+        message = f"candidate {job.candidate.name} needs a backend of {', '.join(parts.trainers)}; found {backend!r}"
+        raise ConfigError(message)
+    return parts.trainers[backend]
+
+
+def _step(parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError, *, epoch: int) -> MemoryStep:
+    if job.micro_batch <= 1:
+        budget = (
+            f"the {job.memory_mib:.0f} MiB of [hardware.train] memory_mib" if job.memory_mib else "this machine has"
+        )
+        message = (
+            f"{job.candidate.name} at {job.image_size} px needs more memory than {budget}, even with one image at a "
+            f"time ({error}): choose a smaller candidate or a smaller models.image_size"
+        )
+        raise HardwareError(message) from error
+    after = job.micro_batch // 2
+    return MemoryStep(
+        id=identify("memory-step", model_id, epoch, job.micro_batch, after),
+        model_id=model_id,
+        epoch=epoch,
+        batch=job.batch,
+        before=job.micro_batch,
+        after=after,
+        budget_mib=job.memory_mib,
+        detail=str(error),
+        created_at=parts.clock(),
+    )
+
+
+class _Kept:
+    """The checkpoints of one training: the newest on this machine, and one now and then in the store."""
+
+    def __init__(self, parts: Parts, model_id: str, seconds: float) -> None:
+        self._parts, self._model_id, self._seconds = parts, model_id, seconds
+        self._stored_at = time.monotonic()
+        self.newest: Checkpoint | None = None
+
+    @property
+    def epoch(self) -> int:
+        return self.newest.epoch if self.newest else 0
+
+    def fetch(self, folder: Path) -> Checkpoint | None:
+        """Bring the newest stored checkpoint into a folder."""
+        rows = self._parts.facts.find(TrainingCheckpoint, model_id=self._model_id)
+        if rows:
+            row = max(rows, key=lambda each: each.epoch)
+            best = self._write(folder / "resume-best.pt", row.best) if row.best else None
+            self.newest = Checkpoint(row.epoch, self._write(folder / "resume-last.pt", row.last), best)
+        return self.newest
+
+    def _write(self, path: Path, digest: str) -> Path:
+        path.write_bytes(self._parts.files.get(digest))
+        return path
+
+    def take(self, checkpoint: Checkpoint) -> None:
+        """Remember a checkpoint, and store it when the last stored one is old."""
+        self.newest = checkpoint
+        if time.monotonic() - self._stored_at < self._seconds:
+            return
+        files = self._parts.files
+        row = TrainingCheckpoint(
+            id=identify("checkpoint", self._model_id, checkpoint.epoch),
+            model_id=self._model_id,
+            epoch=checkpoint.epoch,
+            last=files.put(checkpoint.last.read_bytes()),
+            best=files.put(checkpoint.best.read_bytes()) if checkpoint.best else None,
+            created_at=self._parts.clock(),
+        )
+        self._parts.facts.save(row)
+        self._stored_at = time.monotonic()
