@@ -137,12 +137,12 @@ def test_masks_written_and_read_again_are_exactly_the_same(places: list[set[tupl
 def test_an_outline_survives_every_format_that_has_one() -> None:
     outline = ((10.5, 10.5), (20.5, 10.5), (20.5, 30.5))
     wide = RawSample("images/a.png", (RawBox("x", Box(10.5, 10.5, 20.5, 30.5), outline),), size=SIZE)
-    for name in ("coco", "yolo"):
+    for name in ("coco", "yolo", "voc"):
         (box,) = _reread(name, [wide]).samples[0].boxes
         assert np.asarray(box.polygon) == pytest.approx(np.asarray(outline), abs=1e-6)
 
 
-def test_a_mask_redrawn_from_its_outline_is_the_samemask_of() -> None:
+def test_a_mask_redrawn_from_its_outline_is_the_same_mask() -> None:
     mask = np.zeros((60, 80), np.uint8)
     cv2.circle(mask, (30, 30), 17, 255, -1)
     cv2.line(mask, (60, 5), (70, 50), 255, 3)

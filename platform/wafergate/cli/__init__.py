@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wafergate import __version__
-from wafergate.cli import alerts, ledger, quarantine, release, report, setup, thread, tile
+from wafergate.cli import alerts, data, ledger, quarantine, release, report, setup, thread, tile
 from wafergate.errors import StorageError, WafergateError
 
 __all__ = ["app", "main"]
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, tile):
     app.add_typer(commands.app)
-for noun in (ledger, quarantine, alerts):
+for noun in (data, ledger, quarantine, alerts):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -98,6 +98,11 @@ class ImageHeader:
         """Width times height."""
         return self.width * self.height
 
+    @property
+    def suffix(self) -> str:
+        """The usual ending of such a file's name, e.g. `.jpg`."""
+        return next(kind.suffixes[0] for kind in _KINDS if kind.name == self.kind)
+
 
 def _refuse(detail: str) -> ImageRefusedError:
     return ImageRefusedError(QuarantineReason.UNREADABLE_IMAGE, detail)

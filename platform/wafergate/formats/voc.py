@@ -4,6 +4,10 @@ Pixels are counted from 1 and `xmax`, `ymax` belong to the object: a box of 1 to
 and J. Winn, 'The PASCAL Visual Object Classes Challenge 2012 Development Kit', section 'Object annotations', and its
 evaluation code, which adds 1 to every side). Here the first pixel's left edge is 0 and right edges are exclusive, so
 `Box` is `(xmin - 1, ymin - 1, xmax, ymax)`; the 1 is added and taken in decimal, so nothing is rounded.
+
+VOC itself has no outlines. They are kept as LabelMe writes them into the same XML, `<polygon><pt><x>1</x><y>2</y></pt>`
+and so on, in pixels from 0 (B. C. Russell et al., 'LabelMe: A Database and Web-Based Tool for Image Annotation', 2008);
+programs that know VOC alone pass them over.
 """
 
 import posixpath
@@ -54,7 +58,13 @@ def _parse_object(element: Element) -> RawBox:
         message = "<object> needs <bndbox>"
         raise ValueError(message)
     x1, y1 = float(_number(frame, "xmin") - 1), float(_number(frame, "ymin") - 1)
-    return RawBox(_text(element, "name"), Box(x1, y1, float(_number(frame, "xmax")), float(_number(frame, "ymax"))))
+    box = Box(x1, y1, float(_number(frame, "xmax")), float(_number(frame, "ymax")))
+    points = element.findall("polygon/pt")
+    return RawBox(_text(element, "name"), box, tuple((_coordinate(at, "x"), _coordinate(at, "y")) for at in points))
+
+
+def _coordinate(point: Element, path: str) -> float:
+    return float(_number(point, path))
 
 
 def _parse_size(root: Element) -> tuple[int, int] | None:
@@ -159,12 +169,17 @@ def _element(sample: RawSample) -> Element:
         x1, y1, x2, y2 = (Decimal(repr(value)) for value in box.box.as_tuple())
         for tag, value in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
             SubElement(frame, tag).text = _plain(value)
+        if box.polygon:
+            outline = SubElement(item, "polygon")
+            for x, y in box.polygon:
+                point = SubElement(outline, "pt")
+                SubElement(point, "x").text, SubElement(point, "y").text = repr(x), repr(y)
     indent(root)
     return root
 
 
 def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
-    """Write samples as XML annotations, and `metadata.csv` where there is metadata. Outlines are not kept.
+    """Write samples as XML annotations, and `metadata.csv` where there is metadata.
 
     Returns:
         File name to content; the images are expected under their own names beside it.

@@ -2,10 +2,10 @@
 
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.tiling import Tiling
-from wafergate.errors import NotFoundError
+from wafergate.errors import ConfigError, NotFoundError
 from wafergate.ports import FactStore
 
-__all__ = ["find_version"]
+__all__ = ["find_version", "named_version"]
 
 
 def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = False) -> DatasetVersion:
@@ -30,3 +30,22 @@ def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = 
             return version
     message = f"line {line!r} has no dataset version {named!r}; it has 1 to {versions[0].number}"
     raise NotFoundError(message)
+
+
+def named_version(facts: FactStore, named: str, line: str = "") -> DatasetVersion:
+    """Return a dataset version by its id, or by its number on a line; a store with one line needs no name.
+
+    Raises:
+        ConfigError: it is a number, several lines have versions and none is named.
+        NotFoundError: there is none.
+    """
+    if not line and not named.isdecimal():
+        return facts.get(DatasetVersion, named)
+    lines = [line] if line else sorted({version.line for version in facts.find(DatasetVersion)})
+    if len(lines) > 1:
+        message = f"version {named} of which line? --line must be one of {', '.join(lines)}"
+        raise ConfigError(message)
+    if not lines:
+        message = "there is no dataset version yet: run `wafergate intake`"
+        raise NotFoundError(message)
+    return find_version(facts, lines[0], named)
