@@ -20,6 +20,7 @@ from wafergate.jobs import evaluate as evaluate_job
 from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
+from wafergate.jobs.plan import plan_split
 from wafergate.line import LineFile
 from wafergate.terminal import spread
 from wafergate.wiring import open_parts
@@ -35,12 +36,14 @@ def split(line: LineFile, dataset_id: str) -> str:
     say(f"split{' (known)' if done.reused else ''}: {row.mode}, test holds {spread(row.counts['test'])} of every class")
     for warning in row.warnings:
         say(f"  note: {warning}")
-    for power in split_job.power(open_parts(), line, done.id):
+    plan = plan_split(line, row)
+    for power in plan.classes:
         if power.collect:
             say(
                 f"  note: {power.defect_class} cannot prove {power.limit:.2f}: {power.test_instances} test instances, "
                 f"all found, prove {power.best_provable:.2f}; label {power.collect} more instances"
             )
+    say(f"plan: {plan.verdict}")
     return done.id
 
 

@@ -77,7 +77,7 @@ def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") ->
     dataset = facts.get(DatasetVersion, model.dataset_id)
     out = console()
     out.print()
-    out.print(_facts_table(decision, dataset, split, model))
+    out.print(_facts_table(decision, dataset, split, model, look=evaluation.look))
     out.print()
     out.print(_class_table(decision, evaluation))
     out.print(_image_sentence(evaluation), markup=False)
@@ -92,7 +92,9 @@ def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") ->
         out.print(f"dashboard: http://{dashboard}", markup=False)
 
 
-def _facts_table(decision: GateDecision, dataset: DatasetVersion, split: Split, model: ModelVersion) -> Table:
+def _facts_table(
+    decision: GateDecision, dataset: DatasetVersion, split: Split, model: ModelVersion, *, look: int
+) -> Table:
     boxes, test = sum(dataset.instances.values()), split.counts["test"]
     rows = [
         ("line", decision.line),
@@ -104,7 +106,8 @@ def _facts_table(decision: GateDecision, dataset: DatasetVersion, split: Split, 
         (
             "split",
             f"{split.mode.value}: test {split.images['test']} images, {spread(test)} of every class; "
-            f"train {split.images['train']}, validation {split.images['validation']}",
+            f"train {split.images['train']}, validation {split.images['validation']}; "
+            f"test set {split.test_digest[:12]}, look {look}",
         ),
         (
             "model",

@@ -15,7 +15,7 @@ from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.splits import Assignment, Side, SplitMode, SplitPolicy
 from wafergate.errors import SplitError
 from wafergate.stages.group import assign_groups
-from wafergate.stages.plan_power import plan_power
+from wafergate.stages.plan_power import counts_for, plan_normals, plan_power
 from wafergate.stages.split import seal, split
 
 pytestmark = pytest.mark.unit
@@ -297,9 +297,9 @@ def test_a_missing_or_wrong_key_is_refused_by_image(policy, match):
 
 
 def test_power_follows_the_published_counts():
+    test, totals = {"a": 29, "b": 28, "c": 0}, {"a": 200, "b": 50, "c": 3}
     rows = plan_power(
-        {"a": 29, "b": 28, "c": 0},
-        {"a": 200, "b": 50, "c": 3},
+        {"test": test, "train": {name: totals[name] - test[name] for name in totals}},
         {"a": 0.90, "b": 0.90, "c": 0.98},
         confidence=0.95,
         policy=SplitPolicy(),
@@ -308,3 +308,28 @@ def test_power_follows_the_published_counts():
     # 29 in test and 6 in validation are 60 % of 59.
     assert [row.collect for row in rows] == [0, 9, 296]
     assert rows[0].best_provable == pytest.approx(0.05 ** (1 / 29))
+
+
+def test_what_taught_cannot_be_moved_so_the_power_planner_asks_for_new_instances():
+    counts = {"train": {"a": 500}, "validation": {"a": 6}, "test": {"a": 20}, "unused": {"a": 4}}
+    (row,) = plan_power(counts, {"a": 0.90}, confidence=0.95, policy=SplitPolicy())
+    assert row.collect == 29 - 20 - 4
+
+
+@given(st.integers(1, 200), st.floats(0.5, 0.99), st.integers(1, 40))
+def test_a_class_that_collects_what_the_planner_asks_for_is_decidable(test, limit, validation):
+    policy = SplitPolicy(val_per_class=validation)
+    counts = counts_for(test, ("a",), policy)
+    (row,) = plan_power(counts, {"a": limit}, confidence=0.95, policy=policy)
+    # The splitter may take what min_train_share leaves; validation has its share of test.
+    grown = row.instances + row.collect
+    spare = int(0.6 * grown + 1e-9)
+    needed = row.test_instances + row.more_test
+    assert needed + max(min(5, validation), validation / 100 * needed) <= spare + 1e-9
+    assert row.decidable == (row.best_provable >= limit - 1e-12)
+
+
+@pytest.mark.parametrize(("limit", "needed"), [(0.10, 29), (0.05, 59), (0.02, 149), (1.0, 0)])
+def test_normal_images_prove_an_overkill_rate_as_defects_prove_a_recall(limit, needed):
+    assert plan_normals(needed, limit, confidence=0.95).decidable
+    assert needed == 0 or plan_normals(needed - 1, limit, confidence=0.95).more_test == 1

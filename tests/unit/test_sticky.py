@@ -181,7 +181,7 @@ def test_when_all_of_a_class_taught_the_refusal_says_what_may_judge():
     history = History()
     history.images = {f"{n:064x}": Standing.TRAIN for n in range(40, 78)}
     refusal = attempt(samples_of(spread_over("x", a=40, b=40, c=40)), history)
-    assert "b: 40 images in 40 groups, of which 2 never taught; an even test needs 5; collect 3 more" in str(refusal)
+    assert "b: 40 images in 40 groups, of which 2 may still judge; an even test needs 5; collect 3 more" in str(refusal)
 
 
 # Through the store
@@ -267,12 +267,29 @@ def test_a_renewed_test_holds_nothing_that_was_used_and_the_old_one_may_teach(pa
     assert split_job(parts, line, grown) == (second.id, True)
 
 
+def test_a_retired_test_set_that_nobody_looked_at_is_retired_all_the_same(parts: Parts) -> None:
+    line = line_of()
+    dataset = version(parts, 1, plenty("L", 80))
+    first = split_job(parts, line, dataset)
+    with pytest.raises(SplitError, match="the test set stays: without its images no even test"):
+        renew(parts, line, dataset, actor="kim", reason="worn")
+    grown = version(parts, 2, plenty("L", 130))
+    second = split_job(parts, line, grown)
+    third = renew(parts, line, version(parts, 3, plenty("L", 180)), actor="kim", reason="worn")
+    tests = [
+        {image for image, side in sides(parts, row.id).items() if side is Side.TEST} for row in (first, second, third)
+    ]
+    assert tests[0] == tests[1]
+    assert tests[2]
+    assert not tests[1] & tests[2]
+
+
 def test_without_new_images_a_test_set_is_not_retired(parts: Parts) -> None:
     line = line_of()
     dataset = version(parts, 1, plenty("L", 80))
     split_job(parts, line, dataset)
     grown = version(parts, 2, [*plenty("L", 80), ("N1", "e")])
-    with pytest.raises(SplitError, match=r"the test set stays: .*never taught"):
+    with pytest.raises(SplitError, match=r"the test set stays: .*may still judge"):
         renew(parts, line, grown, actor="kim", reason="worn")
     assert parts.facts.ledger() == []
     assert parts.facts.find(Renewal) == []

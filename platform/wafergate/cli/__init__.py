@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wafergate import __version__
-from wafergate.cli import alerts, data, ledger, quarantine, release, report, setup, thread, tile
+from wafergate.cli import alerts, data, ledger, plan, quarantine, release, report, setup, split, thread, tile
 from wafergate.errors import StorageError, WafergateError
 
 __all__ = ["app", "main"]
@@ -21,9 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, tile):
+for commands in (setup, thread, release, report, tile, plan):
     app.add_typer(commands.app)
-for noun in (data, ledger, quarantine, alerts):
+for noun in (data, ledger, quarantine, alerts, split):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -148,7 +148,7 @@ def _shortage_of(table: SplitTable, column: int, policy: SplitPolicy) -> str:
     judges = int(table.judgeable()[column])
     if judges < least:
         return (
-            f"{name}: {_held(table, column)}, of which {judges} never taught; an even test needs {least}; "
+            f"{name}: {_held(table, column)}, of which {judges} may still judge; an even test needs {least}; "
             f"collect {least - judges} more in new groups"
         )
     groups = len(set(table.group[table.counts[:, column] > 0].tolist()))

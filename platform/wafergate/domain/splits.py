@@ -16,6 +16,7 @@ __all__ = [
     "LeakItem",
     "LeakKind",
     "LeakProof",
+    "NormalPower",
     "Side",
     "Split",
     "SplitMember",
@@ -169,6 +170,7 @@ class ClassPower:
 
     Attributes:
         defect_class: the class.
+        instances: its instances in all.
         test_instances: its instances in test.
         limit: the recall the gate demands, 0..1.
         best_provable: lower bound of recall if every instance is found, 0..1.
@@ -178,12 +180,32 @@ class ClassPower:
     """
 
     defect_class: str
+    instances: int
     test_instances: int
     limit: float
     best_provable: float
     decidable: bool
     more_test: int
     collect: int
+
+
+@dataclass(frozen=True, slots=True)
+class NormalPower:
+    """What a test set can prove about the overkill rate.
+
+    Attributes:
+        images: test images without defect.
+        limit: the rate the gate allows, 0..1; 1 switches the rule off.
+        best_provable: upper bound of the rate if none is alarmed, 0..1.
+        decidable: whether a perfect score would pass the gate.
+        more_test: further test images without defect that would make it decidable.
+    """
+
+    images: int
+    limit: float
+    best_provable: float
+    decidable: bool
+    more_test: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Units(NamedTuple):
 
 
 def units(
-    parts: Parts, dataset: DatasetVersion, samples: Sequence[Sample], policy: SplitPolicy, *, renewal: bool = False
+    parts: Parts, dataset: DatasetVersion, samples: Sequence[Sample], policy: SplitPolicy, *, retiring: str = ""
 ) -> Units:
     """Group the samples of a dataset version and say what each was before.
 
@@ -36,13 +36,16 @@ def units(
         dataset: the version to split.
         samples: its images.
         policy: what makes a group.
-        renewal: whether to act as if every test set so far had been retired.
+        retiring: id of a split, to act as if the line's test sets up to this one had been retired.
 
     Raises:
         SplitError: a sample lacks what the policy groups by.
     """
-    splits = _binding(parts, dataset)
-    known = _standings(parts, splits, renewal=renewal)
+    retired = renewals(parts, dataset.line)
+    splits = _binding(parts, dataset, {row.split_id for row in retired} | {retiring})
+    last = max((row.created_at for row in retired), default=None)
+    worn = {row.id for row in splits if retiring or (last is not None and row.created_at <= last)}
+    known = _standings(parts, [row.id for row in splits], worn)
     here = {sample.image for sample in samples}
     gone = _gone(parts, splits, {image for image in known if image not in here}, policy)
     stood = [known.get(sample.image) for sample in [*samples, *gone]]
@@ -78,12 +81,12 @@ def looks(parts: Parts, split: Split) -> int:
     return max((counts[member.image] for member in judged), default=0)
 
 
-def _binding(parts: Parts, dataset: DatasetVersion) -> list[Split]:
-    """Return the splits that bind a version: the newest of each other version, and all that a model came from.
+def _binding(parts: Parts, dataset: DatasetVersion, retired: set[str]) -> list[Split]:
+    """Return the splits that bind a version: the newest of each other version, all that a model came from, all retired.
 
     A split that nothing was trained on binds no other split of the same version: a policy may be tried out.
     """
-    taught = {model.split_id for model in parts.facts.find(ModelVersion, line=dataset.line)}
+    taught = retired | {model.split_id for model in parts.facts.find(ModelVersion, line=dataset.line)}
     binding, newest = [], set()
     for split in line_splits(parts, dataset.line):
         first = split.dataset_id != dataset.id and split.dataset_id not in newest
@@ -93,17 +96,11 @@ def _binding(parts: Parts, dataset: DatasetVersion) -> list[Split]:
     return binding
 
 
-def _standings(parts: Parts, splits: Iterable[Split], *, renewal: bool) -> dict[str, Standing]:
+def _standings(parts: Parts, splits: Sequence[str], retired: set[str]) -> dict[str, Standing]:
     """Return the strongest tie of every image that a side has used, by the image's SHA-256."""
-    by_id = {split.id: split for split in splits}
-    if not by_id:
-        return {}
-    line = parts.facts.get(DatasetVersion, next(iter(by_id.values())).dataset_id).line
-    last = max((row.created_at for row in renewals(parts, line)), default=None)
-    retired = {row_id: renewal or (last is not None and row.created_at <= last) for row_id, row in by_id.items()}
     known: dict[str, Standing] = {}
-    for member in parts.facts.find(SplitMember, split_id=[*by_id]):
-        standing = standing_of(member.side, retired=retired[member.split_id])
+    for member in parts.facts.find(SplitMember, split_id=splits) if splits else ():
+        standing = standing_of(member.side, retired=member.split_id in retired)
         if standing is not None:
             known[member.image] = strongest((standing, known.get(member.image, standing)))
     return known

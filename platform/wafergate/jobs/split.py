@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
-from wafergate.domain.splits import ClassPower, LeakItem, LeakProof, Side, Split, SplitMember
+from wafergate.domain.splits import LeakItem, LeakProof, Side, Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.errors import SplitError
 from wafergate.jobs.parts import Outcome, Parts
@@ -13,11 +13,10 @@ from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
 from wafergate.stages.leaks import check_leaks, item_of_sample
-from wafergate.stages.plan_power import plan_power
 from wafergate.stages.split import seal
 from wafergate.stages.split import split as assign_sides
 
-__all__ = ["power", "renew", "require_clean", "split"]
+__all__ = ["preview", "renew", "require_clean", "split"]
 
 
 def split(parts: Parts, line: LineFile, dataset_id: str) -> Outcome:
@@ -37,7 +36,7 @@ def renew(parts: Parts, line: LineFile, dataset_id: str, *, actor: str, reason: 
     """Retire the line's test sets and split a dataset version with a new one, told in the ledger.
 
     Retired test images may teach from now on and never judge again; the new test holds images that no split used for
-    anything. Renewing twice without new images is refused, because none are left.
+    anything. Where such images make no even test the old one stays.
 
     Raises:
         SplitError: the line has no test set yet, or the images that were never used make no even test.
@@ -47,7 +46,7 @@ def renew(parts: Parts, line: LineFile, dataset_id: str, *, actor: str, reason: 
         message = f"line {line.name!r} has no test set to retire: run `wafergate retrain`"
         raise SplitError(message)
     try:
-        _make(parts, line, dataset_id, row_id="", renewal=True)
+        _make(parts, line, dataset_id, row_id="", retiring=worn.id)
     except SplitError as error:
         message = f"the test set stays: without its images {error}"
         raise SplitError(message) from error
@@ -75,12 +74,12 @@ def _row_id(parts: Parts, line: LineFile, dataset_id: str) -> str:
 
 
 def _make(
-    parts: Parts, line: LineFile, dataset_id: str, *, row_id: str, renewal: bool = False
+    parts: Parts, line: LineFile, dataset_id: str, *, row_id: str, retiring: str = ""
 ) -> tuple[Split, list[SplitMember]]:
     """Return a split and its members, not yet saved."""
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
     dataset = parts.facts.get(DatasetVersion, dataset_id)
-    groups, past = units(parts, dataset, samples, line.split, renewal=renewal)
+    groups, past = units(parts, dataset, samples, line.split, retiring=retiring)
     assignment = assign_sides(samples, groups, line.classes, line.split, past=past)
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
@@ -109,13 +108,15 @@ def _make(
     return row, members
 
 
-def power(parts: Parts, line: LineFile, split_id: str) -> tuple[ClassPower, ...]:
-    """Return, class by class, what the split's test set can prove to the gate."""
-    row = parts.facts.get(Split, split_id)
-    totals = parts.facts.get(DatasetVersion, row.dataset_id).instances
-    critical = set(line.line.critical)
-    limits = {name: line.gate.critical_recall if name in critical else line.gate.recall for name in line.classes}
-    return plan_power(row.counts[Side.TEST], totals, limits, confidence=line.gate.confidence, policy=line.split)
+def preview(parts: Parts, line: LineFile, dataset_id: str) -> Split:
+    """Return the split of a dataset version, or the one it would get; nothing is stored.
+
+    Raises:
+        SplitError: as `split`.
+    """
+    row_id = _row_id(parts, line, dataset_id)
+    known = parts.facts.find(Split, id=row_id)
+    return known[0] if known else _make(parts, line, dataset_id, row_id=row_id)[0]
 
 
 def require_clean(leak: LeakProof) -> None:
