@@ -1,10 +1,17 @@
 """The review list: what comes onto it, how it is answered, and what a corrected export changes."""
 
+import csv
+import io
 import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import rows
 from tests.unit.memory_source import MemorySource, picture
@@ -12,15 +19,19 @@ from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.geometry import Box
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewState, Suspected, Suspicion, item_of, standing
-from wafergate.domain.samples import ValidationResult
-from wafergate.errors import ValidationFailedError
+from wafergate.domain.samples import DatasetVersion, LabelledBox, RawBox, RawSample, Sample, ValidationResult
+from wafergate.errors import NotFoundError, SourceError, TaxonomyError, ValidationFailedError
+from wafergate.jobs.correct import Corrected, bring_back
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.review import add_items, review_list
+from wafergate.jobs.review import add_items, export, find_item, keep, review_list
 from wafergate.jobs.validate import examine, require_valid
+from wafergate.line import LineFile, parse_line
+from wafergate.stages.correct import ROUNDED_PX, correct
 
 pytestmark = pytest.mark.unit
 
+LINE = line_of(group_by="group_by = []")
 SIDE = 64
 LABELS = ("particle", "scratch")
 Drawn = tuple[str, tuple[float, float, float, float]]
@@ -63,9 +74,8 @@ def parts(tmp_path: Path) -> Parts:
 
 @pytest.fixture
 def dataset(parts: Parts) -> str:
-    line = line_of(group_by="group_by = []")
-    made = ingest(parts, line, MemorySource(export_of(BOXES)), "coco").id
-    examine(parts, line, made)
+    made = ingest(parts, LINE, MemorySource(export_of(BOXES)), "coco").id
+    examine(parts, LINE, made)
     return made
 
 
@@ -126,11 +136,11 @@ def test_a_file_gone_from_the_store_is_an_error_that_names_its_image(tmp_path: P
         def sizes(self, digests: Any) -> dict[str, int]:
             return {digest: size for digest, size in super().sizes(digests).items() if digest != gone}
 
-    line, parts = line_of(group_by="group_by = []"), parts_in(tmp_path, files=Forgetful(tmp_path))
+    parts = parts_in(tmp_path, files=Forgetful(tmp_path))
     gone = ""
-    dataset = ingest(parts, line, MemorySource(export_of(BOXES)), "coco").id
+    dataset = ingest(parts, LINE, MemorySource(export_of(BOXES)), "coco").id
     gone = parts.files.put(export_of(BOXES)["L2/2_golden.png"])
-    done = examine(parts, line, dataset)
+    done = examine(parts, LINE, dataset)
     with pytest.raises(ValidationFailedError, match=r"(?s)image_files_stored.*L2/2\.png"):
         require_valid(parts, done.id)
 
@@ -139,3 +149,256 @@ def test_data_docs_are_kept_beside_the_result(parts: Parts, dataset: str) -> Non
     (result,) = parts.facts.find(ValidationResult, dataset_id=dataset)
     assert result.docs is not None
     assert parts.files.get(result.docs).startswith(b"<!DOCTYPE html>")
+
+
+# Out to a labelling tool and back
+
+
+def exported(parts: Parts, dataset: str, line: LineFile = LINE) -> dict[str, bytes]:
+    return dict(export(parts, line, dataset, review_list(parts, dataset)))
+
+
+def edited(parts: Parts, dataset: str, edit: Callable[[dict[str, Any]], None]) -> dict[str, bytes]:
+    """Return the annotations alone, as a labelling tool gives them back."""
+    document = json.loads(exported(parts, dataset)["coco/annotations.json"])
+    edit(document)
+    return {"annotations.json": json.dumps(document).encode()}
+
+
+def bring(parts: Parts, source: dict[str, bytes], dataset: str, line: LineFile = LINE, **told: Any) -> Corrected:
+    return bring_back(
+        parts, line, source, dataset, **({"title": "memory", "actor": "kim", "reason": "looked at it"} | told)
+    )
+
+
+def told(done: Corrected) -> list[tuple[str, str]]:
+    return [(image.name, str(box)) for image in done.changes.images for box in image.boxes]
+
+
+def samples_of(parts: Parts, dataset: str) -> dict[str, Sample]:
+    return {item.name: item for item in parts.facts.find(Sample, dataset_id=dataset)}
+
+
+def drop_the_second(document: dict[str, Any]) -> None:
+    del document["annotations"][1]
+
+
+def test_the_export_holds_images_labels_pictures_and_the_list(parts: Parts, dataset: str) -> None:
+    files = exported(parts, dataset)
+    assert sorted(files) == [
+        "coco/L1/0.png",
+        "coco/L2/3.png",
+        "coco/annotations.json",
+        "pictures/0001-whole_image-3.png",
+        "pictures/0002-duplicate-0.png",
+        "pictures/0003-duplicate-0.png",
+        "review.json",
+        "suspicions.csv",
+    ]
+    assert files["coco/L1/0.png"] == export_of(BOXES)["L1/0.png"]
+    document = json.loads(files["coco/annotations.json"])
+    assert {"bridge", "excess", "missing", "particle", "scratch", "void"} == {
+        category["name"] for category in document["categories"]
+    }
+    rows_of_list = list(csv.DictReader(io.StringIO(files["suspicions.csv"].decode())))
+    assert [(row["image"], row["box"], row["suspicion"]) for row in rows_of_list] == [
+        ("L2/3.png", "1", "whole_image"),
+        ("L1/0.png", "1", "duplicate"),
+        ("L1/0.png", "2", "duplicate"),
+    ]
+    assert all(row["picture"] in files for row in rows_of_list)
+
+
+def test_an_export_brought_back_as_it_was_changes_nothing(parts: Parts, dataset: str) -> None:
+    done = bring(parts, edited(parts, dataset, lambda _: None), dataset)
+    assert (done.id, done.parent, done.changes.images) == (dataset, dataset, ())
+    assert len(parts.facts.find(DatasetVersion)) == 1
+
+
+def test_corrections_make_a_new_version_and_leave_everything_else_as_it_was(parts: Parts, dataset: str) -> None:
+    done = bring(parts, edited(parts, dataset, drop_the_second), dataset)
+    version, before = parts.facts.get(DatasetVersion, done.id), parts.facts.get(DatasetVersion, dataset)
+    assert (version.number, version.parent) == (2, dataset)
+    assert version.instances == {"excess": 2, "missing": 2}
+    assert told(done) == [("L1/0.png", "removed excess (particle) [4, 4, 12, 12.25]")]
+    old, new = samples_of(parts, dataset), samples_of(parts, done.id)
+    assert {name for name in old if replace(new[name], dataset_id=dataset) != old[name]} == {"L1/0.png"}
+    assert replace(new["L1/0.png"], dataset_id=dataset, boxes=old["L1/0.png"].boxes) == old["L1/0.png"]
+    assert before == parts.facts.get(DatasetVersion, dataset)
+
+
+def test_the_ledger_tells_who_corrected_what_and_why(parts: Parts, dataset: str) -> None:
+    done = bring(parts, edited(parts, dataset, drop_the_second), dataset, actor="Lee", reason="drawn twice")
+    (entry,) = parts.facts.ledger()
+    assert (entry.kind, entry.subject, entry.actor, entry.reason) == ("corrected", done.id, "Lee", "drawn twice")
+    assert entry.details["boxes"] == {"added": 0, "removed": 1, "moved": 0, "relabelled": 0}
+    assert entry.details["first"] == [["L1/0.png", "removed excess (particle) [4, 4, 12, 12.25]"]]
+    assert len(json.loads(parts.files.get(str(entry.details["changes"])))) == 1
+
+
+def test_the_same_import_twice_changes_nothing_whichever_version_it_names(parts: Parts, dataset: str) -> None:
+    source = edited(parts, dataset, drop_the_second)
+    first = bring(parts, source, dataset)
+    for again in (dataset, first.id):
+        done = bring(parts, source, again)
+        assert (done.id, done.changes.images) == (first.id, ())
+    assert len(parts.facts.find(DatasetVersion)) == 2
+    assert len(parts.facts.ledger()) == 1
+
+
+def test_two_people_correct_different_images_of_one_export(parts: Parts, dataset: str) -> None:
+    def shrink(document: dict[str, Any]) -> None:
+        document["annotations"][2]["bbox"] = [20, 20, 10, 10]
+
+    mine, theirs = edited(parts, dataset, drop_the_second), edited(parts, dataset, shrink)
+    first = bring(parts, mine, dataset)
+    second = bring(parts, theirs, dataset)
+    assert second.parent == first.id
+    assert [name for name, _ in told(second)] == ["L2/3.png"] * 2
+    assert samples_of(parts, second.id)["L1/0.png"].boxes == samples_of(parts, first.id)["L1/0.png"].boxes
+
+
+def test_the_same_image_corrected_otherwise_is_refused_and_named(parts: Parts, dataset: str) -> None:
+    def drop_the_first(document: dict[str, Any]) -> None:
+        del document["annotations"][0]
+
+    mine, theirs = edited(parts, dataset, drop_the_second), edited(parts, dataset, drop_the_first)
+    bring(parts, mine, dataset)
+    with pytest.raises(SourceError, match=r"1 images were corrected otherwise.*L1/0\.png"):
+        bring(parts, theirs, dataset)
+    assert len(parts.facts.find(DatasetVersion)) == 2
+
+
+def test_a_dry_run_tells_and_stores_nothing(parts: Parts, dataset: str) -> None:
+    done = bring(parts, edited(parts, dataset, drop_the_second), dataset, dry=True)
+    assert len(told(done)) == 1
+    assert len(parts.facts.find(DatasetVersion)) == 1
+    assert parts.facts.ledger() == []
+
+
+def test_a_corrected_box_is_answered_and_its_version_keeps_only_what_is_left(parts: Parts, dataset: str) -> None:
+    done = bring(parts, edited(parts, dataset, drop_the_second), dataset)
+    examine(parts, LINE, done.id)
+    assert [state.value for _, state in review_list(parts, dataset)] == ["open", "open", "corrected"]
+    assert [item.kind for item, _ in review_list(parts, done.id)] == [Suspicion.WHOLE_IMAGE]
+
+
+def test_a_missed_label_is_answered_by_the_box_drawn_there(parts: Parts, dataset: str) -> None:
+    def draw(document: dict[str, Any]) -> None:
+        number = document["annotations"][0]["image_id"]
+        category = next(item["id"] for item in document["categories"] if item["name"] == "void")
+        document["annotations"].append({"id": 99, "image_id": number, "category_id": category, "bbox": [30, 30, 8, 8]})
+
+    add_items(parts, dataset, [suspected("L1/0.png", box=Box(31, 31, 39, 39))])
+    add_items(parts, dataset, [suspected("L1/0.png", box=Box(50, 50, 60, 60))])
+    done = bring(parts, edited(parts, dataset, draw), dataset)
+    assert told(done) == [("L1/0.png", "added missing (void) [30, 30, 38, 38]")]
+    states = {item.box.x1: state.value for item, state in review_list(parts, dataset) if item.kind is Suspicion.MISSED}
+    assert states == {31: "corrected", 50: "open"}
+
+
+def test_a_kept_box_is_told_in_the_ledger_and_stays_kept_in_later_versions(parts: Parts, dataset: str) -> None:
+    whole = review_list(parts, dataset)[0][0]
+    assert find_item(parts, whole.id.removeprefix("review-")[:8]) == whole
+    assert keep(parts, whole, actor="kim", reason="the scratch does cross the die")
+    assert not keep(parts, whole, actor="kim", reason="again")
+    (entry,) = parts.facts.ledger()
+    assert (entry.kind, entry.details["suspicion"]) == ("reviewed", "whole_image")
+    done = bring(parts, edited(parts, dataset, drop_the_second), dataset)
+    examine(parts, LINE, done.id)
+    assert [state for _, state in review_list(parts, done.id)] == [ReviewState.KEPT]
+    with pytest.raises(NotFoundError, match="review list"):
+        find_item(parts, "zzzz")
+
+
+# What labelling tools do to an export
+
+
+def test_rounded_corners_and_lost_outlines_are_no_correction(parts: Parts) -> None:
+    source = export_of({"0.png": [("scratch", (0, 0, 64, 63.4567)), ("particle", (3.14159, 4.7, 21.333, 12.999))]})
+    document = json.loads(source["annotations.json"])
+    document["annotations"][1]["segmentation"] = [[3.2, 4.8, 21.2, 4.8, 21.2, 12.9, 5, 12]]
+    dataset = ingest(parts, LINE, MemorySource(source | {"annotations.json": json.dumps(document).encode()}), "coco").id
+    examine(parts, LINE, dataset)
+
+    def rounded(document: dict[str, Any]) -> None:
+        for item in document["annotations"]:
+            item["bbox"] = [round(value, 2) for value in item["bbox"]]
+            x, y, width, height = item["bbox"]
+            item["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+    assert bring(parts, edited(parts, dataset, rounded), dataset).changes.images == ()
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "message"),
+    [
+        (lambda d: d["images"][0].update(file_name="elsewhere.png"), SourceError, r"elsewhere\.png.*not in the source"),
+        (lambda d: d["categories"][0].update(name="stain"), TaxonomyError, "stain"),
+        (lambda d: d["images"][0].update(width=32), SourceError, "32 x 64.*resized"),
+        (lambda d: d["annotations"][0].update(category_id=77), SourceError, "77"),
+        (lambda d: d["images"].append(dict(d["images"][0], id=77)), SourceError, "again"),
+        (lambda d: d.pop("images"), SourceError, "COCO"),
+    ],
+)
+def test_what_cannot_be_a_correction_is_refused_and_stores_nothing(
+    parts: Parts, dataset: str, edit: Callable[[dict[str, Any]], None], error: type[Exception], message: str
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        for category in document["categories"]:
+            if category["name"] == "particle":
+                document["categories"].remove(category)
+                document["categories"].insert(0, category)
+        edit(document)
+
+    with pytest.raises(error, match=message):
+        bring(parts, edited(parts, dataset, change), dataset)
+    assert len(parts.facts.find(DatasetVersion)) == 1
+
+
+def test_a_label_that_now_stands_for_another_class_is_refused(parts: Parts, dataset: str) -> None:
+    text = LINE.text.replace('raw = "particle", defect_class = "excess"', 'raw = "particle", defect_class = "missing"')
+    other = parse_line(text, LINE.path)
+    with pytest.raises(TaxonomyError, match=r"'particle' stands for 'excess' in this version and for 'missing'"):
+        bring(parts, edited(parts, dataset, drop_the_second), dataset, other)
+
+
+# Properties
+
+sides = st.floats(0, 60, width=32).map(lambda value: round(value, 3))
+labelled = st.builds(
+    lambda label, x, y, width, height: LabelledBox(label, label, Box(x, y, x + width, y + height)),
+    st.sampled_from(LABELS), sides, sides, st.integers(1, 30), st.integers(1, 30),
+)  # fmt: skip
+
+
+def raw(*boxes: LabelledBox) -> RawSample:
+    return RawSample("a", tuple(RawBox(box.raw_label, box.box, box.polygon) for box in boxes), size=(99, 99))
+
+
+def held(*boxes: LabelledBox, name: str = "a") -> Sample:
+    return Sample("d", 0, name, "1" * 64, None, 99, 99, boxes, {"lot": "7"})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(labelled, max_size=6), st.lists(labelled, max_size=6), st.randoms())
+def test_the_new_version_holds_the_boxes_of_the_export_to_within_rounding(
+    old: list[LabelledBox], new: list[LabelledBox], random: Any
+) -> None:
+    shuffled = [*random.sample(old, k=random.randint(0, len(old))), *new]
+    random.shuffle(shuffled)
+    before = [held(*old), held(*old, name="b")]
+    made = correct(before, before, [raw(*shuffled)], dict(zip(LABELS, LABELS, strict=True)))
+    assert made.samples[1] is before[1]
+    assert Counter(box.raw_label for box in made.samples[0].boxes) == Counter(box.raw_label for box in shuffled)
+    for box in made.samples[0].boxes:
+        nearest = min(
+            max(abs(a - b) for a, b in zip(box.box.as_tuple(), other.box.as_tuple(), strict=True))
+            for other in shuffled
+            if other.raw_label == box.raw_label
+        )
+        assert nearest <= ROUNDED_PX
+    again = correct(made.samples, made.samples, [raw(*shuffled)], dict(zip(LABELS, LABELS, strict=True)))
+    assert again.changes.images == ()
+    if Counter(shuffled) == Counter(old):
+        assert made.samples == tuple(before)

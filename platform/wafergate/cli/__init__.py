@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from wafergate import __version__
-from wafergate.cli import alerts, data, ledger, plan, quarantine, release, report, setup, split, thread, tile
+from wafergate.cli import (
+    alerts,
+    data,
+    ledger,
+    plan,
+    quarantine,
+    release,
+    report,
+    review,
+    setup,
+    split,
+    thread,
+    tile,
+    validation,
+)
 from wafergate.errors import StorageError, WafergateError
 
 __all__ = ["app", "main"]
@@ -23,7 +37,7 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, tile, plan):
     app.add_typer(commands.app)
-for noun in (data, ledger, quarantine, alerts, split):
+for noun in (data, validation, review, split, quarantine, ledger, alerts):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

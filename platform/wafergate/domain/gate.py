@@ -134,6 +134,8 @@ class LedgerKind(StrEnum):
     RENEWED = "renewed"  # a worn test set was retired
     QUARANTINE = "quarantine"
     ACKNOWLEDGED = "acknowledged"
+    CORRECTED = "corrected"
+    REVIEWED = "reviewed"
 
 
 FIRST_HASH = "0" * 64

@@ -221,7 +221,7 @@ class DatasetVersion:
         taxonomy_signed: whether the customer agreed to the mapping in use.
         licence: SPDX identifier of the data.
         created_at: when it became visible.
-        parent: the version it was made from by corrections; None where it was read from a source.
+        parent: the version whose labels a person corrected to make this one; None where it came about otherwise.
     """
 
     id: str

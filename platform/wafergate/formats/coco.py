@@ -9,7 +9,7 @@ import json
 import math
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -242,14 +242,18 @@ def _area(box: RawBox) -> float:
     return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(closed))) / 2
 
 
-def write(samples: Sequence[RawSample]) -> dict[str, bytes]:
+def write(samples: Sequence[RawSample], *, labels: Iterable[str] = ()) -> dict[str, bytes]:
     """Write samples as `annotations.json`, and `metadata.csv` where there is metadata.
+
+    Args:
+        samples: what is written.
+        labels: categories to offer beside those in use.
 
     Returns:
         File name to content; the images are expected under their own names beside it.
     """
-    labels = sorted({box.label for sample in samples for box in sample.boxes})
-    numbers = {label: number for number, label in enumerate(labels, start=1)}
+    used = {box.label for sample in samples for box in sample.boxes}
+    numbers = {label: number for number, label in enumerate(sorted(used.union(labels)), start=1)}
     images: list[_Entry] = []
     annotations: list[_Entry] = []
     for image_id, sample in enumerate(samples, start=1):

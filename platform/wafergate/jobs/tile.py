@@ -149,4 +149,5 @@ def _version(parts: Parts, parent: DatasetVersion, policy: TilePolicy, tiles: Se
         instances=instances,
         image_counts=images,
         created_at=parts.clock(),
+        parent=None,  # corrections may have made the version that was cut, never this one
     )

@@ -35,15 +35,18 @@ def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = 
 def named_version(facts: FactStore, named: str, line: str = "") -> DatasetVersion:
     """Return a dataset version by its id, or by its number on a line; a store with one line needs no name.
 
+    Where no version is named either, the newest is meant.
+
     Raises:
-        ConfigError: it is a number, several lines have versions and none is named.
+        ConfigError: it is a number or nothing, several lines have versions and none is named.
         NotFoundError: there is none.
     """
-    if not line and not named.isdecimal():
+    if named and not line and not named.isdecimal():
         return facts.get(DatasetVersion, named)
     lines = [line] if line else sorted({version.line for version in facts.find(DatasetVersion)})
     if len(lines) > 1:
-        message = f"version {named} of which line? --line must be one of {', '.join(lines)}"
+        what = f"version {named}" if named else "the newest version"
+        message = f"{what} of which line? --line must be one of {', '.join(lines)}"
         raise ConfigError(message)
     if not lines:
         message = "there is no dataset version yet: run `wafergate intake`"

@@ -1,0 +1,239 @@
+"""`wafergate review …`: labels that look grossly wrong, and the corrections that come back."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wafergate.cli.opening import group, ready
+from wafergate.cli.options import Line, LineName, Person, Reason, Version
+from wafergate.cli.progress import bar
+from wafergate.domain.review import ReviewState, Suspicion
+from wafergate.errors import ConfigError
+from wafergate.line import load_line
+
+if TYPE_CHECKING:  # a command's help must not wait for pandas
+    from wafergate.domain.changes import Changes
+    from wafergate.jobs.parts import Parts
+    from wafergate.jobs.review import Listed
+
+__all__ = ["app"]
+
+app = group("Labels to look at; none is ever changed but by a person.")
+
+State = Annotated[str, typer.Option("--state", help="open, kept, corrected or all.")]
+Kind = Annotated[str, typer.Option("--kind", help="Only this suspicion, e.g. duplicate.")]
+_DIGITS = 8
+_SHOWN = 40
+
+
+@app.command("list")
+def review_list(
+    line: LineName = "",
+    version: Version = "",
+    state: State = "open",
+    kind: Kind = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show this many, worst first; 0 shows all.")] = 30,
+) -> None:
+    """List the boxes of a dataset version that look grossly wrong.
+
+    Validation finds them; nothing is changed unless a person corrects it.
+
+    Example: wafergate review list --line pcb --kind duplicate
+    """
+    from wafergate.jobs.versions import named_version
+    from wafergate.terminal import console, table
+
+    parts = ready()
+    found = named_version(parts.facts, version, line)
+    listed = _chosen(parts, found.id, state, kind)
+    shown = listed[:limit] if limit else listed
+    cells = [
+        (item.id.removeprefix("review-")[:_DIGITS], item.kind.value, item.sample, item.label, item.detail)
+        for item, _ in shown
+    ]
+    console().print(table(("id", "suspicion", "image", "label", "why"), cells))
+    counts = Counter(item.kind.value for item, _ in listed)
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    more = f"; {len(listed) - len(shown)} more with --limit 0" if len(shown) < len(listed) else ""
+    typer.echo(
+        f"version {found.number} of line {found.line}: {len(listed)} {state if state != 'all' else 'in all'}"
+        + (f" ({told})" if told else "")
+        + more
+    )
+
+
+@app.command("keep")
+def review_keep(
+    items: Annotated[list[str], typer.Argument(help="Ids of items, or their first digits.")],
+    actor: Person,
+    reason: Reason,
+) -> None:
+    """Answer that labels are right as they are, now and in later versions.
+
+    Example: wafergate review keep 3f2a91c0 --as Kim --reason "a long scratch"
+    """
+    from wafergate.jobs.review import find_item, keep
+
+    parts = ready()
+    for item in [find_item(parts, key) for key in dict.fromkeys(items)]:
+        new = keep(parts, item, actor=actor, reason=reason)
+        typer.echo(f"{'kept' if new else 'kept before'}: {item.kind} {item.label} in {item.sample}")
+
+
+@app.command("export")
+def review_export(
+    line: Line,
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.", show_default=False)],
+    version: Version = "",
+    state: State = "open",
+    kind: Kind = "",
+) -> None:
+    """Write the listed images for a labelling tool, in COCO.
+
+    coco/ holds images and annotations.json; pictures/ shows each suspicion;
+    suspicions.csv lists them. Correct the boxes in any tool that reads and
+    writes COCO, then: wafergate review import.
+
+    Example: wafergate review export --line line.toml --to to-review
+    """
+    from wafergate.jobs.review import export
+    from wafergate.jobs.versions import find_version
+
+    line_file = load_line(line)
+    parts = ready()
+    found = find_version(parts.facts, line_file.name, version)
+    listed = _chosen(parts, found.id, state, kind)
+    if not listed:
+        typer.echo(f"nothing to export: version {found.number} of line {found.line} has no such item")
+        return
+    _require_empty(to)
+    with bar() as progress:
+        for name, data in export(parts, line_file, found.id, listed, progress=progress):
+            _write(to / name, data)
+    images = len({item.sample for item, _ in listed})
+    typer.echo(
+        f"wrote {to}: {images} images, {len(listed)} suspicions of version {found.number}\n"
+        f"then: wafergate review import {to} --line {line} --as … --reason …"
+    )
+
+
+@app.command("import")
+def review_import(
+    path: Annotated[Path, typer.Argument(help="The exported folder, a COCO .json, or an archive with one.")],
+    line: Line,
+    actor: Person,
+    reason: Reason,
+    version: Annotated[
+        str, typer.Option("--version", help="Number or id of the version that was exported, where it is not said.")
+    ] = "",
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> None:
+    """Make a new dataset version of corrected COCO annotations.
+
+    Shows what changes, box by box. Images that are not in the file, or are as
+    they were, keep everything; an image without annotations becomes normal.
+
+    Example: wafergate review import to-review --line line.toml --as Kim --reason "redrawn"
+    """
+    from wafergate.domain.samples import DatasetVersion
+    from wafergate.jobs.correct import bring_back
+    from wafergate.jobs.versions import find_version
+
+    line_file = load_line(line)
+    files, said = _annotations(path)
+    parts = ready()
+    exported = find_version(parts.facts, line_file.name, version or said)
+    done = bring_back(parts, line_file, files, exported.id, title=str(path), actor=actor, reason=reason, dry=dry)
+    _show(done.changes)
+    made, parent = parts.facts.get(DatasetVersion, done.id), parts.facts.get(DatasetVersion, done.parent)
+    if not done.changes.images:
+        typer.echo(f"nothing to correct: version {made.number} holds these labels already")
+    elif dry:
+        typer.echo(f"nothing was stored: without --dry-run this makes a new version of version {parent.number}")
+    else:
+        typer.echo(f"version {made.number} of line {made.line}: version {parent.number} corrected by {actor}")
+    if not dry:
+        _validate(parts, line, done.id)
+
+
+def _validate(parts: "Parts", line: Path, dataset_id: str) -> None:
+    from wafergate.jobs.validate import examine, require_valid
+
+    done = examine(parts, load_line(line), dataset_id)
+    require_valid(parts, done.id)
+    waiting = len(_chosen(parts, dataset_id, "open", ""))
+    typer.echo(f"validation: no error; {waiting} boxes to look at")
+
+
+def _chosen(parts: "Parts", dataset_id: str, state: str, kind: str) -> "list[Listed]":
+    from wafergate.jobs import review
+
+    if state not in {"all", *ReviewState}:
+        message = f"--state must be {', '.join(ReviewState)} or all; found {state!r}"
+        raise ConfigError(message)
+    if kind not in {"", *Suspicion}:
+        message = f"--kind must be one of {', '.join(Suspicion)}; found {kind!r}"
+        raise ConfigError(message)
+    return [
+        (item, standing)
+        for item, standing in review.review_list(parts, dataset_id)
+        if state in {"all", standing.value} and kind in {"", item.kind.value}
+    ]
+
+
+def _show(changes: "Changes") -> None:
+    from wafergate.terminal import console, table
+
+    rows = [(image.name, str(box)) for image in changes.images for box in image.boxes]
+    if rows:
+        console().print(table(("image", "change"), rows[:_SHOWN]))
+        if len(rows) > _SHOWN:
+            typer.echo(f"… and {len(rows) - _SHOWN} more changes")
+        counts = ", ".join(f"{count} {kind.value}" for kind, count in changes.box_counts.items() if count)
+        typer.echo(f"{len(changes.images)} images differ: {counts}; {changes.unchanged} images are as they were")
+
+
+def _require_empty(folder: Path) -> None:
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        message = f"--to {folder} cannot be opened ({error.strerror})"
+        raise ConfigError(message) from error
+    if taken:
+        message = f"--to {folder} must be a new or empty folder; found something there, and it stays as it is"
+        raise ConfigError(message)
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    except OSError as error:
+        message = f"{file} cannot be written ({error.strerror}): name another folder with --to"
+        raise ConfigError(message) from error
+
+
+def _annotations(path: Path) -> tuple[dict[str, bytes], str]:
+    """Return the JSON files of what came back, and the version they were exported from where it says so."""
+    import json
+
+    from wafergate.adapters.source import open_source
+    from wafergate.jobs.review import EXPORTED
+
+    if path.is_file() and path.suffix.lower() == ".json":
+        try:
+            return {path.name: path.read_bytes()}, ""
+        except OSError as error:
+            message = f"{path} cannot be read ({error.strerror})"
+            raise ConfigError(message) from error
+    source = open_source(path)
+    files = {name: source.read(name) for name in source.names() if name.lower().endswith(".json")}
+    if EXPORTED not in files:
+        return files, ""
+    try:
+        return files, str(json.loads(files.pop(EXPORTED))["dataset"])
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{EXPORTED} in {path} does not say which version was exported: name it with --version"
+        raise ConfigError(message) from error
