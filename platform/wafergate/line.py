@@ -13,12 +13,13 @@ from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.licences import LicencePolicy
 from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
-from wafergate.domain.training import AugmentPolicy, HardwareProfile, LicencePolicy, ModelPolicy
+from wafergate.domain.training import AugmentPolicy, HardwareProfile, ModelPolicy
 from wafergate.domain.validation import ValidationPolicy
 from wafergate.errors import ConfigError
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
-from wafergate.domain.evidence import Evidence, LicensedPart, licence_standing
+from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
+from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, licence_standing
 from wafergate.domain.splits import LeakProof, SplitMode
-from wafergate.domain.training import HardwareProfile, LicencePolicy
+from wafergate.domain.training import HardwareProfile
 from wafergate.stages.decide import RULES, decide
 
 pytestmark = pytest.mark.unit
@@ -55,7 +56,7 @@ def evidence_of(evaluation: Evaluation | None = None, **changes: object) -> Evid
         serve=HardwareProfile(latency_ms=50, size_mib=20),
         latency_ms=12.0,
         size_mib=4.0,
-        licences=(LicensedPart("code of yolox-nano", "MIT"),),
+        licences=(LicencedPart("code of yolox-nano", "MIT"),),
         validation_success=True,
         taxonomy_signed=True,
         leak=LeakProof(100, 0, {}),
@@ -317,23 +318,37 @@ def test_split_warnings_stand_in_the_evidence() -> None:
     assert "split test-even; validation is uneven" in [result.evidence for result in decision.rules]
 
 
-POLICY = LicencePolicy(allowed=("MIT",), research_only=("CC-BY-NC-4.0",), exceptions={"AGPL-3.0": "legal, in-house"})
+TODAY = date(2026, 3, 1)
+POLICY = LicencePolicy(
+    allowed=("MIT",),
+    research_only=("CC-BY-NC-4.0",),
+    exceptions={
+        "AGPL-3.0-only": LicenceException("Kim", "in-house only", until=TODAY),
+        "EPL-2.0": LicenceException("Kim", "for the trial", until=date(2026, 2, 28)),
+        "GPL-2.0-only": LicenceException("Lee", "legal agreed"),
+    },
+)
 
 
 @pytest.mark.parametrize(
     ("licence", "standing", "verdict"),
     [
         ("MIT", "allowed", Verdict.PASS),
-        ("AGPL-3.0", "exception", Verdict.PASS),
+        ("AGPL-3.0-only", "exception", Verdict.PASS),
+        ("GPL-2.0-only", "exception", Verdict.PASS),
+        ("EPL-2.0", "refused", Verdict.FAIL),  # the exception ended yesterday
+        ("MIT AND CC-BY-NC-4.0", "research_only", Verdict.FAIL),
+        ("CC-BY-NC-4.0 OR MIT", "allowed", Verdict.PASS),
+        ("MIT AND GPL-3.0-only OR AGPL-3.0-only", "exception", Verdict.PASS),
         ("CC-BY-NC-4.0", "research_only", Verdict.FAIL),
         ("GPL-3.0-only", "refused", Verdict.FAIL),
         ("", "refused", Verdict.FAIL),
     ],
 )
 def test_licence_alone_decides(licence: str, standing: str, verdict: Verdict) -> None:
-    assert licence_standing(licence, POLICY) == standing
-    parts = (LicensedPart("code of yolox-nano", "MIT"), LicensedPart("weights", licence))
-    decision = decided(licences=parts, licence_policy=POLICY)
+    assert licence_standing(licence, POLICY, today=TODAY) == standing
+    parts = (LicencedPart("code of yolox-nano", "MIT"), LicencedPart("weights", licence))
+    decision = decided(licences=parts, licence_policy=POLICY, today=TODAY)
     assert decision.verdict is verdict
     if verdict is Verdict.FAIL:
         assert "weights" in alone(decision, "licence", "weights").next_step

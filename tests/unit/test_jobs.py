@@ -35,6 +35,7 @@ from wafergate.domain.training import (
     TrainingItem,
     TrainingSet,
 )
+from wafergate.domain.weights import WeightFile
 from wafergate.errors import (
     AlertError,
     ConfigError,
@@ -59,6 +60,7 @@ from wafergate.jobs.split import require_clean
 from wafergate.jobs.train import choose_start, train
 from wafergate.jobs.validate import validate
 from wafergate.jobs.watch import watch
+from wafergate.jobs.weights import add_weights, known_candidates
 from wafergate.sample.generate import Batch, write_sample
 
 pytestmark = pytest.mark.unit
@@ -519,7 +521,7 @@ def licensed(tmp_path: Path, policy: str = "", *, start: str = "true") -> Any:
 def test_a_refused_licence_stops_before_anything_is_trained(files: Files, tmp_path: Path) -> None:
     trainer = ContrastTrainer()
     parts = parts_in(tmp_path, trainer=trainer)
-    with pytest.raises(LicenceError, match=r"\[licences\] allows Apache-2.0.*the code are under AGPL-3.0"):
+    with pytest.raises(LicenceError, match=r"the code are under AGPL-3.0: .*not in \[licences\] allowed \(Apache-2.0"):
         run_thread(parts, licensed(tmp_path), MemorySource(files))
     assert trainer.runs == 0
     assert not parts.facts.find(TrainingEpoch)
@@ -534,6 +536,45 @@ def test_the_licence_of_weights_counts_only_where_training_starts_from_them(tmp_
         choose_start(parts, line)
 
 
+def bring(parts: Parts, file: Path, *, model: str = "contrast", licence: str = "MIT", line: Any = None) -> Any:
+    known = known_candidates(parts, line)
+    return add_weights(parts, file, model, licence=licence, source="the team", actor="Kim", known=known)
+
+
+def test_weights_that_were_brought_are_started_from_under_their_own_licence(tmp_path: Path, parts: Parts) -> None:
+    line = licensed(tmp_path, 'allowed = ["Apache-2.0", "AGPL-3.0"]', start="false")
+    with pytest.raises(ConfigError, match="wafergate weights add FILE --model contrast"):
+        choose_start(parts, line)
+    file = tmp_path / "brought.json"
+    file.write_text("[1]")
+    brought = bring(parts, file, licence="Apache-2.0", line=line)
+    assert bring(parts, file, licence="Apache-2.0", line=line) == (brought.id, True)
+    start = choose_start(parts, line)
+    assert start.weights is not None
+    assert start.weights.read_text() == "[1]"
+    assert choose_start(parts, line, weights=file).digest == start.digest  # the licence goes with the bytes
+    other = tmp_path / "other.json"
+    other.write_text("[2]")
+    with pytest.raises(LicenceError, match="the weights are under CC-BY-NC-4.0"):
+        choose_start(parts, line, weights=other)
+
+
+def test_a_weight_file_without_licence_model_or_bytes_is_not_kept(tmp_path: Path, parts: Parts) -> None:
+    line, file = line_of(tmp_path), tmp_path / "brought.json"
+    file.touch()
+    with pytest.raises(ConfigError, match="is empty"):
+        bring(parts, file, line=line)
+    file.write_text("[1]")
+    with pytest.raises(ConfigError, match="--model must be one of contrast; found 'other'"):
+        bring(parts, file, model="other", line=line)
+    with pytest.raises(ConfigError, match="SPDX"):
+        bring(parts, file, licence=" ", line=line)
+    bring(parts, file, line=line)
+    with pytest.raises(ConfigError, match="is known for contrast under MIT, brought by Kim"):
+        bring(parts, file, licence="Apache-2.0", line=line)
+    assert len(parts.facts.find(WeightFile)) == 1
+
+
 def test_a_research_licence_trains_and_fails_the_gate_until_somebody_accepts_it(
     files: Files, tmp_path: Path, parts: Parts
 ) -> None:
@@ -542,7 +583,7 @@ def test_a_research_licence_trains_and_fails_the_gate_until_somebody_accepts_it(
     decision = parts.facts.get(GateDecision, thread.decision.id)
     assert decision.verdict is Verdict.FAIL
     assert rule(decision, "licence") == [("code", Verdict.FAIL), ("images", Verdict.PASS)]
-    accepted = licensed(tmp_path, policy + '\nexceptions = { "AGPL-3.0" = "Kim: source is offered" }')
+    accepted = licensed(tmp_path, policy + '\nexceptions = { "AGPL-3.0" = { who = "Kim", why = "source is offered" } }')
     again = run_thread(parts, accepted, MemorySource(files))
     assert again.model == (thread.model.id, True)
     assert parts.facts.get(GateDecision, again.decision.id).verdict is Verdict.PASS

@@ -13,6 +13,7 @@ from wafergate.cli import (
     alerts,
     data,
     ledger,
+    licences,
     plan,
     quarantine,
     release,
@@ -23,6 +24,7 @@ from wafergate.cli import (
     thread,
     tile,
     validation,
+    weights,
 )
 from wafergate.errors import StorageError, WafergateError
 
@@ -35,9 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, tile, plan):
+for commands in (setup, thread, release, report, tile, plan, licences):
     app.add_typer(commands.app)
-for noun in (data, validation, review, split, quarantine, ledger, alerts):
+for noun in (data, validation, review, split, quarantine, ledger, alerts, weights):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -1,24 +1,15 @@
 """All that the gate may look at when it decides on a model."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import date
 
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GatePolicy
+from wafergate.domain.licences import LicencedPart, LicencePolicy
 from wafergate.domain.splits import LeakProof, SplitMode
-from wafergate.domain.training import HardwareProfile, LicencePolicy
+from wafergate.domain.training import HardwareProfile
 
-__all__ = ["Evidence", "LicenceStanding", "LicensedPart", "licence_standing"]
-
-LicenceStanding = Literal["allowed", "exception", "research_only", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class LicensedPart:
-    """Something a model is made of and its licence, e.g. `code of yolox-nano` under `Apache-2.0` (SPDX)."""
-
-    subject: str
-    licence: str
+__all__ = ["Evidence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +24,7 @@ class Evidence:
         serve: limits of the machine that inspects; 0 means no limit.
         latency_ms: median time for one image on it, milliseconds.
         size_mib: size of the exported model, MiB.
+        today: exceptions to the licence policy end.
         licences: every part with a licence: code, weights it started from, images.
         licence_policy: what the line allows.
         validation_success: whether the dataset version passed validation.
@@ -50,7 +42,8 @@ class Evidence:
     serve: HardwareProfile = field(default_factory=HardwareProfile)
     latency_ms: float | None = None
     size_mib: float | None = None
-    licences: tuple[LicensedPart, ...] | None = None
+    today: date = date.max
+    licences: tuple[LicencedPart, ...] | None = None
     licence_policy: LicencePolicy = field(default_factory=LicencePolicy)
     validation_success: bool | None = None
     taxonomy_signed: bool | None = None
@@ -73,12 +66,3 @@ class Evidence:
         if not self.classes:
             message = "the gate needs the line's defect classes, found none"
             raise ValueError(message)
-
-
-def licence_standing(licence: str, policy: LicencePolicy) -> LicenceStanding:
-    """Tell what a policy says of an SPDX identifier: may it be trained with, and may it reach production."""
-    if licence in policy.allowed:
-        return "allowed"
-    if licence in policy.exceptions:
-        return "exception"
-    return "research_only" if licence in policy.research_only else "refused"

@@ -1,7 +1,7 @@
 """Augmentation plans, training sets, training jobs and the models that come of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,6 @@ __all__ = [
     "Decoder",
     "EpochReport",
     "HardwareProfile",
-    "LicencePolicy",
     "MemoryStep",
     "ModelPolicy",
     "ModelVersion",
@@ -266,31 +265,6 @@ class HardwareProfile:
     latency_ms: Annotated[float, Ge(0)] = 0.0
     size_mib: Annotated[float, Ge(0)] = 0.0
     threads: Annotated[int, Ge(0)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LicencePolicy:
-    """Which licences of code and weights a line may train with, and which may reach production.
-
-    Attributes:
-        allowed: SPDX identifiers that may be trained and promoted.
-        research_only: identifiers that may be trained and never promoted.
-        exceptions: SPDX identifier to who accepted it and why.
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    allowed: tuple[str, ...] = (
-        "Apache-2.0",
-        "MIT",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "CC0-1.0",
-        "CC-BY-4.0",
-        "LicenseRef-Proprietary",  # the team's own images, as [intake] licence says by default
-    )
-    research_only: tuple[str, ...] = ()
-    exceptions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

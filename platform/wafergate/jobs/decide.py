@@ -14,6 +14,7 @@ from wafergate.jobs.compare import compare
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
+from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
 from wafergate.stages.alerts import gate_alert
@@ -63,7 +64,13 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         serve=line.hardware.serve,
         latency_ms=model.latency_ms,
         size_mib=model.size_mib,
-        licences=licensed_parts(line, model.candidate, from_weights=model.start is not None),
+        today=parts.clock().date(),
+        licences=licensed_parts(
+            line,
+            model.candidate,
+            from_weights=model.start is not None,
+            weights_licence=licence_of(parts, model.candidate.name, model.start),
+        ),
         licence_policy=line.licences,
         validation_success=validation.success if validation else None,
         taxonomy_signed=dataset.taxonomy_signed,

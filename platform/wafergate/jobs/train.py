@@ -31,6 +31,7 @@ from wafergate.errors import ConfigError, StorageError, TrainingError
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
@@ -64,27 +65,31 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
         ConfigError: no such candidate, or its weights are not there and the line forbids a random start.
         LicenceError: the policy refuses code, weights or images.
     """
-    catalogue = dict(parts.catalogue) | {item.name: item for item in line.models.candidates}
+    catalogue = known_candidates(parts, line)
     name = line.models.candidate
     if name not in catalogue:
         message = f"[models] candidate must be one of {', '.join(sorted(catalogue))}; found {name!r}"
         raise ConfigError(message)
     candidate = catalogue[name]
-    file = weights or (line.path.parent / candidate.weights if candidate.weights else None)
     if weights is not None and not weights.is_file():
         message = f"there is no weight file {weights}; check --weights"
         raise ConfigError(message)
-    if file is not None and not file.is_file():
-        file = None
-    if file is None and not line.models.random_start:
+    own = line.path.parent / candidate.weights if candidate.weights else None
+    file = weights or (own if own is not None and own.is_file() else None)
+    kept = newest_weights(parts, name) if file is None else None
+    digest = digest_bytes(file.read_bytes()) if file else (kept.digest if kept else None)
+    if digest is None and not line.models.random_start:
         wanted = candidate.weights or "a file given with --weights"
         message = (
-            f"{name} starts from weights ({wanted}), which are not there: give the file with --weights, or set "
-            "random_start = true in [models] to start from random weights"
+            f"{name} starts from weights ({wanted}), which are not there: give the file with --weights, bring it with "
+            f"`wafergate weights add FILE --model {name}`, or set random_start = true in [models] to start from "
+            "random weights"
         )
         raise ConfigError(message)
-    require_trainable(line, licensed_parts(line, candidate, from_weights=file is not None))
-    return Start(candidate, file, digest_bytes(file.read_bytes()) if file else None)
+    stated = licence_of(parts, name, digest)
+    needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated)
+    require_trainable(line, needed, today=parts.clock().date())
+    return Start(candidate, file or (parts.files.fetch(kept.digest) if kept else None), digest)
 
 
 def train(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wafergate.domain import proof
-from wafergate.domain.evidence import Evidence, licence_standing
+from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.identity import identify
+from wafergate.domain.licences import explain_licence, licence_standing
 
 __all__ = ["RULES", "Rule", "decide", "summarise"]
 
@@ -112,13 +113,8 @@ def _licence(evidence: Evidence) -> Iterator[RuleResult]:
         return
     policy = evidence.licence_policy
     for part in evidence.licences:
-        standing = licence_standing(part.licence, policy)
-        told = {
-            "allowed": f"{part.licence} is in [licences] allowed",
-            "exception": f"{part.licence} is accepted in [licences] exceptions: {policy.exceptions.get(part.licence)}",
-            "research_only": f"{part.licence} may be trained with and never promoted ([licences] research_only)",
-            "refused": f"{part.licence or 'no licence'} is not in [licences] allowed ({', '.join(policy.allowed)})",
-        }[standing]
+        standing = licence_standing(part.licence, policy, today=evidence.today)
+        told = explain_licence(part.licence, policy, today=evidence.today)
         step = f"licence: replace the {part.subject}, or add an exception with who accepted it and why"
         yield _answered("licence", standing in {"allowed", "exception"}, told, step, subject=part.subject)
 

@@ -33,6 +33,7 @@ from wafergate.domain.training import (
     TrainingItem,
     TrainingSet,
 )
+from wafergate.domain.weights import WeightFile
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
 
@@ -93,6 +94,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
+    WeightFile: ("weight_file", ("id",), "created_at DESC, id"),
     TrainingCheckpoint: ("training_checkpoint", ("id",), "created_at DESC, id"),
     MemoryStep: ("memory_step", ("id",), "created_at DESC, id"),
     ModelVersion: ("model_version", ("id",), "number DESC"),

@@ -1,0 +1,67 @@
+"""`wafergate licences`: what a line's policy says of every candidate, and why."""
+
+from typing import Annotated
+
+import typer
+
+from wafergate.cli.opening import ready
+from wafergate.cli.options import Line
+from wafergate.line import load_line
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def licences(
+    line: Line, model: Annotated[str, typer.Option("--model", help="Explain one candidate in full.")] = ""
+) -> None:
+    """Say which candidates the licence policy lets train and promote.
+
+    Example: wafergate licences --line line.toml --model yolo11n
+    """
+    from wafergate.domain.licences import explain_licence, licence_standing
+    from wafergate.errors import ConfigError
+    from wafergate.jobs.licences import licensed_parts
+    from wafergate.jobs.weights import known_candidates, newest_weights
+    from wafergate.terminal import console, pairs, paragraph, table
+
+    line_file, parts = load_line(line), ready()
+    today, known = parts.clock().date(), known_candidates(parts, line_file)
+    if model and model not in known:
+        message = f"--model must be one of {', '.join(sorted(known))}; found {model!r}"
+        raise ConfigError(message)
+    cells = []
+    for name in [model] if model else known:
+        kept = newest_weights(parts, name)
+        said = licensed_parts(
+            line_file, known[name], from_weights=True, weights_licence=kept.licence if kept is not None else ""
+        )
+        standings = {p.subject: licence_standing(p.licence, line_file.licences, today=today) for p in said}
+        worst = set(standings.values())
+        verdict = "no" if "refused" in worst else ("train only" if "research_only" in worst else "yes")
+        named = {p.subject: p.licence or "not named" for p in said}
+        cells.append((name, named["code"], named["weights"], verdict))
+        if model:
+            texts = [(p.subject, explain_licence(p.licence, line_file.licences, today=today)) for p in said]
+            console().print(pairs([*texts, ("written", known[name].licence_source or "nowhere in the catalogue")]))
+            typer.echo(
+                paragraph(_cure(verdict, [s for s, v in standings.items() if v in {"refused", "research_only"}]))
+            )
+    if not model:
+        console().print(table(("candidate", "code", "weights", "may be used"), cells))
+        typer.echo(f"images: {explain_licence(line_file.intake.licence, line_file.licences, today=today)}")
+        typer.echo("why, and what would change it: wafergate licences --line … --model NAME")
+
+
+def _cure(verdict: str, against: list[str]) -> str:
+    if verdict == "yes":
+        return "it may be trained and promoted"
+    held = " and ".join(against)
+    fate = "it is not trained" if verdict == "no" else "it may be trained and is never promoted"
+    start = "; from random weights the licence of weights does not count" if "weights" in against else ""
+    return (
+        f"{fate} because of its {held}{start}. To change that: add the licence to [licences] allowed, or accept it for "
+        'a time: [licences.exceptions] "SPDX-ID" = { who = "…", why = "…", until = 2027-06-30 }'
+    )

@@ -1,0 +1,60 @@
+"""`wafergate weights …`: the files trainings start from."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wafergate.cli.opening import group, ready
+from wafergate.cli.options import Actor
+from wafergate.line import load_line
+
+__all__ = ["app"]
+
+app = group("The weight files that trainings start from.")
+
+
+@app.command("add")
+def weights_add(
+    file: Annotated[Path, typer.Argument(help="The weight file.")],
+    model: Annotated[str, typer.Option("--model", help="The candidate it is for.", show_default=False)],
+    licence: Annotated[str, typer.Option("--licence", help="SPDX identifier.", show_default=False)],
+    source: Annotated[
+        str, typer.Option("--source", help="Where it comes from and its licence is written.", show_default=False)
+    ],
+    actor: Actor = "",
+    line: Annotated[Path | None, typer.Option("--line", help="For a team's own candidate.")] = None,
+) -> None:
+    """Keep a weight file with its licence and who brought it.
+
+    A training whose candidate has no file of its own starts from the newest.
+
+    Example: wafergate weights add yolox_nano.pt --model yolox-nano
+    --licence Apache-2.0 --source https://github.com/Megvii-BaseDetection/YOLOX
+    """
+    from wafergate.jobs.weights import add_weights, known_candidates
+
+    line_file = load_line(line) if line else None
+    parts = ready()
+    known, who = known_candidates(parts, line_file), actor or getpass.getuser()
+    done = add_weights(parts, file, model, licence=licence, source=source, actor=who, known=known)
+    typer.echo(
+        f"{file.name} {'is known already' if done.reused else 'is kept'} for {model} under {licence} ({done.id})"
+    )
+
+
+@app.command("list")
+def weights_list() -> None:
+    """List the weight files, newest first.
+
+    Example: wafergate weights list
+    """
+    from wafergate.domain.weights import WeightFile
+    from wafergate.terminal import console, table
+
+    rows = ready().facts.find(WeightFile)
+    columns = ("model", "file", "MiB", "licence", "brought by", "SHA-256")
+    cells = [(r.candidate, r.name, f"{r.bytes / 2**20:.1f}", r.licence, r.added_by, r.digest[:12]) for r in rows]
+    console().print(table(columns, cells, numbers=("MiB",)))
+    typer.echo(f"{len(rows)} weight files")

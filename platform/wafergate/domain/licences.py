@@ -1,0 +1,120 @@
+"""Licences of code, weights and images: what may be trained with, and what may reach production (rule M2)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import MinLen
+
+__all__ = [
+    "LicenceException",
+    "LicencePolicy",
+    "LicenceStanding",
+    "LicencedPart",
+    "explain_licence",
+    "licence_standing",
+]
+
+LicenceStanding = Literal["allowed", "exception", "research_only", "refused"]
+
+_BEST_FIRST: tuple[LicenceStanding, ...] = ("allowed", "exception", "research_only", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceException:
+    """A licence that somebody accepted although the policy does not allow it.
+
+    Attributes:
+        who: the name of the person who answers for it.
+        why: their reason.
+        until: the last day it holds; None for no end.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    who: Annotated[str, MinLen(1)]
+    why: Annotated[str, MinLen(1)]
+    until: date | None = None
+
+    def holds(self, today: date) -> bool:
+        """Tell whether it still holds."""
+        return self.until is None or today <= self.until
+
+    def __str__(self) -> str:
+        """Say it as people do."""
+        return f"{self.who}: {self.why}" + (f" (until {self.until})" if self.until else "")
+
+
+@dataclass(frozen=True, slots=True)
+class LicencePolicy:
+    """Which licences of code, weights and images a line may train with, and which may reach production.
+
+    Attributes:
+        allowed: SPDX identifiers that may be trained with and promoted.
+        research_only: identifiers that may be trained with and never promoted.
+        exceptions: SPDX identifier to who accepted it, why and until when; as good as allowed while it holds.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    allowed: tuple[str, ...] = (
+        "Apache-2.0",
+        "MIT",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "CC-BY-4.0",
+        "LicenseRef-Proprietary",  # the team's own images, as [intake] licence says by default
+    )
+    research_only: tuple[str, ...] = ()
+    exceptions: Mapping[str, LicenceException] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LicencedPart:
+    """Something a model is made of and its licence, e.g. `code of yolox-nano` under `Apache-2.0` (SPDX)."""
+
+    subject: str
+    licence: str
+
+
+def licence_standing(licence: str, policy: LicencePolicy, *, today: date) -> LicenceStanding:
+    """Tell what a policy says of a licence.
+
+    Args:
+        licence: an SPDX identifier, or several joined by `AND` (all hold at once) or `OR` (one may be chosen), as in
+            SPDX 2.3 annex D, without parentheses; `AND` binds tighter.
+        policy: the line's.
+        today: exceptions end.
+    """
+    choices = [re.split(r"\s+AND\s+", choice.strip()) for choice in re.split(r"\s+OR\s+", licence)]
+    ranks = [max(_rank(one, policy, today) for one in choice) for choice in choices]
+    return _BEST_FIRST[min(ranks)]
+
+
+def _rank(licence: str, policy: LicencePolicy, today: date) -> int:
+    accepted = policy.exceptions.get(licence)
+    if licence in policy.allowed:
+        return 0
+    if accepted is not None and accepted.holds(today):
+        return 1
+    return 2 if licence in policy.research_only else 3
+
+
+def explain_licence(licence: str, policy: LicencePolicy, *, today: date) -> str:
+    """Say in one sentence what the policy says of a licence, and which of its entries says so."""
+    standing = licence_standing(licence, policy, today=today)
+    accepted = [policy.exceptions[one] for one in re.split(r"\s+(?:AND|OR)\s+", licence) if one in policy.exceptions]
+    match standing:
+        case "allowed":
+            return f"{licence} is in [licences] allowed"
+        case "exception":
+            named = "; ".join(str(one) for one in accepted if one.holds(today))
+            return f"{licence} is accepted in [licences.exceptions] by {named}"
+        case "research_only":
+            return f"{licence} may be trained with and never promoted ([licences] research_only)"
+        case "refused":
+            ended = "".join(f"; the exception of {one} has ended" for one in accepted if not one.holds(today))
+            return f"{licence or 'no licence'} is not in [licences] allowed ({', '.join(policy.allowed)}){ended}"

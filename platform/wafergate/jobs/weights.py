@@ -1,0 +1,70 @@
+"""Weight files kept in the store: brought once, with their licence, and found by digest ever after."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from wafergate.domain.identity import digest_bytes, identify
+from wafergate.domain.training import Candidate
+from wafergate.domain.weights import WeightFile
+from wafergate.errors import ConfigError
+from wafergate.jobs.parts import Outcome, Parts
+from wafergate.line import LineFile
+
+__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights"]
+
+
+def known_candidates(parts: Parts, line: LineFile | None = None) -> Mapping[str, Candidate]:
+    """Return the package's candidates and, over them, the team's own of a line file."""
+    own = line.models.candidates if line is not None else ()
+    return dict(parts.catalogue) | {item.name: item for item in own}
+
+
+def add_weights(
+    parts: Parts, file: Path, candidate: str, *, licence: str, source: str, actor: str, known: Mapping[str, Candidate]
+) -> Outcome:
+    """Put a weight file into the store; the same file for the same candidate is kept once.
+
+    Nothing of it is run or unpacked here; a backend reads it without running code when training starts.
+
+    Raises:
+        ConfigError: no such file or candidate, or no licence.
+    """
+    if candidate not in known:
+        message = f"--model must be one of {', '.join(sorted(known))}; found {candidate!r}"
+        raise ConfigError(message)
+    if not licence.strip() or not source.strip():
+        message = "--licence must be an SPDX identifier and --source say where it is written; found an empty one"
+        raise ConfigError(message)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        message = f"the weight file {file} cannot be read ({error.strerror}); check the path"
+        raise ConfigError(message) from error
+    if not data:
+        message = f"the weight file {file} is empty; bring it again"
+        raise ConfigError(message)
+    digest = digest_bytes(data)
+    row_id = identify("weights", candidate, digest)
+    found = next(iter(parts.facts.find(WeightFile, id=row_id)), None)
+    if found is not None:
+        if found.licence != licence:
+            message = (
+                f"{file.name} is known for {candidate} under {found.licence}, brought by {found.added_by}; found "
+                f"--licence {licence}: a file has one licence"
+            )
+            raise ConfigError(message)
+        return Outcome(row_id, reused=True)
+    parts.files.put(data)
+    row = WeightFile(row_id, candidate, digest, file.name, len(data), licence, source, actor, parts.clock())
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def newest_weights(parts: Parts, candidate: str) -> WeightFile | None:
+    """Return the weight file that was brought last for a candidate, if any."""
+    return next(iter(parts.facts.find(WeightFile, candidate=candidate)), None)
+
+
+def licence_of(parts: Parts, candidate: str, digest: str | None) -> str:
+    """Return the licence that was stated for a weight file when it was brought; empty where nobody did."""
+    rows = parts.facts.find(WeightFile, candidate=candidate, digest=digest) if digest else []
+    return rows[0].licence if rows else ""
