@@ -1,7 +1,7 @@
 """Every rule decides alone, in each of its directions; everything else passes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given

@@ -555,7 +555,7 @@ def test_weights_that_were_brought_are_started_from_under_their_own_licence(tmp_
     assert choose_start(parts, line, weights=file).digest == start.digest  # the licence goes with the bytes
     other = tmp_path / "other.json"
     other.write_text("[2]")
-    with pytest.raises(LicenceError, match="the weights are under CC-BY-NC-4.0"):
+    with pytest.raises(LicenceError, match=r"the weights are under CC-BY-NC-4\.0"):
         choose_start(parts, line, weights=other)
 
 
