@@ -28,6 +28,8 @@ def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
     version = open_parts().facts.get(DatasetVersion, done.id)
     known = "known already" if done.reused else "new"
     say(f"dataset version {version.number} ({known}): {version.images} images, {sum(version.instances.values())} boxes")
+    if version.quarantined:
+        say(f"  {version.quarantined} set aside: wafergate quarantine list --line {shlex.quote(line.name)}")
     return done.id
 
 

@@ -78,6 +78,9 @@ INSTEAD: Mapping[QuarantineReason, str] = {
     QuarantineReason.TOO_LARGE: "the limit holds for every file; raise [intake] max_pixels in the line file",
     QuarantineReason.UNSAFE_PATH: "its name or link may lead outside the source; rename it, or put the file there",
     QuarantineReason.DUPLICATE_LABEL: "two entries describe one image; remove the one that is wrong",
+    QuarantineReason.OUTLINE_NOT_KEPT: (
+        "the boxes entered and the label file is kept as it is; draw each object as one polygon"
+    ),
 }
 """The reasons nobody can overrule, and what helps instead."""
 

@@ -74,6 +74,7 @@ class QuarantineReason(StrEnum):
     UNSAFE_PATH = "unsafe_path"
     DUPLICATE = "duplicate"
     DUPLICATE_LABEL = "duplicate_label"
+    OUTLINE_NOT_KEPT = "outline_not_kept"
 
 
 @dataclass(frozen=True, slots=True)

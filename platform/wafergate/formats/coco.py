@@ -128,12 +128,14 @@ class _Reader:
         self.samples: dict[str, RawSample] = {}
         self.listed: set[str] = set()
         self.golden: set[str] = set()
+        self._bare = 0
 
     def document(self, name: str, document: _Entry) -> None:
         labels = {_hashable(row.get("id")): row["name"] for row in document["categories"] if _is_named(row)}
         drawn: dict[object, list[_Entry]] = defaultdict(list)
         for annotation in document["annotations"]:
             drawn[_hashable(annotation.get("image_id"))].append(annotation)
+        self._bare = 0
         uses = Counter(_hashable(image.get("id")) for image in document["images"])
         for image in document["images"]:
             number = _hashable(image.get("id"))
@@ -145,6 +147,9 @@ class _Reader:
                 self._note(name, image)
             else:
                 self._image(name, image, drawn[number], labels)
+        if self._bare:
+            detail = f"{self._bare} objects drawn as several polygons or run-length masks keep their box alone"
+            self.problems.append((name, QuarantineReason.OUTLINE_NOT_KEPT, detail))
         lost = {number: found for number, found in drawn.items() if number not in uses}
         if lost:
             count = sum(map(len, lost.values()))
@@ -189,6 +194,9 @@ class _Reader:
                 detail = f"annotation {annotation.get('id')!r}: {error}"
                 self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
                 return
+        self._bare += sum(
+            bool(one.get("segmentation")) and not box.polygon for one, box in zip(drawn, boxes, strict=True)
+        )
         reference = _locate(self._layout, document, str(image["reference"])) if image.get("reference") else None
         if reference:
             self.golden.add(reference)
@@ -202,9 +210,9 @@ def read(source: Source, options: ReadOptions) -> Reading:
     Images lie in the folder of the JSON, in its `images/`, one folder up (for `annotations/x.json`), or where
     `file_name` is the only file of its name. An image without annotations is a normal sample. An annotation that
     cannot be read sets its whole image aside; so is an image that no JSON lists, unless the options say it is normal.
-    Crowd regions are boxes like any other. An object drawn as several polygons or as a run-length mask keeps its box,
-    without outline. Of an entry in `images`, `reference` names the golden reference, and keys that COCO does not know
-    are metadata.
+    Crowd regions are boxes like any other. An object drawn as several polygons or as a run-length mask keeps its box;
+    that its outline is not kept is a problem of the file, which itself is kept whole. Of an entry in `images`,
+    `reference` names the golden reference, and keys that COCO does not know are metadata.
 
     Raises:
         SourceError: no file is COCO.
@@ -215,7 +223,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
     for name, document in _documents(layout, reader.problems):
         found = True
         reader.document(name, document)
-    whole = not any(path.endswith(".json") for path, _, _ in reader.problems)
+    damaged = {path for path, reason, _ in reader.problems if reason is QuarantineReason.UNREADABLE_LABEL}
+    whole = damaged.isdisjoint(layout.with_suffix(".json"))
     if not found:
         seen = examples(layout.with_suffix(".json")) or "no .json file"
         message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"

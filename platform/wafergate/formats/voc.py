@@ -111,6 +111,10 @@ def _read_label(layout: Layout, name: str, samples: dict[str, RawSample], seen: 
     except ValueError as error:
         return [(image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}")]
     samples[image] = RawSample(image, boxes, size=_parse_size(root))
+    bare = sum(not outline.findall("pt") for outline in root.iterfind("object/polygon"))
+    if bare:
+        detail = f"{bare} outlines are not written as LabelMe writes them; their objects keep the box alone"
+        return [(name, QuarantineReason.OUTLINE_NOT_KEPT, detail)]
     return []
 
 
