@@ -7,7 +7,7 @@ from wafergate.sample.generate import Batch, Progress, SampleSummary, write_samp
 RARE_CLASS = "bridge"
 
 ACT_ONE = Batch(images={"particle": 120, "scratch": 120, "bridge": 12, "void": 120}, normal=72, lots=16)
-ARRIVALS = Batch(images={"particle": 6, "scratch": 6, "bridge": 112, "void": 6}, normal=12, lots=12, first_lot=17)
+ARRIVALS = Batch(images={"particle": 10, "scratch": 10, "bridge": 112, "void": 10}, normal=12, lots=12, first_lot=17)
 
 
 def write_act_one(folder: Path, seed: int, *, on_progress: Progress | None = None) -> SampleSummary:
