@@ -8,8 +8,9 @@ from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
-from wafergate.domain.evidence import Evidence, LicensedPart
+from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
+from wafergate.domain.licences import LicencedPart
 from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
@@ -312,7 +313,7 @@ def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: Da
         serve=HardwareProfile(latency_ms=20.0, size_mib=16.0),
         latency_ms=model.latency_ms,
         size_mib=model.size_mib,
-        licences=(LicensedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
+        licences=(LicencedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
         validation_success=True,
         taxonomy_signed=dataset.taxonomy_signed,
         leak=LeakProof(51_300, 0, {}),
