@@ -12,6 +12,7 @@ from wafergate import __version__
 from wafergate.cli import (
     alerts,
     data,
+    estimate,
     ledger,
     licences,
     plan,
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, tile, plan, licences):
+for commands in (setup, thread, release, report, tile, estimate, plan, licences):
     app.add_typer(commands.app)
 for noun in (data, validation, review, split, quarantine, ledger, alerts, weights):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])

@@ -8,7 +8,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.judging import Judged, judge
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training import Channels, ModelVersion
 from wafergate.errors import SplitError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
@@ -16,10 +16,10 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.past import looks
 from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile
-from wafergate.ports import Progress
+from wafergate.ports import Detector, Progress
 from wafergate.stages.evaluate import figures, size_slices, slices
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["evaluate", "predict", "run_detector"]
 
 _BATCH = 16
 _SLICED_BY = ("lot", "station")
@@ -90,19 +90,32 @@ def _slices(
 def predict(
     parts: Parts, model: ModelVersion, samples: list[Sample], *, progress: Progress = silent
 ) -> list[Detections]:
-    """Run a model's exported file over samples, decoding ahead of it, down to `MIN_SCORE`."""
+    """Run a model's exported file over samples, down to `MIN_SCORE`."""
     detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    return run_detector(parts, detector, samples, model.channels, stage="judging on test images", progress=progress)
+
+
+def run_detector(
+    parts: Parts,
+    detector: Detector,
+    samples: Sequence[Sample],
+    channels: Channels,
+    *,
+    stage: str,
+    progress: Progress = silent,
+) -> list[Detections]:
+    """Run an opened model over samples, decoding ahead of it, down to `MIN_SCORE`; `stage` names it for a person."""
     detections: list[Detections] = []
-    images = ahead(lambda sample: composed(parts, sample, model.channels), samples)
+    images = ahead(lambda sample: composed(parts, sample, channels), samples)
     batch = []
     for image in images:
         batch.append(image)
         if len(batch) == _BATCH:
             detections += detector(batch, min_score=MIN_SCORE)
             batch.clear()
-            progress("judging on test images", len(detections), len(samples))
+            progress(stage, len(detections), len(samples))
     detections += detector(batch, min_score=MIN_SCORE) if batch else []
-    progress("judging on test images", len(detections), len(samples))
+    progress(stage, len(detections), len(samples))
     return detections
 
 

@@ -1,10 +1,9 @@
 """A training set to a model version: trained, exported, its thresholds frozen on validation."""
 
-import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,11 +30,12 @@ from wafergate.errors import ConfigError, StorageError, TrainingError
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
-__all__ = ["MIN_SCORE", "Start", "choose_start", "train"]
+__all__ = ["MIN_SCORE", "Start", "choose_start", "train", "training_job"]
 
 MIN_SCORE = 0.01
 """Raw predictions are kept down to this score, so that every number can be computed again."""
@@ -123,14 +123,14 @@ def train(
         return Outcome(row_id, reused=True)
     training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-    folder = _fresh_folder(parts.work / row_id)
+    folder = fresh_folder(parts.work / row_id)
     try:
-        _write_yolo(parts, items, line.classes, folder, progress=progress)
+        write_yolo(parts, items, line.classes, folder, progress=progress)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
         raise StorageError(message) from error
-    job = _job(line, start, folder, channels=training_set.channels)
+    job = training_job(line, start, folder, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
         job,
@@ -150,55 +150,8 @@ def train(
     return Outcome(row_id, not new)
 
 
-def _fresh_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        message = f"the work folder {folder} cannot be made: {error.strerror}; check WAFERGATE_WORK_DIR"
-        raise StorageError(message) from error
-    return folder
-
-
-def _write_yolo(
-    parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
-) -> None:
-    """Lay the training set out as trainers read it: `images/train`, `labels/train`, `images/val`, `labels/val`."""
-    sides = {Side.TRAIN.value: "train", Side.VALIDATION.value: "val"}
-    place = {name: index for index, name in enumerate(classes)}
-    for kind in ("images", "labels"):
-        for side in sides.values():
-            (folder / "data" / kind / side).mkdir(parents=True)
-
-    def write(item: TrainingItem) -> None:
-        stem = f"{item.position:06d}"
-        image = folder / "data" / "images" / sides[item.side] / f"{stem}.png"
-        cached = parts.files.fetch(item.image)
-        try:
-            os.link(cached, image)
-        except OSError:  # another file system
-            shutil.copyfile(cached, image)
-        label = folder / "data" / "labels" / sides[item.side] / f"{stem}.txt"
-        label.write_text("".join(_label_lines(item, place)), encoding="utf-8")
-
-    for done, _ in enumerate(ahead(write, items), start=1):
-        progress("fetching the training set", done, len(items))
-
-
-def _label_lines(item: TrainingItem, place: Mapping[str, int]) -> list[str]:
-    """Return YOLO's lines: class, centre and size relative to the image, cut at its border as backends demand."""
-    lines = []
-    for labelled in item.boxes:
-        box = labelled.box
-        x1, x2 = (min(max(value, 0.0), item.width) / item.width for value in (box.x1, box.x2))
-        y1, y2 = (min(max(value, 0.0), item.height) / item.height for value in (box.y1, box.y2))
-        if x2 > x1 and y2 > y1:
-            centre = f"{(x1 + x2) / 2:.8f} {(y1 + y2) / 2:.8f} {x2 - x1:.8f} {y2 - y1:.8f}"
-            lines.append(f"{place[labelled.defect_class]} {centre}\n")
-    return lines
-
-
-def _job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> TrainingJob:
+def training_job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> TrainingJob:
+    """Return what a trainer is asked for, from the line's policies and the folder the images lie in."""
     models, hardware = line.models, line.hardware.train
     return TrainingJob(
         candidate=start.candidate,

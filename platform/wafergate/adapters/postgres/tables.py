@@ -17,6 +17,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import ReviewAnswer, ReviewItem
@@ -100,6 +101,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     ModelVersion: ("model_version", ("id",), "number DESC"),
     Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
     Comparison: ("comparison", ("id",), "created_at DESC, id"),
+    FoldRun: ("fold_run", ("id",), "created_at DESC, id"),
+    OutOfFold: ("out_of_fold", ("id",), "created_at DESC, id"),
     GateDecision: ("gate_decision", ("id",), "created_at DESC, id"),
     DecisionReport: ("decision_report", ("id",), "created_at DESC, id"),
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),

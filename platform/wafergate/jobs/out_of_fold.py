@@ -1,0 +1,244 @@
+"""A dataset version to an estimate of its recall by grouped k-fold, fold by fold (no gate accepts it)."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wafergate.domain.cost import ExpectedCost
+from wafergate.domain.evaluation import Detections, Truth
+from wafergate.domain.identity import identify
+from wafergate.domain.out_of_fold import FoldRun, OutOfFold
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import Side
+from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingItem
+from wafergate.errors import ConfigError, StorageError
+from wafergate.formats.predictions import read_predictions, write_predictions
+from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
+from wafergate.jobs.train import Start, choose_start, training_job
+from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.line import LineFile
+from wafergate.ports import Progress
+from wafergate.stages.evaluate import figures
+from wafergate.stages.folds import assign_folds, cross_thresholds, judge_folds, tell_gaps
+from wafergate.stages.group import assign_groups
+
+__all__ = ["out_of_fold"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Folds:
+    """The images of a version, the group and the fold of each."""
+
+    samples: list[Sample]
+    groups: list[str]
+    fold_of: tuple[int, ...]
+
+    def of(self, fold: int) -> list[Sample]:
+        return [sample for sample, own in zip(self.samples, self.fold_of, strict=True) if own == fold]
+
+    def others(self, fold: int) -> list[Sample]:
+        return [sample for sample, own in zip(self.samples, self.fold_of, strict=True) if own != fold]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every fold's training shares."""
+
+    parts: Parts
+    line: LineFile
+    start: Start
+    cut: _Folds
+    on_epoch: Callable[[int, EpochReport], None]
+    progress: Progress
+
+
+def out_of_fold(
+    parts: Parts,
+    line: LineFile,
+    dataset_id: str,
+    *,
+    folds: int = 3,
+    epochs: int = 0,
+    weights: Path | None = None,
+    on_epoch: Callable[[int, EpochReport], None] = lambda _fold, _report: None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Train a model for each fold on the other folds, let it judge its own fold, and estimate recall from all of them.
+
+    Each model learns from the originals of the other folds alone, without the line's augmentation and without a
+    validation side: its last state judges. Folds that are done are found again, so a killed run goes on with the rest.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        dataset_id: the version.
+        folds: how many, at least 2.
+        epochs: of each training; 0 takes the line's.
+        weights: a file that takes the place of the candidate's own.
+        on_epoch: told the fold (from 1) and the epoch.
+        progress: told of images.
+
+    Returns:
+        The id of the `OutOfFold` row.
+
+    Raises:
+        SplitError: there are fewer groups than folds.
+        ConfigError: see `choose_start`; or the backend is not installed.
+        LicenceError: the policy refuses a part.
+        TrainingError: a training or an export failed.
+    """
+    if epochs:
+        line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
+    start = choose_start(parts, line, weights=weights)
+    samples = parts.facts.find(Sample, dataset_id=dataset_id)
+    groups = assign_groups(samples, line.split)
+    fold_of = assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed)
+    cut = _Folds(samples, groups, fold_of)
+    ids = _fold_ids(line, start, dataset_id, cut, folds=folds)
+    # the thresholds and figures rest on these, the trainings do not
+    gate = (line.gate.iou, line.gate.target_recall, line.gate.confidence, line.cost, line.prevalence)
+    row_id = identify("estimate", ids, gate)
+    if parts.facts.find(OutOfFold, id=row_id):
+        return Outcome(row_id, reused=True)
+    work = _Work(parts, line, start, cut, on_epoch, progress)
+    said: dict[str, Detections] = {}
+    for fold, fold_id in enumerate(ids):
+        found = parts.facts.find(FoldRun, id=fold_id)
+        run = found[0] if found else _run_fold(work, fold, fold_id)
+        kept = read_predictions(parts.files.get(run.predictions))
+        said |= dict(zip(kept.names, kept.detections, strict=True))
+    row = _estimate(parts, line, start, cut, [said[sample.name] for sample in samples], row_id=row_id)
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def _fold_ids(line: LineFile, start: Start, dataset_id: str, cut: _Folds, *, folds: int) -> list[str]:
+    settings = replace(line.models, candidate="", candidates=(), random_start=False)
+    trained = (start.candidate.backend, start.candidate.architecture, start.digest, settings, line.augment.operations)
+    return [identify("fold", dataset_id, cut.fold_of, line.classes, trained, fold) for fold in range(folds)]
+
+
+def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
+    """Train on the other folds, let the exported model judge this one, and store what it said."""
+    parts, line, cut = work.parts, work.line, work.cut
+    taught, judged = cut.others(fold), cut.of(fold)
+    folder = fresh_folder(parts.work / fold_id)
+    artefact = _train(work, taught, folder, fold=fold)
+    detector = parts.load_detector(_model(parts, line, work.start, artefact, fold_id), artefact.onnx)
+    stage = f"judging fold {fold + 1}"
+    detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
+    row = FoldRun(
+        id=fold_id,
+        dataset_id=cut.samples[0].dataset_id,
+        fold=fold + 1,
+        folds=max(cut.fold_of) + 1,
+        taught=len(taught),
+        judged=len(judged),
+        predictions=parts.files.put(write_predictions([item.name for item in judged], detections, line.classes)),
+        seconds=artefact.seconds,
+        created_at=parts.clock(),
+    )
+    parts.facts.save(row)
+    shutil.rmtree(folder, ignore_errors=True)
+    return row
+
+
+def _train(work: _Work, taught: Sequence[Sample], folder: Path, *, fold: int) -> TrainedArtefact:
+    parts, line, candidate = work.parts, work.line, work.start.candidate
+    if candidate.backend not in parts.trainers:
+        known = ", ".join(parts.trainers)
+        message = f"candidate {candidate.name} needs a backend of {known}; found {candidate.backend!r}"
+        raise ConfigError(message)
+    items = _items(work, taught)
+    try:
+        write_yolo(parts, items, line.classes, folder, progress=work.progress)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        message = f"{folder} cannot take the training images ({error.strerror}): make room or set WAFERGATE_WORK_DIR"
+        raise StorageError(message) from error
+    job = training_job(line, work.start, folder, channels=line.models.channels)
+    return parts.trainers[candidate.backend](job, on_epoch=lambda report: work.on_epoch(fold + 1, report))
+
+
+def _items(work: _Work, samples: Sequence[Sample]) -> list[TrainingItem]:
+    """Compose what the model sees of each sample; files that a training set made already are not written again."""
+    parts, channels = work.parts, work.line.models.channels
+
+    def make(entry: tuple[int, Sample]) -> TrainingItem:
+        position, sample = entry
+        image = parts.files.put(parts.encode(composed(parts, sample, channels)))
+        return TrainingItem(
+            "", position, sample.name, (), image, sample.width, sample.height, sample.boxes, Side.TRAIN.value
+        )
+
+    items = []
+    for done, item in enumerate(ahead(make, enumerate(samples)), start=1):
+        items.append(item)
+        work.progress("making the training images", done, len(samples))
+    return items
+
+
+def _model(parts: Parts, line: LineFile, start: Start, artefact: TrainedArtefact, fold_id: str) -> ModelVersion:
+    """Describe a fold's model well enough to open it; it is never stored, so nothing can promote it."""
+    return ModelVersion(
+        id=fold_id,
+        line=line.name,
+        number=0,
+        training_set_id="",
+        split_id="",
+        dataset_id="",
+        candidate=start.candidate,
+        classes=line.classes,
+        channels=line.models.channels,
+        image_size=line.models.image_size,
+        weights="",
+        onnx="",
+        decoder=artefact.decoder,
+        thresholds={},
+        start=start.digest,
+        epochs=artefact.epochs,
+        batch=artefact.batch,
+        seed=line.models.seed,
+        seconds=artefact.seconds,
+        size_mib=0.0,
+        latency_ms=0.0,
+        versions=artefact.versions,
+        created_at=parts.clock(),
+    )
+
+
+def _estimate(
+    parts: Parts, line: LineFile, start: Start, cut: _Folds, detections: list[Detections], *, row_id: str
+) -> OutOfFold:
+    policy, folds = line.gate, max(cut.fold_of) + 1
+    truth = [Truth.of(sample.boxes, line.classes) for sample in cut.samples]
+    cost = ExpectedCost.at(line.cost, line.prevalence)
+    thresholds = cross_thresholds(
+        truth, detections, cut.fold_of, line.classes, target_recall=policy.target_recall, iou=policy.iou, cost=cost
+    )
+    judged = judge_folds(truth, detections, cut.fold_of, line.classes, thresholds=thresholds, iou=policy.iou)
+    found = figures(judged, confidence=policy.confidence, groups=cut.groups, prevalence=line.prevalence or None)
+    names = [sample.name for sample in cut.samples]
+    return OutOfFold(
+        id=row_id,
+        line=line.name,
+        dataset_id=cut.samples[0].dataset_id,
+        candidate=start.candidate.name,
+        folds=folds,
+        epochs=line.models.epochs,
+        seed=line.split.seed,
+        iou=policy.iou,
+        confidence=policy.confidence,
+        images=found.images,
+        groups=len(set(cut.groups)),
+        classes=found.classes,
+        thresholds=tuple(thresholds),
+        escapes=found.escapes,
+        overkill=found.overkill,
+        baseline_accuracy=found.baseline_accuracy,
+        confusion=found.confusion,
+        predictions=parts.files.put(write_predictions(names, detections, line.classes)),
+        warnings=tuple(tell_gaps(cut.samples, cut.fold_of, line.classes, folds=folds)),
+        created_at=parts.clock(),
+    )
