@@ -12,9 +12,10 @@ from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingItem
-from wafergate.errors import ConfigError, StorageError
+from wafergate.errors import StorageError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.train import Start, choose_start, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
@@ -68,7 +69,8 @@ def out_of_fold(
     """Train a model for each fold on the other folds, let it judge its own fold, and estimate recall from all of them.
 
     Each model learns from the originals of the other folds alone, without the line's augmentation and without a
-    validation side: its last state judges. Folds that are done are found again, so a killed run goes on with the rest.
+    validation side: its last state judges. Folds that are done are found again, and a training that was killed goes on
+    from its last checkpoint.
 
     Args:
         parts: the real parts.
@@ -145,11 +147,7 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
 
 
 def _train(work: _Work, taught: Sequence[Sample], folder: Path, *, fold: int) -> TrainedArtefact:
-    parts, line, candidate = work.parts, work.line, work.start.candidate
-    if candidate.backend not in parts.trainers:
-        known = ", ".join(parts.trainers)
-        message = f"candidate {candidate.name} needs a backend of {known}; found {candidate.backend!r}"
-        raise ConfigError(message)
+    parts, line = work.parts, work.line
     items = _items(work, taught)
     try:
         write_yolo(parts, items, line.classes, folder, progress=work.progress)
@@ -158,7 +156,14 @@ def _train(work: _Work, taught: Sequence[Sample], folder: Path, *, fold: int) ->
         message = f"{folder} cannot take the training images ({error.strerror}): make room or set WAFERGATE_WORK_DIR"
         raise StorageError(message) from error
     job = training_job(line, work.start, folder, channels=line.models.channels)
-    return parts.trainers[candidate.backend](job, on_epoch=lambda report: work.on_epoch(fold + 1, report))
+    return train_within_memory(
+        parts,
+        job,
+        folder.name,
+        on_epoch=lambda report: work.on_epoch(fold + 1, report),
+        on_step=lambda _step: None,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+    )
 
 
 def _items(work: _Work, samples: Sequence[Sample]) -> list[TrainingItem]:
