@@ -1,8 +1,10 @@
 """The whole thread over stores in memory: what is done once, what stops, what is told, what may become champion."""
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,20 @@ from tests.unit.small_line import (
     parts_in,
     run_thread,
 )
+from wafergate.adapters.images import Examiner
 from wafergate.domain.alerts import Alert, AlertPolicy, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
 from wafergate.domain.inspection import InspectedImage, InspectionRun
-from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, Sample, ValidationResult
+from wafergate.domain.samples import (
+    DatasetVersion,
+    ImageRecord,
+    Quarantined,
+    QuarantineReason,
+    Sample,
+    ValidationResult,
+)
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training import (
     MemoryStep,
@@ -52,7 +62,7 @@ from wafergate.errors import (
 from wafergate.jobs.alerts import Dispatch, dispatch
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
-from wafergate.jobs.ingest import ingest
+from wafergate.jobs.ingest import examine_files, ingest
 from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote, rollback
@@ -61,6 +71,7 @@ from wafergate.jobs.train import choose_start, train
 from wafergate.jobs.validate import validate
 from wafergate.jobs.watch import watch
 from wafergate.jobs.weights import add_weights, known_candidates
+from wafergate.ports import ImageExaminer
 from wafergate.sample.generate import Batch, write_sample
 
 pytestmark = pytest.mark.unit
@@ -378,6 +389,30 @@ def test_what_cannot_enter_is_set_aside_with_its_reason_and_the_rest_goes_on(
     again = ingest(parts, line_of(), MemorySource(spoilt_files), "coco")
     assert again == (first.id, True)
     assert len(parts.facts.find(Quarantined)) == len(held)
+
+
+def test_large_images_are_examined_one_at_a_time(parts: Parts) -> None:
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    def examiner(max_pixels: int) -> ImageExaminer:
+        look = Examiner(max_pixels=max_pixels)
+
+        def examine(data: bytes, *, now: datetime, name: str = "") -> ImageRecord:
+            nonlocal at_once, most
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+            record = look(data, now=now, name=name)
+            with lock:
+                at_once -= 1
+            return record
+
+        return examine
+
+    large: Files = {f"{place}.png": picture(3000, 2700, level=place) for place in range(6)}
+    records, refused = examine_files(replace(parts, examiner=examiner), line_of(), MemorySource(large), sorted(large))
+    assert (len(records), refused, most) == (6, [], 1)
 
 
 def test_a_source_of_which_nothing_can_enter_makes_no_version_and_says_why(files: Files, parts: Parts) -> None:

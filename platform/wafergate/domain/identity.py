@@ -4,10 +4,13 @@ import dataclasses
 import enum
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import PurePath
 
 __all__ = ["canonical_json", "digest_bytes", "digest_of", "identify"]
+
+_CHUNK = 1000
 
 
 def _plain(value: object) -> object:
@@ -36,8 +39,28 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_of(value: object) -> str:
-    """Return the SHA-256 of the canonical JSON of `value`."""
-    return digest_bytes(canonical_json(value).encode())
+    """Return the SHA-256 of the canonical JSON of `value`; a long list is never text as a whole."""
+    digest = hashlib.sha256()
+    for piece in _pieces(value):
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """Yield the canonical JSON of a value in parts: long lists, at the top or one level below, in chunks."""
+    if not isinstance(value, (list, tuple)):
+        yield canonical_json(value)
+    elif len(value) > _CHUNK:
+        for start in range(0, len(value), _CHUNK):
+            yield ("," if start else "[") + canonical_json(value[start : start + _CHUNK])[1:-1]
+        yield "]"
+    elif any(isinstance(item, (list, tuple)) and len(item) > _CHUNK for item in value):
+        for place, item in enumerate(value):
+            yield "," if place else "["
+            yield from _pieces(item)
+        yield "]"
+    else:
+        yield canonical_json(value)
 
 
 def identify(kind: str, *inputs: object) -> str:

@@ -1,7 +1,9 @@
 """Raw images and labels to a dataset version; what cannot enter is quarantined with its reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Lock
 
 from wafergate.domain.identity import identify
 from wafergate.domain.quarantine import Released
@@ -17,7 +19,7 @@ from wafergate.domain.samples import (
 from wafergate.domain.training import Channels
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
-from wafergate.formats.header import ImageRefusedError
+from wafergate.formats.header import ImageRefusedError, read_header
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
@@ -26,6 +28,8 @@ from wafergate.ports import Progress, Source
 __all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "read_source"]
 
 _LISTED = 5
+_BATCH = 1000
+_LARGE = 8_000_000  # pixels; examining takes some 10 bytes each, and four images are at work at a time
 
 
 def ingest(
@@ -115,7 +119,7 @@ def examine_files(
     progress: Progress = silent,
 ) -> tuple[dict[str, ImageRecord], list[Refused]]:
     """Examine each image file once, store it, and return its record by name, with what was refused."""
-    examine, now = parts.examiner(line.intake.max_pixels), parts.clock()
+    examine, now, alone = parts.examiner(line.intake.max_pixels), parts.clock(), Lock()
 
     def enter(name: str) -> ImageRecord | Refused:
         try:
@@ -124,7 +128,8 @@ def examine_files(
             return Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
         try:
             shown = "" if (name, QuarantineReason.WRONG_SUFFIX) in released else name
-            record = examine(data, now=now, name=shown)
+            with alone if _is_large(data) else nullcontext():
+                record = examine(data, now=now, name=shown)
         except ImageRefusedError as error:
             return Refused(name, error.reason, error.detail, parts.files.put(data))
         parts.files.put(data)
@@ -132,14 +137,26 @@ def examine_files(
 
     records: dict[str, ImageRecord] = {}
     refused: list[Refused] = []
+    unsaved: list[ImageRecord] = []
     for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
         if isinstance(result, ImageRecord):
             records[name] = result
+            unsaved.append(result)
         else:
             refused.append(result)
+        if len(unsaved) == _BATCH or done == len(names):
+            parts.facts.save_all(unsaved)
+            unsaved.clear()
         progress("examining images", done, len(names))
-    parts.facts.save_all(records.values())
     return records, refused
+
+
+def _is_large(data: bytes) -> bool:
+    """Tell whether an image needs so much memory that several at once would need too much."""
+    try:
+        return read_header(data).pixels > _LARGE
+    except ImageRefusedError:
+        return False
 
 
 def keep_fitting(
