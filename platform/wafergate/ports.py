@@ -205,8 +205,10 @@ class SuiteOutcome(NamedTuple):
 class SuiteValidator(Protocol):
     """Runs the validation suite over the tables of a dataset version."""
 
-    def __call__(self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]) -> SuiteOutcome:
-        """Return what was found.
+    def __call__(
+        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object], title: str = "Validation"
+    ) -> SuiteOutcome:
+        """Return what was found; `title` stands over the page.
 
         Raises:
             ServiceError: an expectation itself broke; that is not a finding about the data.

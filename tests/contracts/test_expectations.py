@@ -215,9 +215,13 @@ def test_the_report_is_the_full_result_and_the_same_for_the_same_tables() -> Non
 def test_data_docs_load_nothing_and_run_nothing() -> None:
     samples = with_boxes(spur(5, 5, 5, 9))
     samples[-1] = replace(samples[-1], name="<img src=x onerror=alert(1)>.png")
-    _, report, _ = VALIDATE(image_table(samples), box_table(samples), limits=suite_limits(BoxPolicy(), CLASSES))
-    page = data_docs(report).decode()
-    assert "box_has_area" in page or "least_extent" in page
+    limits = suite_limits(BoxPolicy(), CLASSES)
+    _, _, docs = VALIDATE(image_table(samples), box_table(samples), limits=limits, title="version 3 of <x>")
+    page = docs.decode()
+    assert "<h1>version 3 of &lt;x&gt;</h1>" in page
+    assert "box_has_area" in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.png [spur 5, 5, 5, 9]" in page
+    assert "least_extent" in page
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "<link" not in page

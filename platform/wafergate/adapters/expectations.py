@@ -1,5 +1,6 @@
 """Great Expectations: the validation suite of a dataset version, built from the limits of the line file."""
 
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,19 +20,19 @@ __all__ = ["GreatExpectationsValidator", "data_docs"]
 EXAMPLES = 5
 
 # File and class names end up in the page: the policy lets no script of theirs run and nothing be loaded.
-_HEAD = """<meta charset="utf-8"><title>Validation</title>
+_HEAD = """<meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: .5rem 0 }
-td, th { border: 1px solid #8888; padding: .25rem .6rem; text-align: left }
-.show-scrollbars { overflow: auto }
-a { color: inherit; pointer-events: none; text-decoration: none }
-[data-toggle=collapse] { display: none }
-.fa-check-circle::before { content: "\\2713 held" }
-.fa-times::before { content: "\\2717 failed" }
-.fa-exclamation-triangle::before { content: "broke" }
+:root {{ color-scheme: light dark }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; margin: .5rem 0 }}
+td, th {{ border: 1px solid #8888; padding: .25rem .6rem; text-align: left }}
+.show-scrollbars {{ overflow: auto }}
+a {{ color: inherit; pointer-events: none; text-decoration: none }}
+[data-toggle=collapse] {{ display: none }}
+.fa-check-circle::before {{ content: "\\2713 held" }}
+.fa-times::before {{ content: "\\2717 failed" }}
+.fa-exclamation-triangle::before {{ content: "broke" }}
 </style>"""
 _FOREIGN = re.compile(
     r"<script.*?</script>|<nav.*?</nav>|<footer.*?</footer>|<link[^>]*>|<img[^>]*>|<style.*?</style>", re.DOTALL
@@ -41,13 +42,16 @@ _FOREIGN = re.compile(
 class GreatExpectationsValidator:
     """Runs the suite in an ephemeral context: nothing on disk, nothing sent, no progress bars."""
 
-    def __call__(self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object]) -> SuiteOutcome:
+    def __call__(
+        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object], title: str = "Validation"
+    ) -> SuiteOutcome:
         """Validate the tables of a dataset version.
 
         Args:
             images: as `stages.validate.image_table` returns it.
             boxes: as `stages.validate.box_table` returns it; may be empty.
             limits: as `stages.expect.suite_limits` returns them.
+            title: stands over the Data Docs.
 
         Returns:
             One finding for each check, errors first in the order of the suite; the report, JSON with the limits and
@@ -76,7 +80,7 @@ class GreatExpectationsValidator:
             findings |= _findings(of_table, result, rows=len(table))
         ordered = sorted((findings[check.name] for check in wanted), key=lambda finding: finding.severity != "error")
         written = json.dumps(report, sort_keys=True, allow_nan=False).encode()
-        return SuiteOutcome(ordered, written, data_docs(written))
+        return SuiteOutcome(ordered, written, data_docs(written, ordered, title=title))
 
 
 def _context() -> Any:
@@ -197,7 +201,7 @@ def _finding(check: Check, item: Mapping[str, Any], rows: int) -> ValidationFind
     return ValidationFinding(check.name, check.severity, success, checked, unexpected, examples, detail)
 
 
-def data_docs(report: bytes) -> bytes:
+def data_docs(report: bytes, findings: Sequence[ValidationFinding] = (), *, title: str = "Validation") -> bytes:
     """Render a report as Great Expectations' Data Docs page, one self-contained HTML file.
 
     The stock template loads styles, scripts and a logo from content networks; all of these are taken out, so that
@@ -205,6 +209,8 @@ def data_docs(report: bytes) -> bytes:
 
     Args:
         report: as `GreatExpectationsValidator` returns it.
+        findings: listed at the top, with the examples that Great Expectations' own pages leave out.
+        title: of the page.
 
     Raises:
         ServiceError: it cannot be rendered.
@@ -213,15 +219,36 @@ def data_docs(report: bytes) -> bytes:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
-    parts = []
+    parts = [f"<h1>{html.escape(title)}</h1>{_overview(findings)}"]
     try:
         for name, document in json.loads(report)["tables"].items():
             result = expectationSuiteValidationResultSchema.load(document)
-            html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
+            page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
             # From the first section on: what stands before are buttons and menus that need the scripts left out.
-            body = "".join(html.partition('<div id="section-1"')[1:]).partition("</body>")[0]
+            body = "".join(page.partition('<div id="section-1"')[1:]).partition("</body>")[0]
             parts.append(f"<h2>{name}</h2>{_FOREIGN.sub('', body)}")
     except (KeyError, TypeError, ValueError) as error:
         message = f"the validation report cannot be shown as Data Docs: {error}"
         raise ServiceError(message) from error
-    return f"<!DOCTYPE html><html><head>{_HEAD}</head><body>{''.join(parts)}</body></html>".encode()
+    head = _HEAD.format(title=html.escape(title))
+    return f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>".encode()
+
+
+def _overview(findings: Sequence[ValidationFinding]) -> str:
+    if not findings:
+        return ""
+    rows = (
+        (
+            finding.expectation,
+            finding.severity,
+            "held" if finding.success else "failed",
+            finding.checked,
+            finding.unexpected,
+            finding.detail,
+            "; ".join(finding.examples),
+        )
+        for finding in findings
+    )
+    heads = ("check", "severity", "result", "checked", "broken", "what holds, or what to do", "examples")
+    cells = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{cells}</table>"

@@ -40,7 +40,8 @@ def examine(parts: Parts, line: LineFile, dataset_id: str) -> Outcome:
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
     boxes = box_table(samples)
     images = image_table(samples, group_by=line.split.group_by, lost=_lost(parts, samples))
-    found = parts.validate(images, boxes, limits=limits)
+    title = f"Validation of dataset version {version.number} of line {version.line}"
+    found = parts.validate(images, boxes, limits=limits, title=title)
     failed = any(not finding.success and finding.severity == "error" for finding in found.findings)
     # The list comes first: where a result is there, its suspicions are as well.
     add_items(parts, version.id, suspect(boxes, checks(limits)))

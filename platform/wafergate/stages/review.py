@@ -17,7 +17,10 @@ _SUSPICIONS: Mapping[str, tuple[Suspicion, str]] = {
     "box_inside_image": (Suspicion.OUTSIDE, "it lies {value:.6g} px outside its image"),
     "box_whole_image": (Suspicion.WHOLE_IMAGE, "it covers {value:.0%} of its image"),
     "box_duplicate": (Suspicion.DUPLICATE, "it overlaps another box of its class by {value:.2f} IoU"),
-    "box_size_outlier": (Suspicion.SIZE_OUTLIER, "its size is {value:.1f} robust deviations from its class's"),
+    "box_size_outlier": (
+        Suspicion.SIZE_OUTLIER,
+        "its size is {value:.1f} robust deviations from its class's usual one",
+    ),
     "box_aspect": (Suspicion.ASPECT, "it is {value:.1f} times longer than wide"),
     "box_side": (Suspicion.SMALL, "its shorter side is {value:.6g} px"),
 }
