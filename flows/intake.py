@@ -12,11 +12,13 @@ from wafergate.domain.review import ReviewState
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job
+from wafergate.jobs.correct import newest_of
 from wafergate.jobs.review import review_list
+from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
 from wafergate.wiring import open_parts, open_source
 
-__all__ = ["ingest", "intake", "validate"]
+__all__ = ["ingest", "intake", "stored_version", "validate"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -30,7 +32,21 @@ def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
     say(f"dataset version {version.number} ({known}): {version.images} images, {sum(version.instances.values())} boxes")
     if version.quarantined:
         say(f"  {version.quarantined} set aside: wafergate quarantine list --line {shlex.quote(line.name)}")
+    corrected = newest_of(open_parts(), done.id)
+    if corrected.id != done.id:
+        say(
+            f"  note: people corrected version {version.number} in version {corrected.number}; "
+            f"to train on that: wafergate retrain --version {corrected.number}"
+        )
     return done.id
+
+
+def stored_version(line: LineFile, named: str) -> str:
+    """Return the id of a dataset version that is there already: a corrected one, or one made of tiles."""
+    version = find_version(open_parts().facts, line.name, named)
+    boxes = sum(version.instances.values())
+    say(f"dataset version {version.number} ({version.source}): {version.images} images, {boxes} boxes")
+    return version.id
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.intake import ingest, validate
+from flows.intake import ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.release import passed, promote, send_alerts
 from flows.telling import Teller, say
@@ -14,6 +14,7 @@ from wafergate.domain.gate import GateDecision
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
 from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
+from wafergate.errors import ConfigError
 from wafergate.jobs import augment as augment_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
@@ -144,27 +145,35 @@ def report(line: LineFile, decision_id: str) -> str:
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
 def retrain(
     line: str,
-    source: str,
-    format: str,
+    source: str = "",
+    format: str = "",
     limit: int = 0,
     weights: str = "",
     actor: str = "scheduler",
+    version: str = "",
 ) -> str:
     """Run the whole thread; return the gate decision's id.
 
     Args:
         line: path of the line file.
-        source: folder, archive or s3://bucket/prefix.
+        source: folder, archive or s3://bucket/prefix; with its format, unless a version is given.
         format: coco, deeppcb, masks, voc or yolo.
         limit: take this many samples, spread evenly; 0 takes all.
         weights: file to start from instead of the candidate's own.
         actor: who asked for it; stands in the ledger.
+        version: number or id of a dataset version that is there already, instead of a source.
+
+    Raises:
+        ConfigError: there is neither a source with its format nor a version, or both.
     """
-    parameters = {"source": source, "format": format, "limit": limit, "weights": weights}
+    if (version and (source or format)) or not (version or (source and format)):
+        message = "retrain needs either --source and --format, or --version"
+        raise ConfigError(message)
+    parameters = {"source": source, "format": format, "limit": limit, "weights": weights, "version": version}
     line_file = begin("retrain", line, parameters)
     # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
     train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
-    dataset = ingest(line_file, source, format, limit)
+    dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
     validate(line_file, dataset)
     split_id = split(line_file, dataset)
     training_set = augment(line_file, split_id)

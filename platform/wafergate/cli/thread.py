@@ -8,6 +8,7 @@ import typer
 
 from wafergate.cli.opening import dashboard, flow, ready
 from wafergate.cli.options import Actor, AnyFormat, Format, Limit, Line, SourcePath
+from wafergate.errors import ConfigError
 from wafergate.line import load_line
 
 __all__ = ["app"]
@@ -29,8 +30,11 @@ def intake(line: Line, source: SourcePath, format: Format, limit: Limit = 0) -> 
 @app.command()
 def retrain(
     line: Line,
-    source: SourcePath,
-    format: Format,  # noqa: A002
+    source: SourcePath = "",
+    format: Format = "",  # noqa: A002
+    version: Annotated[
+        str, typer.Option("--version", help="A dataset version instead of a source.", show_default=False)
+    ] = "",
     limit: Limit = 0,
     weights: Annotated[Path | None, typer.Option("--weights", help="Weights to start from.")] = None,
     actor: Actor = "",
@@ -38,18 +42,23 @@ def retrain(
 ) -> None:
     """Run the whole thread, from images to a gated champion.
 
-    Intake, validate, split, augment, train, judge, decide, promote.
+    Intake, validate, split, augment, train, judge, decide, promote. With
+    --version it starts from labels that were corrected in the review, or
+    from tiles, instead of reading a source.
 
     Example: wafergate retrain --line line.toml --format coco --source exports/week12
     """
     from wafergate.domain.gate import GateDecision
     from wafergate.terminal import show_decision
 
+    if (version and (source or format or limit)) or not (version or (source and format)):
+        message = "retrain needs either --source and --format (and --limit), or --version"
+        raise ConfigError(message)
     load_line(line)
     parts = ready()
     start = str(weights) if weights else ""
     before = {row.id for row in parts.facts.find(GateDecision, line=load_line(line).name)}
-    decision = flow("retrain")(str(line), source, format, limit, start, actor or getpass.getuser())
+    decision = flow("retrain")(str(line), source, format, limit, start, actor or getpass.getuser(), version)
     show_decision(parts.facts, decision, dashboard=dashboard())
     if decision in before:
         typer.echo("nothing new: the same data, line file and weights were judged before; no work was done twice")
