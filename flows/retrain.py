@@ -84,6 +84,9 @@ def train(line: LineFile, training_set_id: str, weights: str) -> str:
         f"model {model.number}{' (known)' if done.reused else ''}: {model.epochs} epochs in {model.seconds:.0f} s, "
         f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB"
     )
+    for point in model.operating:
+        if point.warning:
+            say(f"  note: {point.warning}")
     return done.id
 
 

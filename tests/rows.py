@@ -6,6 +6,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewItem, Suspected, Suspicion, item_of
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
@@ -68,6 +69,7 @@ def model(line: str, name: str) -> ModelVersion:
         ("scratch", "particle"), Channels.GOLDEN, 128, "aa" * 32, "bb" * 32, Decoder.YOLOX,
         {"scratch": 0.25, "particle": 0.5}, None, 10, 8, 0, 12.5, 3.4, 4.5, {"torch": "2"}, NOW,
         (OperatingPoint("scratch", 0.25, Rate(9, 9, 0.7, 1.0), 2, "lowest_cost", "scratch: rests on 9", 0.5),),
+        parity=ExportParity(8, 40, 39, 0.002, {"scratch": (0.875, 1.0)}),
     )  # fmt: skip
 
 

@@ -140,11 +140,14 @@ def _class_table(decision: GateDecision, evaluation: Evaluation) -> Table:
 
 
 def _image_sentence(evaluation: Evaluation) -> str:
-    escapes, overkill = evaluation.escapes, evaluation.overkill
+    escapes, overkill, share = evaluation.escapes, evaluation.overkill, evaluation.real_false_alarm_share
+    real = (
+        "" if share is None else f"; at the line's real rates {share:.1%} of the parts called defective would be good"
+    )
     return (
         f"escapes {escapes.hits} of {escapes.trials} defective images, overkill {overkill.hits} of "
         f"{overkill.trials} normal ones; calling everything normal would be "
-        f"{evaluation.baseline_accuracy:.0%} accurate and find nothing"
+        f"{evaluation.baseline_accuracy:.0%} accurate and find nothing{real}"
     )
 
 

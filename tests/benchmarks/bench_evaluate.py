@@ -47,12 +47,12 @@ def _boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return np.concatenate([corner, corner + extent], axis=1).round(1)
 
 
-def _seconds(work: Callable[[], object], *, best_of: int = 1) -> float:
+def _seconds(work: Callable[[], object], *, best_of: int = 1, clock: Callable[[], float] = time.perf_counter) -> float:
     times = []
     for _ in range(best_of):
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
@@ -89,10 +89,12 @@ def _peer(known: dict[str, list[object]], results: list[object]) -> NDArray[np.f
 
 
 def _against_peer() -> tuple[Row, float]:
+    """Measure against the peer in wall time; the growth is compared in processor time (see `_growth`)."""
     truth, detections = make_set(IMAGES)
     content = write_predictions([str(index) for index in range(IMAGES)], detections, NAMES)
     figures = _ours(truth, content)
     ours = _seconds(lambda: _ours(truth, content), best_of=3)
+    tenfold = _seconds(lambda: [_ours(truth, content) for _ in range(10)], clock=time.process_time)
     known, results = _coco(truth, detections)
     start = time.perf_counter()
     expected = _peer(known, results)
@@ -101,17 +103,23 @@ def _against_peer() -> tuple[Row, float]:
     np.testing.assert_allclose([item.ap50_95 for item in figures.classes], expected, atol=1e-6)
     what = "evaluate 500,000 predictions, all figures, s; peer: faster-coco-eval, AP alone"
     verdict = "met" if ours <= peer else "missed"
-    return Row(what, f"{ours:.2f}", f"{peer:.2f}", ours / peer, "<= 1", verdict), ours
+    return Row(what, f"{ours:.2f}", f"{peer:.2f}", ours / peer, "<= 1", verdict), tenfold
 
 
-def _growth(ours: float) -> Row:
+def _growth(tenfold: float) -> Row:
+    """Measure ten times as much in one piece against ten single pieces, both in processor time.
+
+    The best of a few short runs is luck on a busy machine, and a long run has none: so both sides work as long. What is
+    left above 1 is memory: arrays of 5,000,000 rows are fresh pages and lie outside the processor's cache.
+    """
     truth, detections = make_set(10 * IMAGES, seed=1)
     content = write_predictions([str(index) for index in range(10 * IMAGES)], detections, NAMES)
     del detections
-    large = _seconds(lambda: _ours(truth, content), best_of=3)
-    ratio = large / (10 * ours)
+    large = _seconds(lambda: _ours(truth, content), clock=time.process_time)
+    ratio = large / tenfold
     verdict = "met" if ratio <= 1.5 else "missed"
-    return Row("the same, 5,000,000, s, per prediction", f"{large:.1f}", f"{10 * ours:.1f}", ratio, "<= 1.5", verdict)
+    what = "5,000,000 at once, processor s; peer: ten times 500,000"
+    return Row(what, f"{large:.1f}", f"{tenfold:.1f}", ratio, "<= 1.5", verdict)
 
 
 def _bootstrap() -> Row:
@@ -125,5 +133,5 @@ def _bootstrap() -> Row:
 
 def run() -> list[Row]:
     """Measure the evaluation of 5,000 images, its growth to 50,000, and the bootstrap."""
-    first, ours = _against_peer()
-    return [first, _growth(ours), _bootstrap()]
+    first, tenfold = _against_peer()
+    return [first, _growth(tenfold), _bootstrap()]

@@ -261,6 +261,16 @@ def test_the_detector_agrees_on_real_images(compared: dict[str, list[list[bool]]
     assert all(all(matches) for matches in compared["real"])
 
 
+def test_the_export_agrees_with_the_stored_checkpoint(tuned: TrainedArtefact) -> None:
+    parity = tuned.parity
+    assert parity is not None
+    assert (parity.images, parity.agreed) == (8, parity.detections)
+    assert parity.detections > 0
+    assert parity.score_gap < 1e-3
+    assert parity.recall_gap[1] == 0.0
+    assert set(parity.recall) == set(CLASSES)
+
+
 def test_weights_of_another_class_count_keep_all_but_the_head(
     backend: str,
     job: TrainingJob,

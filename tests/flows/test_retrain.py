@@ -18,9 +18,11 @@ import urllib3
 
 from tests.flows.commands import ForkedCommands, start_fresh
 from tests.flows.small import LineRun, retrained, write_line
+from tests.unit.test_matching import pycocotools_ap
+from wafergate import wiring
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict
-from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.evaluation import Evaluation, Truth
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage, InspectionRun
@@ -30,6 +32,7 @@ from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError, PromotionError, StorageError
+from wafergate.formats.predictions import read_predictions
 from wafergate.ports import FactStore
 from wafergate.settings import Settings
 
@@ -143,6 +146,18 @@ def test_prefect_shows_the_run_by_name_with_its_tasks_and_artifacts(
     assert len(json.loads(gate["data"])) == len(line_run.decision.rules)
     logs = prefect("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
     assert any(line_run.decision.summary in log["message"] for log in logs)
+
+
+def test_average_precision_of_the_stored_predictions_equals_pycocotools(stored: FactStore, line_run: LineRun) -> None:
+    """Real predictions of a real model: duplicates, rounded scores and images without any."""
+    parts = wiring.open_parts()
+    evaluation = stored.get(Evaluation, line_run.decision.evaluation_id)
+    model = stored.get(ModelVersion, evaluation.model_id)
+    kept = read_predictions(parts.files.get(evaluation.predictions))
+    samples = {item.name: item for item in stored.find(Sample, dataset_id=model.dataset_id)}
+    truth = [Truth.of(samples[name].boxes, model.classes) for name in kept.names]
+    expected = pycocotools_ap(truth, kept.detections, len(model.classes)).mean(axis=0)
+    np.testing.assert_allclose([item.ap50_95 for item in evaluation.classes], expected, atol=1e-6)
 
 
 def test_the_report_is_stored_and_written_by_its_command(

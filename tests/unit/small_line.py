@@ -21,6 +21,7 @@ from wafergate.adapters.images import Examiner, decode, encode_png
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles
 from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, Decoder, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
 from wafergate.errors import OutOfMemoryError, TrainingError
 from wafergate.jobs.augment import augment
@@ -86,6 +87,8 @@ overkill = 1.0
 min_images = 20
 """
 NO_DIFFERENCE = 128
+PARITY = ExportParity(6, 24, 24, 0.0, {"excess": (1.0, 1.0), "missing": (1.0, 1.0)})
+"""The stand-in writes one file twice, so the two agree."""
 
 
 def line_of(folder: Path = Path(), /, **changes: str) -> LineFile:
@@ -143,7 +146,9 @@ class ContrastTrainer:
         weights, onnx = job.folder / "weights.json", job.folder / "model.json"
         weights.write_text(json.dumps(rules))
         onnx.write_text(json.dumps(rules))
-        return TrainedArtefact(weights, onnx, Decoder.YOLO, job.epochs, job.batch, 1.0, {"contrast": "1"})
+        return TrainedArtefact(
+            weights, onnx, Decoder.YOLO, job.epochs, job.batch, 1.0, {"contrast": "1"}, parity=PARITY
+        )
 
 
 class BlindTrainer(ContrastTrainer):

@@ -12,6 +12,7 @@ from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Pa
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, licence_standing
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.splits import LeakProof, SplitMode
 from wafergate.domain.training import HardwareProfile
 from wafergate.stages.decide import RULES, decide
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.unit
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES = ("open", "short", "spur")
+PARITY = ExportParity(32, 200, 200, 1e-5, dict.fromkeys(CLASSES, (0.9, 0.9)))
 
 
 def figures_of(name: str, hits: int, trials: int, **more: object) -> ClassFigures:
@@ -60,6 +62,7 @@ def evidence_of(evaluation: Evaluation | None = None, **changes: object) -> Evid
         validation_success=True,
         taxonomy_signed=True,
         leak=LeakProof(100, 0, {}),
+        parity=PARITY,
         split_mode=SplitMode.BOTH_EVEN,
     )
     return replace(evidence, **changes)  # type: ignore[arg-type]
@@ -176,7 +179,23 @@ def test_holm_asks_least_of_the_class_with_most_doubt() -> None:
     steps = evaluation_of(open=(39, 39), short=(36, 36), spur=(29, 29))  # 0.05 / 3, / 2 and / 1
     assert decided(steps, policy=holm).verdict is Verdict.PASS
     one_less = evaluation_of(open=(39, 39), short=(35, 35), spur=(29, 29))
-    assert "1 more, all found" in alone(decided(one_less, policy=holm), "recall", "short").next_step
+    steps = {rule.subject: rule.next_step for rule in decided(one_less, policy=holm).rules if rule.next_step}
+    assert "1 more, all found" in steps["short"]
+    assert "7 more, all found" in steps["spur"]  # after the first that is not proven none is
+
+
+@given(
+    st.lists(
+        st.integers(20, 60).flatmap(lambda n: st.tuples(st.integers(n - 3, n), st.just(n))), min_size=3, max_size=3
+    )
+)
+def test_holm_proves_what_its_definition_proves(counts: list[tuple[int, int]]) -> None:
+    decision = decided(evaluation_of(**dict(zip(CLASSES, counts, strict=True))), policy=GatePolicy(family="holm"))
+    chance = [binomtest(hits, trials, 0.9, alternative="greater").pvalue for hits, trials in counts]
+    order = sorted(range(3), key=chance.__getitem__)
+    stop = next((step for step, place in enumerate(order) if chance[place] > 0.05 / (3 - step)), 3)
+    proven = {rule.subject for rule in decision.rules if rule.rule == "recall" and rule.verdict is Verdict.PASS}
+    assert proven == {CLASSES[place] for place in order[:stop]}
 
 
 def test_grouped_bound_holds_a_model_back_when_misses_cluster() -> None:
@@ -286,6 +305,8 @@ def test_a_class_the_champion_does_not_know_has_nothing_to_be_worse_than() -> No
         ("latency", {"latency_ms": None}, Verdict.UNDECIDED),
         ("size", {"size_mib": 20.5}, Verdict.FAIL),
         ("size", {"size_mib": None}, Verdict.UNDECIDED),
+        ("export_parity", {"parity": None}, Verdict.UNDECIDED),
+        ("export_parity", {"parity": ExportParity(32, 0, 0, 0.0, {})}, Verdict.UNDECIDED),
         ("licence", {"licences": None}, Verdict.UNDECIDED),
         ("licence", {"licences": ()}, Verdict.UNDECIDED),
         ("validation", {"validation_success": False}, Verdict.FAIL),
@@ -311,6 +332,25 @@ def test_rule_alone_decides(rule: str, changes: dict[str, object], verdict: Verd
 )
 def test_what_meets_its_limit_or_has_none_passes(changes: dict[str, object]) -> None:
     assert decided(**changes).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("subject", "changes"),
+    [
+        ("boxes", {"agreed": 197}),
+        ("scores", {"score_gap": 0.011}),
+        ("recall", {"recall": {"open": (0.9, 0.9), "spur": (0.9, 0.95)}}),
+    ],
+)
+def test_an_export_that_says_something_else_fails(subject: str, changes: dict[str, object]) -> None:
+    result = alone(decided(parity=replace(PARITY, **changes)), "export_parity", subject)  # type: ignore[arg-type]
+    assert result.verdict is Verdict.FAIL
+    assert result.limit in {0.99, 0.01}
+
+
+def test_an_export_at_its_limits_passes() -> None:
+    at_limit = replace(PARITY, agreed=198, score_gap=0.01, recall={"spur": (0.50, 0.51)})
+    assert decided(parity=at_limit, policy=GatePolicy(parity_recall=0.0100001)).verdict is Verdict.PASS
 
 
 def test_split_warnings_stand_in_the_evidence() -> None:
@@ -378,7 +418,7 @@ def test_nothing_looked_at_never_passes() -> None:
     decision = decide(bare, line="A", now=NOW)
     assert decision.verdict is Verdict.UNDECIDED
     open_rules = {result.rule for result in decision.rules if result.verdict is Verdict.UNDECIDED}
-    assert open_rules == {"licence", "validation", "taxonomy", "leak", "even_test"}
+    assert open_rules == {"export_parity", "licence", "validation", "taxonomy", "leak", "even_test"}
 
 
 @pytest.mark.parametrize(

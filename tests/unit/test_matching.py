@@ -79,6 +79,7 @@ def pycocotools_ap(truth: Sequence[Truth], detections: Sequence[Detections], cla
         }
         known.createIndex()
         run = COCOeval(known, known.loadRes(results), "bbox")
+        run.params.maxDets = [1, 10, 1000]  # its 100 would drop what raw predictions hold at low scores
         run.evaluate()
         run.accumulate()
     return run.eval["precision"][:, :, :, 0, 2].mean(axis=1)

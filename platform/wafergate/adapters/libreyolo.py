@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.onnx.export import export_module
+from wafergate.adapters.onnx.parity import measure_parity
 from wafergate.adapters.torch_run import (
     batch_sizes,
     keep_checkpoint,
@@ -23,6 +24,7 @@ from wafergate.adapters.torch_run import (
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Channels, Checkpoint, Decoder, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, TrainingError
 
@@ -97,7 +99,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         **going_on,
     )
     batch, micro_batch = batch_sizes(job, data.train)
-    weights, onnx = _export(job, model, _checkpoint(results, data), scratch)
+    weights, onnx, parity = _export(job, model, _checkpoint(results, data), scratch)
     return TrainedArtefact(
         weights=weights,
         onnx=onnx,
@@ -108,6 +110,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         peak_memory_mib=peak_memory_mib(device),
         seconds=time.monotonic() - started,
         versions={name: importlib.metadata.version(name) for name in ("libreyolo", "torch", "onnx")},
+        parity=parity,
     )
 
 
@@ -231,8 +234,8 @@ def _checkpoint(results: Mapping[str, Any], data: FittedData) -> Path:
     return Path(found)
 
 
-def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tuple[Path, Path]:
-    """Write the chosen state without optimiser, and its ONNX; return both paths."""
+def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tuple[Path, Path, ExportParity]:
+    """Write the chosen state without optimiser, and its ONNX; return both paths and how well they agree."""
     model.model.load_state_dict(read_tensors(checkpoint))
     if hasattr(model.model, "disable_aux"):
         model.model.disable_aux()  # YOLOv9's second head serves training alone
@@ -249,7 +252,8 @@ def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tu
     export_module(network, onnx, decoder=decoder, image_size=job.image_size, classes=list(job.classes))
     weights = job.folder / "weights.pt"
     shutil.move(unfinished, weights)
-    return weights, onnx
+    model.model.load_state_dict(read_tensors(weights))  # what is compared is what was stored
+    return weights, onnx, measure_parity(network, onnx, job, decoder=decoder)
 
 
 def _corners_to_centres(network: Any) -> Any:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wafergate.adapters.onnx.decode import INPUTS, decode, output_columns
+from wafergate.adapters.onnx.decode import output_columns
 from wafergate.adapters.onnx.export import METADATA_PREFIX
-from wafergate.adapters.onnx.letterbox import letterbox
+from wafergate.adapters.onnx.run import DEFAULT_IOU, detect_batch
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.training import Decoder, ModelVersion
 from wafergate.errors import TrainingError
@@ -20,7 +19,6 @@ from wafergate.errors import TrainingError
 __all__ = ["OnnxDetector", "OnnxDetectorLoader"]
 
 PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
-DEFAULT_IOU = 0.6
 
 
 class OnnxDetector:
@@ -55,7 +53,7 @@ class OnnxDetector:
         Raises:
             TrainingError: the file cannot be opened, or its input or output is not what was said.
         """
-        self._decoder, self._form = decoder, INPUTS[decoder]
+        self._decoder = decoder
         self._size, self._batch, self._iou = image_size, batch, iou
         self._session = _open(path, threads)
         _check(self._session, path.name, decoder=decoder, image_size=image_size, classes=classes)
@@ -86,18 +84,18 @@ class OnnxDetector:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
                 message = f"a detector takes images (h, w, 3) of uint8, found {image.shape} of {image.dtype}"
                 raise ValueError(message)
-        squares, placements = zip(
-            *(letterbox(image, self._size, centred=self._form.centred) for image in images), strict=True
+        return detect_batch(
+            self._forward,
+            images,
+            decoder=self._decoder,
+            image_size=self._size,
+            min_score=min_score,
+            iou=self._iou,
         )
-        fed = cv2.dnn.blobFromImages(list(squares), self._form.scale, swapRB=self._form.reverse_channels)
+
+    def _forward(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
         (raw,) = self._session.run(None, {self._session.get_inputs()[0].name: fed})
-        results = []
-        for item, placement in zip(raw, placements, strict=True):
-            detections = decode(self._decoder, item, min_score=min_score, iou=self._iou)
-            boxes = placement.to_image(detections.boxes)
-            inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # none lies wholly in the border
-            results.append(Detections(boxes[inside], detections.scores[inside], detections.classes[inside]))
-        return results
+        return np.asarray(raw, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

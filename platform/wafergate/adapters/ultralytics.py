@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.onnx.export import export_module
+from wafergate.adapters.onnx.parity import measure_parity
 from wafergate.adapters.torch_run import (
     ENOUGH,
     batch_sizes,
@@ -25,6 +26,7 @@ from wafergate.adapters.torch_run import (
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Channels, Checkpoint, Decoder, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, TrainingError
 
@@ -102,7 +104,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         trainer.resume = True  # its own switch would take every argument, paths included, from the checkpoint
         report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
     trainer.train()
-    weights, onnx = _export(job, trainer.best if trainer.best.exists() else trainer.last)
+    weights, onnx, parity = _export(job, trainer.best if trainer.best.exists() else trainer.last)
     batch, micro_batch = batch_sizes(job, data.train)
     return TrainedArtefact(
         weights=weights,
@@ -114,6 +116,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         peak_memory_mib=peak_memory_mib(device),
         seconds=time.monotonic() - started,
         versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "onnx")},
+        parity=parity,
     )
 
 
@@ -246,8 +249,8 @@ def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[A
     return tell
 
 
-def _export(job: TrainingJob, checkpoint: Path) -> tuple[Path, Path]:
-    """Write the chosen state without anything of this machine, and its ONNX; return both paths."""
+def _export(job: TrainingJob, checkpoint: Path) -> tuple[Path, Path, ExportParity]:
+    """Write the chosen state without anything of this machine, and its ONNX; return both paths and their agreement."""
     import torch
     from ultralytics.nn.modules import C2f
     from ultralytics.nn.modules.head import Detect
@@ -271,4 +274,6 @@ def _export(job: TrainingJob, checkpoint: Path) -> tuple[Path, Path]:
             module.forward = module.forward_split
     onnx = job.folder / "model.onnx"
     export_module(model, onnx, decoder=Decoder.YOLO, image_size=job.image_size, classes=list(job.classes))
-    return weights, onnx
+    stored_again, _ = load_checkpoint(weights)  # neither fused nor changed for the export
+    stored_again.end2end = False
+    return weights, onnx, measure_parity(stored_again, onnx, job, decoder=Decoder.YOLO)

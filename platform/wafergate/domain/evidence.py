@@ -6,6 +6,7 @@ from datetime import date
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.licences import LicencedPart, LicencePolicy
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.splits import LeakProof, SplitMode
 from wafergate.domain.training import HardwareProfile
 
@@ -32,6 +33,7 @@ class Evidence:
         leak: the check of what was really trained on against the test side.
         split_mode: the evenness the split reached.
         split_warnings: what the splitter had to say.
+        parity: the trained checkpoint and the exported file on the same images.
         comparison: with the champion on the same test set; None when there is no other champion to compare with.
     """
 
@@ -50,6 +52,7 @@ class Evidence:
     leak: LeakProof | None = None
     split_mode: SplitMode | None = None
     split_warnings: tuple[str, ...] = ()
+    parity: ExportParity | None = None
     comparison: Comparison | None = None
 
     def __post_init__(self) -> None:

@@ -59,6 +59,9 @@ class GatePolicy:
             test instances for each class.
         grouped: whether the recall bound by bootstrap over groups must reach the limit as well.
         max_looks: a test set looked at more often no longer decides; 0 switches it off.
+        parity_agreed: share of detections that checkpoint and export must have in common.
+        parity_score: by how much the scores of two counterparts may differ.
+        parity_recall: by how much the recall of a class may differ between the two.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -73,6 +76,9 @@ class GatePolicy:
     family: Annotated[str, "each or holm"] = "each"
     grouped: bool = False
     max_looks: Annotated[int, Ge(0)] = 20
+    parity_agreed: Annotated[float, Gt(0), Le(1)] = 0.99
+    parity_score: Annotated[float, Ge(0), Le(1)] = 0.01
+    parity_recall: Annotated[float, Ge(0), Le(1)] = 0.01
 
     def __post_init__(self) -> None:
         if self.approval not in {"auto", "approval"}:

@@ -140,15 +140,23 @@ def _limit(evidence: Evidence, name: str) -> float:
 
 
 def _confidences(evidence: Evidence, judged: Sequence[ClassFigures]) -> list[float]:
-    """Return the confidence each class is judged at; under Holm the class with the least doubt bears the most."""
+    """Return the confidence each class is judged at.
+
+    Under Holm the class with the least doubt bears the most, the next one less, until one is not proven: none after it
+    is proven either, so all of them are judged as that one was.
+    """
     confidences = [evidence.policy.confidence] * len(judged)
     if evidence.policy.family == "holm":
+        error = 1 - evidence.policy.confidence
         doubt = [
             excess_probability(item.recall.hits, item.recall.trials, _limit(evidence, item.defect_class))
             for item in judged
         ]
-        for step, place in enumerate(sorted(range(len(judged)), key=doubt.__getitem__)):
-            confidences[place] = 1 - (1 - evidence.policy.confidence) / (len(judged) - step)
+        sharers = len(judged)
+        for place in sorted(range(len(judged)), key=doubt.__getitem__):
+            confidences[place] = 1 - error / sharers
+            if doubt[place] <= error / sharers:
+                sharers -= 1
     return confidences
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 
 from wafergate.domain.evaluation import OperatingPoint
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.samples import LabelledBox
 
 __all__ = [
@@ -369,6 +370,7 @@ class TrainedArtefact:
         micro_batch: images in memory at a time; 0 where the backend does not tell.
         peak_memory_mib: the most memory the training held, MiB: resident memory of its process on a CPU, what
             PyTorch's allocator reserved on a GPU; 0 where the backend does not tell.
+        parity: checkpoint and export on the same images; None where nobody compared them.
     """
 
     weights: Path
@@ -380,6 +382,7 @@ class TrainedArtefact:
     versions: Mapping[str, str]
     micro_batch: int = 0
     peak_memory_mib: float = 0.0
+    parity: ExportParity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +464,7 @@ class ModelVersion:
         operating: how each threshold came about on validation, with its warnings; the same scores as `thresholds`.
         micro_batch: images in memory at a time during training; `batch` unless memory ran out.
         peak_memory_mib: the most memory the training held, MiB; see `TrainedArtefact`.
+        parity: the checkpoint and the exported file on the same images; None for models from before it was measured.
     """
 
     id: str
@@ -489,3 +493,4 @@ class ModelVersion:
     operating: tuple[OperatingPoint, ...] = ()
     micro_batch: int = 0
     peak_memory_mib: float = 0.0
+    parity: ExportParity | None = None

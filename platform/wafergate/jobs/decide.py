@@ -77,5 +77,6 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         leak=check_training_set(parts, model.training_set_id),
         split_mode=split.mode,
         split_warnings=split.warnings,
+        parity=model.parity,
         comparison=compare(parts, line, evaluation.id, progress=progress),
     )

@@ -228,6 +228,7 @@ def _describe(
         size_mib=len(onnx) / 2**20,
         latency_ms=0.0,
         versions=artefact.versions,
+        parity=artefact.parity,
         created_at=parts.clock(),
         micro_batch=artefact.micro_batch or artefact.batch,
         peak_memory_mib=artefact.peak_memory_mib,

@@ -107,6 +107,35 @@ def _within(rule: str, what: str, unit: str, value: float | None, limit: float) 
     return RuleResult(rule, "", value, None, limit, Verdict.FAIL, found, step)
 
 
+def _export_parity(evidence: Evidence) -> Iterator[RuleResult]:
+    parity, policy = evidence.parity, evidence.policy
+    cure = "export_parity: train again, and compare the library versions with those of the last model that agreed"
+    if parity is None or not parity.detections:
+        found = (
+            "the export was not compared" if parity is None else f"neither detects anything on {parity.images} images"
+        )
+        yield RuleResult("export_parity", "", None, None, None, Verdict.UNDECIDED, found, cure)
+        return
+    name, gap = parity.recall_gap
+    agreed = parity.agreed / parity.detections
+    seen = f"{parity.agreed} of {parity.detections} detections on {parity.images} images are in both"
+    score = f"scores differ by {parity.score_gap:.2g} at most, limit {policy.parity_score:g}"
+    recall = f"recall differs by {gap:.2g} at most{f' ({name})' if gap else ''}, limit {policy.parity_recall:g}"
+    for subject, value, limit, holds, found in (
+        (
+            "boxes",
+            agreed,
+            policy.parity_agreed,
+            agreed >= policy.parity_agreed,
+            f"{seen}, limit {policy.parity_agreed:g}",
+        ),
+        ("scores", parity.score_gap, policy.parity_score, parity.score_gap <= policy.parity_score, score),
+        ("recall", gap, policy.parity_recall, gap <= policy.parity_recall, recall),
+    ):
+        verdict = Verdict.PASS if holds else Verdict.FAIL
+        yield RuleResult("export_parity", subject, value, None, limit, verdict, found, "" if holds else cure)
+
+
 def _licence(evidence: Evidence) -> Iterator[RuleResult]:
     if not evidence.licences:
         yield _answered("licence", None, "no licence was looked at", "licence: name the licences of code and weights")
@@ -178,6 +207,7 @@ RULES: tuple[Rule, ...] = (
     Rule("not_worse", "Is no class found significantly worse than by the champion?", proof.not_worse),
     Rule("latency", "Does the exported model answer in time on the serve profile?", _latency),
     Rule("size", "Does the exported model fit the serve profile?", _size),
+    Rule("export_parity", "Does the exported file say what the trained checkpoint says?", _export_parity),
     Rule("licence", "May every part of the model reach production?", _licence),
     Rule("validation", "Did the dataset version pass validation?", _validation),
     Rule("taxonomy", "Did the customer agree to the mapping of labels?", _taxonomy),
