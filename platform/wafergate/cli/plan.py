@@ -81,6 +81,8 @@ def _show(found: "Plan", line: LineFile) -> None:
             f"{found.normals.images} test images without defect, none alarmed, would prove an overkill of at most "
             f"{found.normals.best_provable:.3f}, limit {found.normals.limit:.2f}{lacks}"
         )
+    if any(item.more_test and not item.collect for item in found.classes):
+        told.append("an even test goes by its scarcest class: what lacks and collects nothing waits for the others")
     told.append(found.verdict)
     for text in told:
         typer.echo(paragraph(text))

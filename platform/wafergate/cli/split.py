@@ -99,7 +99,8 @@ def _show(parts: "Parts", row: "Split", line: LineFile) -> None:
     cells.append(("images", *(row.images[side] for side in sides)))
     cells.append(("  without defect", *(row.normal_images[side] for side in sides)))
     proven = "the optimum, proven" if row.optimal and not row.gap else f"up to {row.gap:.1%} from the optimum"
-    typer.echo(f"{row.mode}: {proven}; {row.groups} groups, each on one side ({row.id})\n")
+    typer.echo(paragraph(f"{row.id}: {row.mode}, {proven}; {row.groups} groups, each on one side\n"))
+    typer.echo()
     console().print(table(("class", *sides), cells, numbers=sides))
     count = looks(parts, row)
     worn = "; worn: `wafergate split renew` retires it" if limit and count >= limit else ""
