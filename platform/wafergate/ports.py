@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wafergate.domain.alerts import Alert
+from wafergate.domain.doubts import LabelScores
 from wafergate.domain.drift import DriftPolicy, FeatureDrift
-from wafergate.domain.evaluation import Detections
+from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
 from wafergate.domain.samples import ImageRecord, ValidationFinding
 from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
@@ -27,6 +28,7 @@ __all__ = [
     "FactStore",
     "FileStore",
     "ImageExaminer",
+    "LabelScorer",
     "LedgerDraft",
     "Progress",
     "Source",
@@ -260,6 +262,22 @@ class DriftMeter(Protocol):
         self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy
     ) -> tuple[list[FeatureDrift], bytes]:
         """Return the distances and a self-contained HTML report."""
+
+
+class LabelScorer(Protocol):
+    """Scores how well labels agree with predictions of models that had not learnt from them."""
+
+    def __call__(
+        self, truth: Sequence[Truth], detections: Sequence[Detections], *, classes: int, least: float
+    ) -> list[LabelScores]:
+        """Return the scores of every image.
+
+        Args:
+            truth: labelled boxes of every image.
+            detections: of the same images in the same order, their scores probabilities.
+            classes: how many classes there are.
+            least: probability below which a prediction contradicts nothing.
+        """
 
 
 class AlertChannel(Protocol):

@@ -18,13 +18,14 @@ from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import AlertChannel, FactStore, Source
+from wafergate.ports import AlertChannel, FactStore, LabelScorer, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
 
 __all__ = [
     "alert_channel",
     "check_services",
     "home",
+    "label_scorer",
     "migrate_schema",
     "open_parts",
     "open_readonly_facts",
@@ -149,6 +150,17 @@ def open_source(place: str) -> Source:
         region=values.s3_region,
     )
     return source.require_files(S3Source(client, values.s3_endpoint, place))
+
+
+def label_scorer() -> LabelScorer:
+    """Return what scores labels.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    from wafergate.adapters.cleanlab import CleanlabScorer
+
+    return CleanlabScorer()
 
 
 def open_readonly_facts() -> FactStore:

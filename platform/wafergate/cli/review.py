@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wafergate.cli.estimate import Epochs, Folds, Weights, make_estimate
 from wafergate.cli.opening import group, ready
 from wafergate.cli.options import Line, LineName, Person, Reason, Version
 from wafergate.cli.progress import bar
@@ -62,6 +63,38 @@ def review_list(
         + (f" ({told})" if told else "")
         + more
     )
+
+
+@app.command("doubts")
+def review_doubts(
+    line: Line,
+    version: Version = "",
+    folds: Folds = 3,
+    epochs: Epochs = 0,
+    weights: Weights = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="List this many of each kind, at most.")] = 30,
+) -> None:
+    """Put labels that models contradict on the review list.
+
+    Models of grouped k-fold (see `wafergate estimate`) say what they see on
+    images they have not learnt from. Labels that seem to be missing, to have
+    the wrong class or the wrong place are listed, the worst first. No label
+    is changed. An estimate that is known is used again.
+
+    Example: wafergate review doubts --line line.toml --folds 3 --epochs 10
+    """
+    from wafergate import wiring
+    from wafergate.jobs.doubt import doubt
+    from wafergate.terminal import console, table
+
+    scorer = wiring.label_scorer()
+    row, _ = make_estimate(line, version, folds=folds, epochs=epochs, weights=weights)
+    found = doubt(ready(), scorer, row.id, limit=limit)
+    cells = [(item.kind.value, f"{item.score:.2f}", item.sample, item.label, item.detail) for item in found.suspected]
+    console().print(table(("doubt", "score", "image", "label", "why"), cells, numbers=("score",)))
+    counts = Counter(item.kind.value for item in found.suspected)
+    told = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
+    typer.echo(f"{told}; {found.new} new on the review list: wafergate review list --line {row.line}")
 
 
 @app.command("keep")
