@@ -12,6 +12,7 @@ from flows.telling import Teller, say
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
 from wafergate.domain.report import DecisionReport
+from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.splits import Split
 from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
 from wafergate.errors import ConfigError
@@ -19,6 +20,7 @@ from wafergate.jobs import augment as augment_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
 from wafergate.jobs import report as report_job
+from wafergate.jobs import near_duplicates as likeness_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
@@ -27,6 +29,22 @@ from wafergate.terminal import spread
 from wafergate.wiring import open_parts
 
 __all__ = ["retrain"]
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def find_near_duplicates(line: LineFile, dataset_id: str) -> str:
+    """Look for images that show the same part again; return the result's id."""
+    with Teller() as progress:
+        done = likeness_job.find_near_duplicates(open_parts(), line.near_duplicates, dataset_id, progress=progress)
+    row = open_parts().facts.get(NearDuplicates, done.id)
+    pairs = f"{len(row.pairs)} pair{'' if len(row.pairs) == 1 else 's'} of images show one part again"
+    say(f"near-duplicates{' (known)' if done.reused else ''}: {pairs}, {row.candidates} looked at")
+    if row.look_alikes:
+        say(
+            f"  note: {row.look_alikes} images look like more others than [near_duplicates] max_views and are not "
+            "joined; name what tells parts apart in [split] group_by"
+        )
+    return done.id
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -178,6 +196,7 @@ def retrain(
     train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
     dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
     validate(line_file, dataset)
+    find_near_duplicates(line_file, dataset)
     split_id = split(line_file, dataset)
     training_set = augment(line_file, split_id)
     model = train(line_file, training_set, weights)

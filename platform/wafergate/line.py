@@ -14,6 +14,7 @@ from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.licences import LicencePolicy
+from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
@@ -102,6 +103,7 @@ class LineFile(_Section):
     boxes: BoxPolicy = BoxPolicy()
     tile: TilePolicy = TilePolicy()
     validation: ValidationPolicy = ValidationPolicy()
+    near_duplicates: LikenessPolicy = LikenessPolicy()
     split: SplitPolicy = SplitPolicy()
     augment: AugmentPolicy = AugmentPolicy()
     models: ModelPolicy = ModelPolicy()

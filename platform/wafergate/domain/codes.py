@@ -54,7 +54,8 @@ def close_pairs(codes: Codes, others: Codes | None = None, *, radius: int = MAX_
 
 def _keys(codes: Codes, table: tuple[int, int]) -> NDArray[np.uint16]:
     columns = codes.view(np.uint8).reshape(-1, 8)
-    return columns[:, table[0]].astype(np.uint16) << 8 | columns[:, table[1]]
+    keys = columns[:, table[0]].astype(np.uint16) << np.uint16(8) | columns[:, table[1]]
+    return np.asarray(keys, np.uint16)
 
 
 def _meeting(first: NDArray[np.uint16], second: NDArray[np.uint16]) -> Iterator[tuple[Pairs, Pairs]]:

@@ -10,6 +10,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training import PlannedImage, TrainingItem, TrainingSet
+from wafergate.jobs.near_duplicates import known_pairs
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -96,7 +97,7 @@ def check_training_set(parts: Parts, training_set_id: str) -> LeakProof:
         for side in (Side.TRAIN, Side.VALIDATION)
     )
     test = [item_of_sample(samples[member.name], member.group) for member in members if member.side is Side.TEST]
-    return check_leaks(train, validation, test)
+    return check_leaks(train, validation, test, near_duplicates=known_pairs(parts, split.dataset_id))
 
 
 def _arrange(train: Sequence[Sample], validation: Sequence[Sample], planned: Sequence[PlannedImage]) -> list[_Work]:

@@ -30,7 +30,7 @@ def find_near_duplicates(
     Every image is decoded once more, for its small copy; the copies wait on disk, so that memory does not grow with
     them.
     """
-    row_id = identify("near-duplicates", dataset_id, policy)
+    row_id = _row_id(dataset_id, policy)
     if parts.facts.find(NearDuplicates, id=row_id):
         return Outcome(row_id, reused=True)
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
@@ -59,10 +59,21 @@ def find_near_duplicates(
     return Outcome(row_id, not parts.facts.save(row))
 
 
-def known_pairs(parts: Parts, dataset_id: str) -> list[tuple[str, str]]:
-    """Return the names of the pairs that the newest search in a dataset version found; none before the first."""
-    rows = parts.facts.find(NearDuplicates, dataset_id=dataset_id, limit=1)
-    return [(pair.first, pair.second) for row in rows for pair in row.pairs]
+def known_pairs(parts: Parts, dataset_id: str, policy: LikenessPolicy | None = None) -> list[tuple[str, str]]:
+    """Return the names of the pairs that a search in a dataset version found; none where it was not made.
+
+    Args:
+        parts: the real parts.
+        dataset_id: the version.
+        policy: of the search that is meant; None takes every search that was made.
+    """
+    rows = parts.facts.find(NearDuplicates, dataset_id=dataset_id)
+    meant = rows if policy is None else [row for row in rows if row.id == _row_id(dataset_id, policy)]
+    return sorted({(pair.first, pair.second) for row in meant for pair in row.pairs})
+
+
+def _row_id(dataset_id: str, policy: LikenessPolicy) -> str:
+    return identify("near-duplicates", dataset_id, policy)
 
 
 @dataclass(frozen=True, slots=True)

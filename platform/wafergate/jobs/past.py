@@ -24,7 +24,13 @@ class Units(NamedTuple):
 
 
 def units(
-    parts: Parts, dataset: DatasetVersion, samples: Sequence[Sample], policy: SplitPolicy, *, retiring: str = ""
+    parts: Parts,
+    dataset: DatasetVersion,
+    samples: Sequence[Sample],
+    policy: SplitPolicy,
+    *,
+    same: Iterable[tuple[str, str]] = (),
+    retiring: str = "",
 ) -> Units:
     """Group the samples of a dataset version and say what each was before.
 
@@ -36,6 +42,7 @@ def units(
         dataset: the version to split.
         samples: its images.
         policy: what makes a group.
+        same: names of samples that show the same part again.
         retiring: id of a split, to act as if the line's test sets up to this one had been retired.
 
     Raises:
@@ -49,7 +56,7 @@ def units(
     here = {sample.image for sample in samples}
     gone = _gone(parts, splits, {image for image in known if image not in here}, policy)
     stood = [known.get(sample.image) for sample in [*samples, *gone]]
-    groups = assign_groups([*samples, *gone], policy)
+    groups = assign_groups([*samples, *gone], policy, same=same)
     size = len(samples)
     return Units(groups[:size], Past(stood[:size], bind_groups(stood, groups)))
 

@@ -8,6 +8,7 @@ from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakItem, LeakProof, Side, Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.errors import SplitError
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
@@ -68,9 +69,8 @@ def renew(parts: Parts, line: LineFile, dataset_id: str, *, actor: str, reason: 
 
 
 def _row_id(parts: Parts, line: LineFile, dataset_id: str) -> str:
-    return identify(
-        "split", dataset_id, line.split, sorted(line.classes), *sorted(row.id for row in renewals(parts, line.name))
-    )
+    retired = sorted(row.id for row in renewals(parts, line.name))
+    return identify("split", dataset_id, line.split, line.near_duplicates, sorted(line.classes), *retired)
 
 
 def _make(
@@ -79,11 +79,14 @@ def _make(
     """Return a split and its members, not yet saved."""
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
     dataset = parts.facts.get(DatasetVersion, dataset_id)
-    groups, past = units(parts, dataset, samples, line.split, retiring=retiring)
+    find_near_duplicates(parts, line.near_duplicates, dataset_id)
+    same = known_pairs(parts, dataset_id, line.near_duplicates)
+    groups, past = units(parts, dataset, samples, line.split, same=same, retiring=retiring)
     assignment = assign_sides(samples, groups, line.classes, line.split, past=past)
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
-    leak = check_leaks(*(_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST)))
+    train, validation, test = (_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST))
+    leak = check_leaks(train, validation, test, near_duplicates=same)
     require_clean(leak)
     row = Split(
         id=row_id,
@@ -109,7 +112,7 @@ def _make(
 
 
 def preview(parts: Parts, line: LineFile, dataset_id: str) -> Split:
-    """Return the split of a dataset version, or the one it would get; nothing is stored.
+    """Return the split of a dataset version, or the one it would get; no split is stored.
 
     Raises:
         SplitError: as `split`.

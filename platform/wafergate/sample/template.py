@@ -28,6 +28,11 @@ min_side = 2.0
 max_aspect = 30.0
 outside_px = 1.0
 
+[near_duplicates]                     # the same part seen again stays on one side
+correlation = 0.95                    # of the registered detail of two images, at least
+difference = 0.12                     # largest local difference in it, at most
+max_views = 12                        # images of one part, at most; more show the product's pattern
+
 [split]
 group_by = []                         # e.g. ["lot"]: images of a lot stay on one side
 test_per_class = 100

@@ -18,6 +18,7 @@ from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
+from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import ReviewAnswer, ReviewItem
@@ -89,6 +90,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
     ReviewItem: ("review_item", ("id",), "created_at DESC, kind, score DESC, id"),
     ReviewAnswer: ("review_answer", ("id",), "created_at DESC, id"),
+    NearDuplicates: ("near_duplicates", ("id",), "created_at DESC, id"),
     Split: ("dataset_split", ("id",), "created_at DESC, id"),
     SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
     Renewal: ("renewal", ("id",), "created_at DESC, id"),
