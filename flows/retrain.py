@@ -11,16 +11,16 @@ from flows.release import passed, promote, send_alerts
 from flows.telling import Teller, say
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
-from wafergate.domain.report import DecisionReport
 from wafergate.domain.near_duplicates import NearDuplicates
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
 from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
 from wafergate.errors import ConfigError
 from wafergate.jobs import augment as augment_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
-from wafergate.jobs import report as report_job
 from wafergate.jobs import near_duplicates as likeness_job
+from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
