@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.small_line import line_of, parts_in
+from wafergate.adapters.images import encode_png
+from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, LabelledBox, Sample, count_classes
@@ -214,7 +217,14 @@ def sides(parts: Parts, split_id: str) -> dict[str, Side]:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    return parts_in(tmp_path)
+    return parts_in(tmp_path, files=PlainImages(tmp_path))
+
+
+class PlainImages(MemoryFiles):
+    """A plain image under every digest: splitting looks for near-duplicates, and plain ones are none."""
+
+    def get(self, digest: str) -> bytes:
+        return encode_png(np.full((8, 8), 128, np.uint8))
 
 
 def plenty(groups: str, count: int) -> list[Image]:
