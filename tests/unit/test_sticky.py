@@ -224,6 +224,7 @@ class PlainImages(MemoryFiles):
     """A plain image under every digest: splitting looks for near-duplicates, and plain ones are none."""
 
     def get(self, digest: str) -> bytes:
+        assert len(digest) == 64
         return encode_png(np.full((8, 8), 128, np.uint8))
 
 

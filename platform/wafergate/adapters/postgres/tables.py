@@ -17,8 +17,8 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
-from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.near_duplicates import NearDuplicates
+from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import ReviewAnswer, ReviewItem

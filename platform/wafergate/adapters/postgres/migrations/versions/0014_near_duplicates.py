@@ -1,13 +1,13 @@
 """Which images of a dataset version show the same part.
 
-Revision ID: 0012
-Revises: 0011
+Revision ID: 0014
+Revises: 0013
 """
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0014"
+down_revision = "0013"
 
 TABLES = """
 CREATE TABLE near_duplicates (
