@@ -7,17 +7,20 @@ from dataclasses import replace
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.tiling import TilePolicy, Tiling
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
-from wafergate.jobs.evaluate import predict
+from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
+from wafergate.stages.merge_tiles import in_tiles
 
-__all__ = ["inspect_lot"]
+__all__ = ["inspect_lot", "taught_on"]
 
 
 def inspect_lot(
@@ -31,7 +34,7 @@ def inspect_lot(
 ) -> Outcome:
     """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
 
-    Labels, if the source has any, are not looked at.
+    Labels, if the source has any, are not looked at. A champion that was taught on tiles inspects by the same tiles.
 
     Raises:
         PromotionError: the line has no champion.
@@ -56,7 +59,11 @@ def inspect_lot(
     row_id = identify("inspection", line.name, model.id, [(item.name, item.image) for item in samples])
     if parts.facts.find(InspectionRun, id=row_id):
         return Outcome(row_id, reused=True)
-    detections = predict(parts, model, samples, progress=progress)
+    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    for policy in taught_on(parts, model.dataset_id):
+        detector = in_tiles(detector, policy)
+    stage = "inspecting images"
+    detections = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
     images = [
         InspectedImage(row_id, place, sample.name, sample.image, sample.metadata.get("lot", ""), _kept(model, said))
         for place, (sample, said) in enumerate(zip(samples, detections, strict=True))
@@ -74,6 +81,17 @@ def inspect_lot(
         created_at=parts.clock(),
     )
     return Outcome(row_id, not parts.facts.save(row, images))
+
+
+def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:
+    """Return how the images of a dataset version were cut, the last cut first; nothing for whole images."""
+    cuts = []
+    version: str | None = dataset_id
+    while version:
+        found = parts.facts.find(Tiling, dataset_id=version, limit=1)
+        cuts += [found[0].policy] if found else []
+        version = found[0].parent_id if found else parts.facts.get(DatasetVersion, version).parent
+    return cuts
 
 
 def _kept(model: ModelVersion, said: Detections) -> tuple[tuple[str, float, float, float, float, float], ...]:
