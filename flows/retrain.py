@@ -9,6 +9,7 @@ from flows.intake import ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.release import passed, promote, send_alerts
 from flows.telling import Teller, say
+from wafergate.domain.choice import ModelChoice
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
 from wafergate.domain.near_duplicates import NearDuplicates
@@ -17,6 +18,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
 from wafergate.errors import ConfigError
 from wafergate.jobs import augment as augment_job
+from wafergate.jobs import choose as choose_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
 from wafergate.jobs import near_duplicates as likeness_job
@@ -74,6 +76,28 @@ def augment(line: LineFile, split_id: str) -> str:
     row = open_parts().facts.get(TrainingSet, done.id)
     say(f"training set{' (known)' if done.reused else ''}: {row.originals} originals, {row.augmented} augmented")
     return done.id
+
+
+@task
+def choose(line: LineFile, training_set_id: str) -> str:
+    """Choose the candidate that is trained in full, of those that fit; return its name."""
+    with Teller() as progress:
+        done = choose_job.choose(open_parts(), line, training_set_id, tell=say, progress=progress)
+    row = open_parts().facts.get(ModelChoice, done.id)
+    table = [
+        {
+            "candidate": one.candidate,
+            "memory MiB": one.memory_mib,
+            "latency ms": one.latency_ms,
+            "size MiB": one.size_mib,
+            "dropped by": one.dropped_by,
+            "reason": one.reason,
+        }
+        for one in row.standings
+    ]
+    create_table_artifact(table, key="model-choice", description=f"{row.winner} is trained in full")
+    say(f"choice{' (known)' if done.reused else ''}: {row.winner} of {len(row.standings)} candidates")
+    return row.winner
 
 
 @task
@@ -193,12 +217,17 @@ def retrain(
     parameters = {"source": source, "format": format, "limit": limit, "weights": weights, "version": version}
     line_file = begin("retrain", line, parameters)
     # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
-    train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
+    if line_file.models.candidate == choose_job.AUTO:
+        choose_job.ask_licences(open_parts(), line_file)
+    else:
+        train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
     dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
     validate(line_file, dataset)
     find_near_duplicates(line_file, dataset)
     split_id = split(line_file, dataset)
     training_set = augment(line_file, split_id)
+    if line_file.models.candidate == choose_job.AUTO:
+        line_file = choose_job.with_winner(line_file, choose(line_file, training_set))
     model = train(line_file, training_set, weights)
     evaluation = evaluate(line_file, model)
     decision = decide(line_file, evaluation, actor)

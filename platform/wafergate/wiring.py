@@ -98,6 +98,7 @@ def open_parts() -> Parts:
     from wafergate.adapters.evidently import EvidentlyMeter
     from wafergate.adapters.expectations import GreatExpectationsValidator
     from wafergate.adapters.libreyolo import LibreYoloTrainer
+    from wafergate.adapters.machine import describe
     from wafergate.adapters.onnx_detector import OnnxDetectorLoader
     from wafergate.adapters.s3 import S3Files
     from wafergate.adapters.ultralytics import UltralyticsTrainer
@@ -125,6 +126,7 @@ def open_parts() -> Parts:
         catalogue=load_catalogue(),
         clock=now,
         work=values.work_dir,
+        machine=describe,
     )
 
 

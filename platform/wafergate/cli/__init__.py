@@ -13,6 +13,7 @@ from wafergate.cli import (
     alerts,
     data,
     estimate,
+    hardware,
     ledger,
     licences,
     plan,
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, tile, estimate, plan, licences):
+for commands in (setup, thread, release, report, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
 for noun in (data, validation, review, split, quarantine, ledger, alerts, weights):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])

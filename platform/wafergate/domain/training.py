@@ -216,7 +216,8 @@ class ModelPolicy:
     """What is trained and for how long.
 
     Attributes:
-        candidate: name in the catalogue or in `[[models.candidates]]`.
+        candidate: name in the catalogue or in `[[models.candidates]]`, or `auto` for the best of those that fit.
+        choose_from: names that `auto` chooses between; empty for all.
         candidates: the team's own entries.
         channels: what the model sees.
         image_size: the longer side, pixels, a multiple of 32.
@@ -240,6 +241,7 @@ class ModelPolicy:
     random_start: bool = False
     mosaic: Annotated[float, Ge(0), Le(1)] = 0.5
     seed: int = 0
+    choose_from: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image_size % 32:

@@ -11,13 +11,13 @@ from wafergate.domain.identity import identify
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingItem
+from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingItem
 from wafergate.errors import StorageError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
-from wafergate.jobs.train import Start, choose_start, training_job
+from wafergate.jobs.train import Start, choose_start, draft_model, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -127,7 +127,7 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
     taught, judged = cut.others(fold), cut.of(fold)
     folder = fresh_folder(parts.work / fold_id)
     artefact = _train(work, taught, folder, fold=fold)
-    detector = parts.load_detector(_model(parts, line, work.start, artefact, fold_id), artefact.onnx)
+    detector = parts.load_detector(draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
     stage = f"judging fold {fold + 1}"
     detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
     row = FoldRun(
@@ -182,35 +182,6 @@ def _items(work: _Work, samples: Sequence[Sample]) -> list[TrainingItem]:
         items.append(item)
         work.progress("making the training images", done, len(samples))
     return items
-
-
-def _model(parts: Parts, line: LineFile, start: Start, artefact: TrainedArtefact, fold_id: str) -> ModelVersion:
-    """Describe a fold's model well enough to open it; it is never stored, so nothing can promote it."""
-    return ModelVersion(
-        id=fold_id,
-        line=line.name,
-        number=0,
-        training_set_id="",
-        split_id="",
-        dataset_id="",
-        candidate=start.candidate,
-        classes=line.classes,
-        channels=line.models.channels,
-        image_size=line.models.image_size,
-        weights="",
-        onnx="",
-        decoder=artefact.decoder,
-        thresholds={},
-        start=start.digest,
-        epochs=artefact.epochs,
-        batch=artefact.batch,
-        seed=line.models.seed,
-        seconds=artefact.seconds,
-        size_mib=0.0,
-        latency_ms=0.0,
-        versions=artefact.versions,
-        created_at=parts.clock(),
-    )
 
 
 def _estimate(

@@ -49,6 +49,7 @@ class Parts:
         meter: measures drift.
         catalogue: candidates by name.
         clock: now, with time zone.
+        machine: names what a device and a backend run on, with versions.
         work: folder for what a job writes before it is stored.
     """
 
@@ -64,6 +65,7 @@ class Parts:
     catalogue: Mapping[str, Candidate]
     clock: Clock
     work: Path
+    machine: Callable[[str, str], str] = lambda device, _backend: device
 
 
 class Outcome(NamedTuple):

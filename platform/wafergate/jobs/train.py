@@ -35,7 +35,7 @@ from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
-__all__ = ["MIN_SCORE", "Start", "choose_start", "train", "training_job"]
+__all__ = ["MIN_SCORE", "Start", "choose_start", "draft_model", "train", "training_job"]
 
 MIN_SCORE = 0.01
 """Raw predictions are kept down to this score, so that every number can be computed again."""
@@ -113,7 +113,7 @@ def train(
         StorageError: the work folder or the file store's cache has no room.
     """
     start = choose_start(parts, line, weights=weights)
-    settings = replace(line.models, candidate="", candidates=(), random_start=False)
+    settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     # the thresholds stored with the model rest on these
     frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
     row_id = identify(
@@ -148,6 +148,35 @@ def train(
     new = parts.facts.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     return Outcome(row_id, not new)
+
+
+def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: TrainedArtefact) -> ModelVersion:
+    """Describe a trained model well enough to open it; without an id it can never be stored or promoted."""
+    return ModelVersion(
+        id="",
+        line=line.name,
+        number=0,
+        training_set_id="",
+        split_id="",
+        dataset_id="",
+        candidate=candidate,
+        classes=line.classes,
+        channels=line.models.channels,
+        image_size=line.models.image_size,
+        weights="",
+        onnx="",
+        decoder=artefact.decoder,
+        thresholds={},
+        start=None,
+        epochs=artefact.epochs,
+        batch=artefact.batch,
+        seed=line.models.seed,
+        seconds=artefact.seconds,
+        size_mib=0.0,
+        latency_ms=0.0,
+        versions=artefact.versions,
+        created_at=parts.clock(),
+    )
 
 
 def training_job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> TrainingJob:

@@ -13,6 +13,7 @@ from psycopg.types.json import Json, Jsonb
 from pydantic import TypeAdapter
 
 from wafergate.domain.alerts import Alert
+from wafergate.domain.choice import ModelChoice, Probe
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
@@ -97,6 +98,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
+    Probe: ("probe", ("id",), "created_at DESC, id"),
+    ModelChoice: ("model_choice", ("id",), "created_at DESC, id"),
     WeightFile: ("weight_file", ("id",), "created_at DESC, id"),
     TrainingCheckpoint: ("training_checkpoint", ("id",), "created_at DESC, id"),
     MemoryStep: ("memory_step", ("id",), "created_at DESC, id"),

@@ -1,0 +1,74 @@
+"""What this machine is: processor, memory, cards, and the versions that decide how fast they are."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["Gpu", "Machine", "describe", "find_machine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A CUDA card as its driver names it; memory in MiB."""
+
+    name: str
+    memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What was found: processor, cores this process may use, memory in MiB, cards."""
+
+    processor: str
+    cores: int
+    memory_mib: float
+    gpus: tuple[Gpu, ...]
+
+
+def find_machine() -> Machine:
+    """Look at processor, memory and cards, without importing a training framework."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(_processor(), cores, psutil.virtual_memory().total / 2**20, _gpus())
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (subprocess.SubprocessError, OSError):
+        return ()  # a driver without a card
+    rows = [line.rpartition(",") for line in said.splitlines() if "," in line]
+    return tuple(Gpu(name.strip(), float(memory)) for name, _, memory in rows)
+
+
+def describe(device: str, backend: str) -> str:
+    """Name what a candidate is measured on: the card or the processor, and the versions of what runs on it."""
+    machine = find_machine()
+    gpu = machine.gpus[0].name if machine.gpus and device != "cpu" else None
+    versions = [f"{name} {_version(name)}" for name in (backend, "torch", "onnxruntime")]
+    return f"{gpu or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,216 @@
+"""A training set to the candidate that is trained in full: what fits the licences and the hardware, best first."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from wafergate.domain.choice import CandidateStanding, ModelChoice, Probe, RungResult
+from wafergate.domain.cost import ExpectedCost
+from wafergate.domain.evaluation import Truth
+from wafergate.domain.identity import identify
+from wafergate.domain.operating import operating_points
+from wafergate.domain.splits import Side
+from wafergate.domain.training import Candidate, TrainingItem, TrainingSet
+from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
+from wafergate.jobs.ladder import train_within_memory
+from wafergate.jobs.licences import licensed_parts
+from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.probe import probe
+from wafergate.jobs.train import MIN_SCORE, choose_start, draft_model, training_job
+from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.weights import known_candidates
+from wafergate.line import LineFile
+from wafergate.ports import Detector, Progress
+from wafergate.stages.choose import drop_misfits, halve, rung_epochs
+from wafergate.stages.evaluate import evaluate
+
+__all__ = ["AUTO", "ask_licences", "choose", "named", "with_winner"]
+
+AUTO = "auto"
+"""`[models] candidate` that leaves the choice to the platform."""
+
+
+def named(parts: Parts, line: LineFile) -> Mapping[str, Candidate]:
+    """Return the candidates the choice is between: those of `[models] choose_from`, or all that are known.
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    known = known_candidates(parts, line)
+    unknown = [name for name in line.models.choose_from if name not in known]
+    if unknown:
+        message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {unknown[0]!r}"
+        raise ConfigError(message)
+    return {name: known[name] for name in line.models.choose_from or known}
+
+
+def with_winner(line: LineFile, candidate: str) -> LineFile:
+    """Return the line as if its file named this candidate."""
+    return line.model_copy(update={"models": replace(line.models, candidate=candidate)})
+
+
+def choose(
+    parts: Parts,
+    line: LineFile,
+    training_set_id: str,
+    *,
+    tell: Callable[[str], None] = lambda _sentence: None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Drop what licences or hardware forbid, and let the rest compete on validation; the test set is not looked at.
+
+    Licence and weights are asked first, before anything is measured or trained; then memory, latency and size; what is
+    left trains briefly, the better half a little longer, until one remains (rule M1). A single candidate that fits is
+    not trained for comparison.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        training_set_id: what is trained on, and the validation images that compare.
+        tell: told in a sentence what happens.
+        progress: told of measurements and images.
+
+    Raises:
+        ConfigError: a candidate of the line file is unknown.
+        LicenceError: the policy or missing weights leave no candidate.
+        HardwareError: no candidate fits; names what each needs.
+    """
+    candidates = named(parts, line)
+    standings = ask_licences(parts, line)
+    settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
+    profiles = (line.hardware.train, line.hardware.serve)
+    machines = sorted({parts.machine(line.hardware.train.device, one.backend) for one in candidates.values()})
+    own = (sorted(candidates.items()), settings, profiles, line.licences, line.gate.iou, line.gate.target_recall)
+    entered = sorted(name for name, standing in standings.items() if not standing.dropped_by)
+    row_id = identify("choice", training_set_id, own, entered, machines)
+    if parts.facts.find(ModelChoice, id=row_id):
+        return Outcome(row_id, reused=True)
+    for name in entered:
+        found = parts.facts.get(Probe, probe(parts, line, candidates[name], progress=progress).id)
+        standings[name] = drop_misfits(standings[name], found, train=profiles[0], serve=profiles[1])
+        _say(tell, standings[name])
+    _require(standings, HardwareError)
+    winner = _compete(parts, line, training_set_id, standings, tell, progress)
+    row = ModelChoice(
+        id=row_id,
+        line=line.name,
+        training_set_id=training_set_id,
+        winner=winner,
+        standings=tuple(standings.values()),
+        created_at=parts.clock(),
+    )
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def ask_licences(parts: Parts, line: LineFile) -> dict[str, CandidateStanding]:
+    """Drop the candidates that the licence policy refuses or whose weights are missing; nothing is trained yet.
+
+    Raises:
+        ConfigError: a candidate of the line file is unknown.
+        LicenceError: none is left.
+    """
+    standings = {name: _asked(parts, line, candidate) for name, candidate in named(parts, line).items()}
+    _require(standings, LicenceError)
+    return standings
+
+
+def _asked(parts: Parts, line: LineFile, candidate: Candidate) -> CandidateStanding:
+    licences = {part.subject: part.licence for part in licensed_parts(line, candidate, from_weights=True)}
+    standing = CandidateStanding(candidate.name, licences)
+    try:
+        choose_start(parts, with_winner(line, candidate.name))
+    except LicenceError as error:
+        return replace(standing, dropped_by="licence", reason=str(error))
+    except ConfigError as error:
+        return replace(standing, dropped_by="weights", reason=str(error))
+    return standing
+
+
+def _say(tell: Callable[[str], None], standing: CandidateStanding) -> None:
+    if standing.dropped_by:
+        tell(f"{standing.candidate} is dropped by {standing.dropped_by}: {standing.reason}")
+    else:
+        needs = f"{standing.memory_mib:.0f} MiB, {standing.latency_ms:.1f} ms, {standing.size_mib:.1f} MiB"
+        tell(f"{standing.candidate} fits: training, one image, exported model take {needs}")
+
+
+def _require(standings: Mapping[str, CandidateStanding], error: type[LicenceError] | type[HardwareError]) -> None:
+    """Stop when every candidate is dropped, with what dropped each."""
+    if all(standing.dropped_by for standing in standings.values()):
+        told = "; ".join(f"{name}: {standing.reason}" for name, standing in standings.items())
+        message = f"no candidate of [models] is left. {told}"
+        raise error(message)
+
+
+def _compete(
+    parts: Parts,
+    line: LineFile,
+    training_set_id: str,
+    standings: dict[str, CandidateStanding],
+    tell: Callable[[str], None],
+    progress: Progress,
+) -> str:
+    left = [name for name, standing in standings.items() if not standing.dropped_by]
+    for epochs in rung_epochs(len(left), line.models.epochs):
+        results = {}
+        for name in left:
+            results[name] = _brief(parts, with_winner(line, name), training_set_id, epochs, progress)
+            standings[name] = replace(standings[name], rungs=(*standings[name].rungs, results[name]))
+            told = results[name]
+            recall = f"lowest recall {told.lowest_recall:.2f} ({told.weakest})"
+            tell(f"{name}, {epochs} epochs: {recall}, mean AP {told.map50:.2f}")
+        kept, reasons = halve(results)
+        for name, reason in reasons.items():
+            standings[name] = replace(standings[name], dropped_by="validation", reason=reason)
+        left = list(kept)
+    return left[0]
+
+
+def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, progress: Progress) -> RungResult:
+    """Train briefly and judge the exported model on validation; nothing of it is stored as a model."""
+    line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
+    start = choose_start(parts, line)
+    training_set = parts.facts.get(TrainingSet, training_set_id)
+    items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
+    row_id = identify("rung", training_set_id, start.candidate, start.digest, line.models, line.hardware.train)
+    folder = fresh_folder(parts.work / row_id)
+    write_yolo(parts, items, line.classes, folder, progress=progress)
+    job = training_job(line, start, folder, channels=training_set.channels)
+    artefact = train_within_memory(
+        parts,
+        job,
+        row_id,
+        on_epoch=lambda report: progress(f"trying {start.candidate.name}", report.epoch, report.epochs),
+        on_step=lambda _step: None,
+        checkpoint_seconds=float("inf"),
+    )
+    detector = parts.load_detector(draft_model(parts, line, start.candidate, artefact), artefact.onnx)
+    validation = [item for item in items if item.side == Side.VALIDATION]
+    result = _judge(parts, line, detector, validation, epochs=epochs)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _judge(
+    parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, epochs: int
+) -> RungResult:
+    images = ahead(lambda item: parts.decode(parts.files.get(item.image)), items)
+    detections = [said for image in images for said in detector([image], min_score=MIN_SCORE)]
+    truth = [Truth.of(item.boxes, line.classes) for item in items]
+    points = operating_points(
+        truth,
+        detections,
+        line.classes,
+        target_recall=line.gate.target_recall,
+        iou=line.gate.iou,
+        cost=ExpectedCost.at(line.cost, line.prevalence),
+    )
+    thresholds = {point.defect_class: point.threshold for point in points}
+    classes = evaluate(truth, detections, line.classes, thresholds=thresholds, policy=line.gate).classes
+    shown = [item for item in classes if item.recall.value is not None]
+    if not shown:
+        message = "candidates are compared on validation, which holds no defect: lower [split] test_per_class"
+        raise TrainingError(message)
+    weakest = min(shown, key=lambda item: (item.recall.value or 0.0, item.defect_class))
+    map50 = sum(item.ap50 or 0.0 for item in shown) / len(shown)
+    return RungResult(epochs, weakest.recall.value or 0.0, weakest.defect_class, map50)

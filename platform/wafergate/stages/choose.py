@@ -1,0 +1,67 @@
+"""Which candidates fit, and which of several briefly trained ones go on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from wafergate.domain.choice import CandidateStanding, Probe, RungResult
+from wafergate.domain.training import HardwareProfile
+
+__all__ = ["drop_misfits", "halve", "rung_epochs"]
+
+
+def drop_misfits(
+    standing: CandidateStanding, probe: Probe, *, train: HardwareProfile, serve: HardwareProfile
+) -> CandidateStanding:
+    """Fill in what was measured, and drop the candidate by the first limit it breaks: memory, latency, size.
+
+    Memory is that of training one image at a time, for fewer cannot be had; latency is the median at batch 1.
+    """
+    latency = probe.latency[0].median_ms if probe.latency else None
+    measured = replace(standing, memory_mib=probe.memory_mib, latency_ms=latency, size_mib=probe.size_mib or None)
+    if probe.memory_mib is None:
+        return replace(measured, dropped_by="memory", reason=f"one image at a time does not fit: {probe.ended}")
+    limits = (
+        ("memory", "training one image at a time takes", probe.memory_mib, train.memory_mib, "MiB", "train"),
+        ("latency", "one image takes", latency, serve.latency_ms, "ms", "serve"),
+        ("size", "the exported model has", probe.size_mib, serve.size_mib, "MiB", "serve"),
+    )
+    for name, what, value, limit, unit, profile in limits:
+        if limit and value is not None and value > limit:
+            reason = f"{what} {value:.1f} {unit}, the limit in [hardware.{profile}] is {limit:g} {unit}"
+            return replace(measured, dropped_by=name, reason=reason)
+    return measured
+
+
+def rung_epochs(candidates: int, epochs: int) -> tuple[int, ...]:
+    """Return how long each round of brief trainings is: an eighth of a full training first, then twice as long.
+
+    There are as many rounds as it takes to halve the candidates to one, but none as long as the full training.
+    Successive halving is K. Jamieson and A. Talwalkar, 'Non-stochastic best arm identification and hyperparameter
+    optimization', AISTATS 2016.
+    """
+    rounds: list[int] = []
+    length = max(1, epochs // 8)
+    while candidates > 1:
+        rounds.append(length)
+        candidates = (candidates + 1) // 2
+        length = min(2 * length, max(1, epochs // 2))
+    return tuple(rounds)
+
+
+def halve(results: Mapping[str, RungResult]) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Keep the better half of a round, rounded up: by the recall of the weakest class, then by mean AP.
+
+    Returns:
+        The names kept, best first, and for each one dropped the sentence that says why.
+    """
+    order = sorted(results, key=lambda name: (-results[name].lowest_recall, -results[name].map50, name))
+    kept = order[: (len(order) + 1) // 2]
+    last = results[kept[-1]]
+    reasons = {}
+    for name in order[len(kept) :]:
+        own = results[name]
+        reasons[name] = (
+            f"after {own.epochs} epochs recall of {own.weakest} on validation {own.lowest_recall:.2f} (mean AP "
+            f"{own.map50:.2f}); {kept[-1]} has {last.lowest_recall:.2f} ({last.map50:.2f})"
+        )
+    return kept, reasons

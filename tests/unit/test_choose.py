@@ -1,0 +1,174 @@
+"""Which candidate is trained: what licences and hardware drop, and what validation decides among the rest."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.memory_source import MemorySource
+from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in, run_thread
+from wafergate.domain.choice import CandidateStanding, Latency, MemoryUse, ModelChoice, Probe, RungResult
+from wafergate.domain.training import HardwareProfile, ModelVersion, TrainedArtefact, TrainingSet
+from wafergate.errors import HardwareError, LicenceError
+from wafergate.jobs.choose import AUTO, choose, with_winner
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.train import train
+from wafergate.line import LineFile
+from wafergate.sample.generate import Batch, write_sample
+from wafergate.stages.choose import drop_misfits, halve, rung_epochs
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NEEDS = {"contrast": 400.0, "blind": 300.0, "heavy": 9000.0}
+
+
+class Weighed:
+    """A trainer that says how much memory it took."""
+
+    def __init__(self, trainer: ContrastTrainer, mib: float) -> None:
+        self.trainer, self.mib = trainer, mib
+
+    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
+        return replace(self.trainer(job, **tell), peak_memory_mib=self.mib + job.batch)
+
+
+def candidate(name: str, licence: str = "MIT") -> str:
+    fields = f'name = "{name}"\nbackend = "{name}"\narchitecture = "{name}"\ncode_licence = "{licence}"'
+    return f"\n[[models.candidates]]\n{fields}\n"
+
+
+@pytest.fixture(scope="module")
+def thread(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parts, str]:
+    """Stores that hold a training set, and its id."""
+    folder = tmp_path_factory.mktemp("dies")
+    classes = dict.fromkeys(("particle", "scratch", "bridge", "void"), 14)
+    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=12, lots=10),), size=96)
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    parts = parts_in(tmp_path_factory.mktemp("stores"), trainer=ContrastTrainer(dies_after=0))
+    with pytest.raises(OSError, match="power"):
+        run_thread(parts, line_of(), MemorySource(files))
+    (training_set,) = parts.facts.find(TrainingSet)
+    return parts, training_set.id
+
+
+@pytest.fixture
+def trainers() -> dict[str, ContrastTrainer]:
+    return {"contrast": ContrastTrainer(), "blind": BlindTrainer(), "heavy": ContrastTrainer()}
+
+
+@pytest.fixture
+def parts(thread: tuple[Parts, str], trainers: dict[str, ContrastTrainer], tmp_path: Path) -> Parts:
+    weighed = {name: Weighed(trainer, NEEDS[name]) for name, trainer in trainers.items()}
+    return replace(thread[0], trainers=weighed, work=tmp_path, machine=lambda *_: str(tmp_path))
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Callable[..., LineFile]:
+    def of(more: str = "", licence: str = "MIT") -> LineFile:
+        extra = candidate("blind") + candidate("heavy", licence) + more
+        return line_of(tmp_path, candidate=f'candidate = "{AUTO}"', overkill=f"overkill = 1.0\n{extra}")
+
+    return of
+
+
+def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says_why_not(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    told: list[str] = []
+    of = line("[hardware.train]\nmemory_mib = 4000")
+    done = choose(parts, of, thread[1], tell=told.append)
+    row = parts.facts.get(ModelChoice, done.id)
+    assert row.winner == "contrast"
+    dropped = {one.candidate: (one.dropped_by, one.memory_mib) for one in row.standings}
+    assert dropped == {"contrast": ("", 401.0), "blind": ("validation", 301.0), "heavy": ("memory", 9001.0)}
+    reasons = {one.candidate: one.reason for one in row.standings}
+    assert "takes 9001.0 MiB, the limit in [hardware.train] is 4000 MiB" in reasons["heavy"]
+    assert reasons["blind"].startswith("after 1 epochs recall of")
+    assert parts.facts.find(ModelVersion) == []  # nothing brief is kept as a model
+    runs = {name: trainer.runs for name, trainer in trainers.items()}
+    assert choose(parts, of, thread[1]) == (done.id, True)
+    assert {name: trainer.runs for name, trainer in trainers.items()} == runs
+    assert any("heavy is dropped by memory" in sentence for sentence in told)
+
+
+def test_a_budget_that_only_one_candidate_meets_trains_exactly_that_one(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 350")
+    row = parts.facts.get(ModelChoice, choose(parts, of, thread[1]).id)
+    assert row.winner == "blind"
+    assert all(one.rungs == () for one in row.standings)
+    probed = {name: trainer.runs for name, trainer in trainers.items()}
+    train(parts, with_winner(of, row.winner), thread[1])
+    trained = {name: trainer.runs - probed[name] for name, trainer in trainers.items()}
+    assert trained == {"contrast": 0, "blind": 1, "heavy": 0}
+
+
+def test_what_does_not_fit_at_all_stops_with_every_need(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile]
+) -> None:
+    with pytest.raises(HardwareError, match=r"contrast: .*401.0 MiB.*blind: .*301.0 MiB.*heavy: .*9001.0 MiB"):
+        choose(parts, line("[hardware.train]\nmemory_mib = 100"), thread[1])
+    assert not parts.facts.find(ModelChoice, winner="")
+
+
+def test_a_refused_licence_drops_a_candidate_before_it_is_measured(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 350", licence="GPL-3.0-only")
+    row = parts.facts.get(ModelChoice, choose(parts, of, thread[1]).id)
+    standing = next(one for one in row.standings if one.candidate == "heavy")
+    assert (standing.dropped_by, standing.memory_mib, trainers["heavy"].runs) == ("licence", None, 0)
+    assert "GPL-3.0-only" in standing.reason
+    with pytest.raises(LicenceError, match="no candidate of"):
+        choose(parts, line('[licences]\nallowed = ["CC0-1.0"]'), thread[1])
+    assert trainers["heavy"].runs == 0
+
+
+def probed(peak: float, ms: float, mib: float) -> Probe:
+    memory, latency = (MemoryUse(1, peak),), (Latency(1, ms, ms, ms), Latency(2, 2 * ms, 2 * ms, 2 * ms))
+    return Probe("p", "c", 64, "here", memory, latency, mib, "", NOW)
+
+
+@pytest.mark.parametrize(
+    ("peak", "ms", "mib", "dropped_by"),
+    [(100, 10, 5, ""), (101, 10, 5, "memory"), (100, 11, 5, "latency"), (100, 10, 6, "size"), (101, 11, 6, "memory")],
+)
+def test_each_limit_alone_drops(peak: float, ms: float, mib: float, dropped_by: str) -> None:
+    train_on, serve_on = HardwareProfile(memory_mib=100), HardwareProfile(latency_ms=10, size_mib=5)
+    standing = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=train_on, serve=serve_on)
+    assert standing.dropped_by == dropped_by
+    unlimited = HardwareProfile()
+    free = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=unlimited, serve=unlimited)
+    assert free.dropped_by == ""
+
+
+RESULTS = st.builds(
+    RungResult, st.just(4), st.sampled_from([0.0, 0.5, 0.7, 1.0]), st.just("void"), st.floats(0, 1, allow_nan=False)
+)
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), RESULTS, min_size=1, max_size=9))
+def test_a_round_keeps_the_better_half_by_its_weakest_class_first(results: dict[str, RungResult]) -> None:
+    kept, reasons = halve(results)
+    assert len(kept) == (len(results) + 1) // 2
+    assert set(kept) | set(reasons) == set(results)
+    worst_kept = min((results[name].lowest_recall, results[name].map50) for name in kept)
+    assert all((results[name].lowest_recall, results[name].map50) <= worst_kept for name in reasons)
+
+
+@given(st.integers(1, 40), st.integers(1, 300))
+def test_rounds_end_with_one_candidate_and_never_train_in_full(candidates: int, epochs: int) -> None:
+    rounds = rung_epochs(candidates, epochs)
+    left = candidates
+    for _ in rounds:
+        left = (left + 1) // 2
+    assert left == 1
+    assert list(rounds) == sorted(rounds)
+    assert all(1 <= each <= max(1, epochs // 2) for each in rounds)
