@@ -22,11 +22,17 @@ pytestmark = pytest.mark.unit
 CLASSES = ("excess", "missing")
 
 
+FIRST = Batch(images=dict.fromkeys(("particle", "scratch", "bridge", "void"), 14), normal=12, lots=10)
+ARRIVALS = Batch(images={"particle": 6, "void": 6, "scratch": 4, "bridge": 4}, normal=4, lots=4, first_lot=11)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> MemorySource:
-    folder = tmp_path_factory.mktemp("dies")
-    classes = dict.fromkeys(("particle", "scratch", "bridge", "void"), 14)
-    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=12, lots=10),), size=96)
+    return drawn(tmp_path_factory.mktemp("dies"), FIRST)
+
+
+def drawn(folder: Path, *batches: Batch) -> MemorySource:
+    write_sample(folder, seed=3, batches=batches, size=96)
     return MemorySource(
         {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
     )
@@ -120,3 +126,15 @@ def test_a_champion_that_learnt_from_every_test_image_is_no_measure(
     (rule,) = told(parts, second)
     assert rule.verdict is Verdict.UNDECIDED
     assert "the champion learnt from every one of the" in rule.evidence
+
+
+def test_as_images_arrive_the_champion_is_met_on_the_whole_new_test(
+    crowned: tuple[Parts, Thread], tmp_path: Path
+) -> None:
+    """Sides stay from version to version, so nothing the champion learnt from comes into the test."""
+    parts, first = crowned
+    second = run_thread(parts, line_of(), drawn(tmp_path / "more", FIRST, ARRIVALS))
+    assert second.dataset.id != first.dataset.id
+    assert [rule.verdict for rule in told(parts, second)] == [Verdict.PASS, Verdict.PASS]
+    (row,) = parts.facts.find(Comparison)
+    assert (row.images, row.left_out) == (parts.facts.get(Evaluation, second.evaluation.id).images, 0)

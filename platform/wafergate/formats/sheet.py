@@ -125,13 +125,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fitted(text: str, size: int, width: int) -> str:
-    """Cut a text in front until it fits: the end of a path tells most."""
+    """Cut a text in its middle until it fits: a path tells most by its end, and a class by its beginning."""
     font = _font(size)
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"…{text}") > width:
-        text = text[1:]
-    return f"…{text}"
+    kept = len(text)
+    while font.getlength(shown := _shortened(text, kept)) > width and kept > 2:
+        kept -= 1
+    return shown
+
+
+def _shortened(text: str, kept: int) -> str:
+    return text if kept >= len(text) else f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
 
 
 def _png(image: Image.Image) -> bytes:

@@ -57,14 +57,13 @@ def _tile(parts: Parts, judged: Judged, samples: Sequence[Sample], spot: Spot) -
     sample, said = samples[spot.image], judged.scene.detections
     own = slice(int(said.offsets[spot.image]), int(said.offsets[spot.image + 1]))
     found = said.boxes[own][judged.kept[own]]
-    kind = "" if spot.kind == ErrorKind.MISSED else f", {spot.kind.replace('_', ' ')}"
-    mistake = "missed" if spot.score is None else "false alarm"
-    score = "" if spot.score is None else f" {spot.score:.2f}"
+    mistake = "missed" if spot.score is None else f"false alarm {spot.score:.2f}"
+    kind = "" if spot.kind == ErrorKind.MISSED else f"{spot.kind.replace('_', ' ')}, "
     return Tile(
         pixels=parts.decode(parts.files.get(sample.image)),
         focus=spot.box,
         labelled=[item.box for item in sample.boxes],
         found=[Box(*corners) for corners in found.tolist()],
-        title=f"{spot.defect_class}: {mistake}{kind}{score}",
-        note=sample.name,
+        title=f"{spot.defect_class}: {mistake}",
+        note=f"{kind}{sample.name}",
     )
