@@ -169,6 +169,8 @@ def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str
         broken = [finding.expectation for finding in findings if not finding.success]
         key = "validation_broken" if broken else "validation_held"
         lines.append(text.say(key, count=len(findings), broken=len(broken), names=", ".join(broken)))
+        if view.validation.docs is not None:
+            lines.append(text.say("validation_docs", dataset=version.id))
     if view.shown is not None:
         lines.append(_split_line(view.shown.split, text))
     return lines

@@ -213,7 +213,7 @@ def _validation(act: Act, key: str) -> ValidationResult:
         "box_inside_image", "error", success=True, checked=900, unexpected=0, examples=(), detail=""
     )
     odd = replace(held, expectation="box_aspect", severity="warning", success=False, unexpected=2)
-    return ValidationResult(f"validation-{key}", f"dataset-{key}", True, (held, odd), "0" * 64, act.at)
+    return ValidationResult(f"validation-{key}", f"dataset-{key}", True, (held, odd), "0" * 64, act.at, "1" * 64)
 
 
 def _split(act: Act, key: str) -> Split:

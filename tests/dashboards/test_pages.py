@@ -92,6 +92,13 @@ def test_the_next_steps_of_a_held_back_model_are_listed() -> None:
     assert all(f"- {literal(step)}" in said for step in steps)
 
 
+def test_the_page_says_where_every_check_is_to_be_seen() -> None:
+    view = load_view(open_story("covered"), "die-a")
+    assert view.dataset is not None
+    said = _said(_open("covered", lang="en"))
+    assert f"`wafergate validation show` {literal(view.dataset.id)} `--docs FOLDER`" in said
+
+
 def test_the_browsers_language_is_used_until_one_is_chosen() -> None:
     assert _open("covered", locale="ko-KR").title[0].value == "오늘"
     assert _open("covered", locale="ko-KR", lang="en").title[0].value == "Today"

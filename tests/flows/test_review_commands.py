@@ -104,7 +104,7 @@ def test_a_correction_goes_out_and_comes_back_as_a_new_version_once(
     assert versions(stored)[0] == first
     for said, expected in (
         (review("import", str(folder), by="kim"), "version 2 of line reviewed: version 1 corrected by kim"),
-        (review("import", str(file), by="kim"), "nothing to correct: version 2"),
+        (review("import", str(file), by="kim"), "nothing to correct: whatever it changes in version 1 is in version 2"),
     ):
         assert said.code == 0, said.err
         assert expected in said.out

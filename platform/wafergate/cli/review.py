@@ -182,7 +182,7 @@ def review_import(
     _show(done.changes)
     made, parent = parts.facts.get(DatasetVersion, done.id), parts.facts.get(DatasetVersion, done.parent)
     if not done.changes.images:
-        typer.echo(f"nothing to correct: version {made.number} holds these labels already")
+        typer.echo(f"nothing to correct: whatever it changes in version {exported.number} is in version {made.number}")
     elif dry:
         typer.echo(f"nothing was stored: without --dry-run this makes a new version of version {parent.number}")
     else:
@@ -249,24 +249,32 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def _annotations(path: Path) -> tuple[dict[str, bytes], str]:
-    """Return the JSON files of what came back, and the version they were exported from where it says so."""
-    import json
+    """Return the JSON files of what came back, and the version they were exported from where it says so.
 
+    A single file says so by the exported folder that it still lies in.
+    """
     from wafergate.adapters.source import open_source
     from wafergate.jobs.review import EXPORTED
 
-    if path.is_file() and path.suffix.lower() == ".json":
-        try:
-            return {path.name: path.read_bytes()}, ""
-        except OSError as error:
-            message = f"{path} cannot be read ({error.strerror})"
-            raise ConfigError(message) from error
+    try:
+        if path.is_file() and path.suffix.lower() == ".json":
+            beside = [file for file in (path.parent / EXPORTED, path.parent.parent / EXPORTED) if file.is_file()]
+            return {path.name: path.read_bytes()}, _exported(beside[0].read_bytes(), path) if beside else ""
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror})"
+        raise ConfigError(message) from error
     source = open_source(path)
     files = {name: source.read(name) for name in source.names() if name.lower().endswith(".json")}
-    if EXPORTED not in files:
-        return files, ""
+    return files, _exported(files.pop(EXPORTED), path) if EXPORTED in files else ""
+
+
+def _exported(data: bytes, path: Path) -> str:
+    import json
+
+    from wafergate.jobs.review import EXPORTED
+
     try:
-        return files, str(json.loads(files.pop(EXPORTED))["dataset"])
+        return str(json.loads(data)["dataset"])
     except (ValueError, KeyError, TypeError) as error:
-        message = f"{EXPORTED} in {path} does not say which version was exported: name it with --version"
+        message = f"{EXPORTED} of {path} does not say which version was exported: name it with --version"
         raise ConfigError(message) from error

@@ -27,6 +27,12 @@ licence = "LicenseRef-Proprietary"    # SPDX identifier of the images
 min_side = 2.0
 max_aspect = 30.0
 outside_px = 1.0
+size_score = 6.0                      # robust deviations from its class's usual size
+
+[validation]                          # past these a dataset version is reported
+min_class_images = 10
+max_imbalance = 10.0
+# severity = { box_duplicate = "error" }  # an error stops the flow, a warning reports
 
 [near_duplicates]                     # the same part seen again stays on one side
 correlation = 0.95                    # of the registered detail of two images, at least
