@@ -93,9 +93,9 @@ def test_the_next_steps_of_a_held_back_model_are_listed() -> None:
 
 
 def test_the_page_says_where_every_check_is_to_be_seen() -> None:
-    view = load_view(open_story("covered"), "die-a")
+    view = load_view(open_story("undecided"), "die-a")
     assert view.dataset is not None
-    said = _said(_open("covered", lang="en"))
+    said = _said(_open("undecided", lang="en"))
     assert f"`wafergate validation show` {literal(view.dataset.id)} `--docs FOLDER`" in said
 
 
