@@ -13,6 +13,7 @@ from wafergate.adapters.s3 import S3Files
 from wafergate.adapters.source import open_source
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Outcome, Parts
+from wafergate.jobs.validate import examine
 from wafergate.line import load_line
 from wafergate.settings import Settings
 
@@ -37,15 +38,19 @@ def real_parts(values: Settings, work: Path) -> Parts:
     )
 
 
-def take_in(parts: Parts, folder: Path) -> Outcome:
-    """Take in the COCO export of a folder under the line file beside it."""
-    return ingest(parts, load_line(folder.with_suffix(".toml")), open_source(folder), "coco")
+def take_in(parts: Parts, folder: Path, *, validate: bool) -> Outcome:
+    """Take in the COCO export of a folder under the line file beside it, as `wafergate intake` does."""
+    line = load_line(folder.with_suffix(".toml"))
+    done = ingest(parts, line, open_source(folder), "coco")
+    return examine(parts, line, done.id) if validate else done
 
 
-def take_in_and_tell(environment: Mapping[str, str], folder: Path, work: Path, begun: Connection) -> None:
+def take_in_and_tell(
+    environment: Mapping[str, str], folder: Path, work: Path, begun: Connection, *, validate: bool
+) -> None:
     """Do it in a process of its own, telling when the work itself begins."""
     os.environ.clear()
     os.environ.update(environment)
     parts = real_parts(wiring.settings(), work)
     begun.send(True)
-    take_in(parts, folder)
+    take_in(parts, folder, validate=validate)

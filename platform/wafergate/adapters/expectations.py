@@ -34,6 +34,7 @@ a {{ color: inherit; pointer-events: none; text-decoration: none }}
 .fa-times::before {{ content: "\\2717 failed" }}
 .fa-exclamation-triangle::before {{ content: "broke" }}
 </style>"""
+_ANCHOR = re.compile(r"(?<=collapse-body-)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FOREIGN = re.compile(
     r"<script.*?</script>|<nav.*?</nav>|<footer.*?</footer>|<link[^>]*>|<img[^>]*>|<style.*?</style>", re.DOTALL
 )
@@ -231,7 +232,7 @@ def data_docs(report: bytes, findings: Sequence[ValidationFinding] = (), *, titl
         message = f"the validation report cannot be shown as Data Docs: {error}"
         raise ServiceError(message) from error
     head = _HEAD.format(title=html.escape(title))
-    return f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>".encode()
+    return _settled(f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>").encode()
 
 
 def _overview(findings: Sequence[ValidationFinding]) -> str:
@@ -252,3 +253,9 @@ def _overview(findings: Sequence[ValidationFinding]) -> str:
     heads = ("check", "severity", "result", "checked", "broken", "what holds, or what to do", "examples")
     cells = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{cells}</table>"
+
+
+def _settled(page: str) -> str:
+    """Number the page's random anchors, so that the same report is the same file however often it is rendered."""
+    found = {anchor: str(number) for number, anchor in enumerate(dict.fromkeys(_ANCHOR.findall(page)))}
+    return _ANCHOR.sub(lambda match: found[match[0]], page)
