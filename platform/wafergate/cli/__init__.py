@@ -23,6 +23,7 @@ from wafergate.cli import (
     review,
     setup,
     split,
+    taxonomy,
     thread,
     tile,
     validation,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
-for noun in (data, validation, review, split, quarantine, ledger, alerts, weights):
+for noun in (data, taxonomy, validation, review, split, quarantine, ledger, alerts, weights):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import ClassVar
 
 from wafergate.errors import TaxonomyError
 
-__all__ = ["Mapping", "Taxonomy"]
+__all__ = ["Mapping", "Signature", "Taxonomy", "TaxonomyVersion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,12 @@ class Taxonomy:
     @property
     def signed(self) -> bool:
         """Whether nothing is merged or renamed, or the customer agreed to it."""
-        changes = any(mapping.raw != mapping.defect_class for mapping in self.map)
-        return not changes or bool(self.signed_by and self.signed_on)
+        return not self.changes or bool(self.signed_by and self.signed_on)
+
+    @property
+    def changes(self) -> tuple[Mapping, ...]:
+        """The merges and renames, by raw label; a label mapped to itself is none."""
+        return tuple(sorted((item for item in self.map if item.raw != item.defect_class), key=lambda item: item.raw))
 
     def resolve(self, labels: Iterable[str], classes: Iterable[str]) -> dict[str, str]:
         """Return the defect class of every raw label in use.
@@ -78,3 +82,49 @@ class Taxonomy:
             )
             raise TaxonomyError(message)
         return {label: known[label] for label in found}
+
+
+@dataclass(frozen=True, slots=True)
+class TaxonomyVersion:
+    """The merges and renames of a line as somebody proposed them; they never change, a signature is a row of its own.
+
+    Attributes:
+        id: from line and mapping, so that the same proposal is the same version.
+        line: the production line.
+        number: 1, 2, 3 … in the order of arrival.
+        map: the merges and renames, by raw label.
+        actor: who proposed them.
+        created_at: when.
+    """
+
+    id: str
+    line: str
+    number: int
+    map: tuple[Mapping, ...]
+    actor: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The customer's agreement to a taxonomy version.
+
+    Attributes:
+        id: from the version, who, when and where it is written.
+        taxonomy_id: the version.
+        line: the production line.
+        signed_by: who agreed on the customer's side.
+        signed_on: the day, ISO 8601.
+        reference: where the agreement is written (mail, minutes, ticket).
+        actor: who entered it.
+        created_at: when it was entered.
+    """
+
+    id: str
+    taxonomy_id: str
+    line: str
+    signed_by: str
+    signed_on: str
+    reference: str
+    actor: str
+    created_at: datetime

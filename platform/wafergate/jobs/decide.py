@@ -14,6 +14,7 @@ from wafergate.jobs.compare import compare
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
+from wafergate.jobs.taxonomy import agreed
 from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
@@ -73,7 +74,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         ),
         licence_policy=line.licences,
         validation_success=validation.success if validation else None,
-        taxonomy_signed=dataset.taxonomy_signed,
+        taxonomy_signed=agreed(parts, dataset),
         leak=check_training_set(parts, model.training_set_id),
         split_mode=split.mode,
         split_warnings=split.warnings,

@@ -156,7 +156,7 @@ def _validation(evidence: Evidence) -> Iterator[RuleResult]:
 
 def _taxonomy(evidence: Evidence) -> Iterator[RuleResult]:
     found = "the mapping of labels is signed, or changes nothing" if evidence.taxonomy_signed else "nobody signed it"
-    step = "taxonomy: have the customer agree and fill in signed_by and signed_on in [taxonomy]"
+    step = "taxonomy: have the customer agree, enter it with `wafergate taxonomy sign`, and retrain"
     yield _answered("taxonomy", evidence.taxonomy_signed, found, step)
 
 

@@ -27,6 +27,7 @@ from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.standing import Renewal
+from wafergate.domain.taxonomy import Signature, TaxonomyVersion
 from wafergate.domain.tiling import Tiling
 from wafergate.domain.training import (
     MemoryStep,
@@ -91,6 +92,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     ValidationResult: ("validation_result", ("id",), "created_at DESC, id"),
     ReviewItem: ("review_item", ("id",), "created_at DESC, kind, score DESC, id"),
     ReviewAnswer: ("review_answer", ("id",), "created_at DESC, id"),
+    TaxonomyVersion: ("taxonomy_version", ("id",), "number DESC"),
+    Signature: ("taxonomy_signature", ("id",), "created_at DESC, id"),
     NearDuplicates: ("near_duplicates", ("id",), "created_at DESC, id"),
     Split: ("dataset_split", ("id",), "created_at DESC, id"),
     SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
