@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote, rollback
 from wafergate.jobs.split import require_clean
+from wafergate.jobs.taxonomy import propose, sign
 from wafergate.jobs.train import choose_start, train
 from wafergate.jobs.validate import validate
 from wafergate.jobs.watch import watch
@@ -522,6 +523,10 @@ def test_a_mapping_nobody_signed_trains_and_is_never_promoted(files: Files, part
     decision = parts.facts.get(GateDecision, thread.decision.id)
     assert decision.verdict is Verdict.FAIL
     assert rule(decision, "taxonomy") == [("", Verdict.FAIL)]
+    version = propose(parts, "dies", line_of().taxonomy, actor="kim").id
+    sign(parts, version, signed_by="Lee", signed_on=date(2026, 2, 1), reference="mail", actor="kim")
+    later = decide(parts, line_of(signed_by="", signed_on=""), thread.evaluation.id, actor="kim")
+    assert rule(parts.facts.get(GateDecision, later.id), "taxonomy") == [("", Verdict.PASS)]
 
 
 # What the line allows during training
