@@ -1,13 +1,13 @@
 """Proposed taxonomies and the customer's agreement to them.
 
-Revision ID: 0015
-Revises: 0014
+Revision ID: 0016
+Revises: 0015
 """
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 TABLES = """
 CREATE TABLE taxonomy_version (
