@@ -15,7 +15,7 @@ __all__ = ["CONSOLE_SILENT", "ForkedCommands", "Said", "run_fresh", "start_fresh
 CONSOLE_SILENT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 """What the command line sets for itself; Prefect reads it when it is imported, so a forked command must inherit it."""
 
-LIMIT_S = 240.0
+LIMIT_S = 600.0
 
 
 class Said(NamedTuple):
