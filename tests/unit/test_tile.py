@@ -12,10 +12,10 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import line_of, parts_in
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, LabelledBox, Part, Sample
-from wafergate.domain.splits import LeakKind, Split, SplitMember, SplitPolicy
+from wafergate.domain.splits import Assignment, LeakKind, Side, Split, SplitMember, SplitMode, SplitPolicy
 from wafergate.domain.tiling import Fate, TilePolicy, Tiling, clip_polygon, place_label, tile_windows
 from wafergate.domain.training import TrainingItem
-from wafergate.errors import ConfigError, NotFoundError
+from wafergate.errors import ConfigError, NotFoundError, SplitError
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.split import split
@@ -23,6 +23,7 @@ from wafergate.jobs.tile import tile
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
+from wafergate.stages.apart import leave_overlaps_out
 from wafergate.stages.group import assign_groups
 from wafergate.stages.leaks import check_leaks, item_of_sample, item_of_training
 from wafergate.stages.tile import count_fates, plan_tiles
@@ -276,6 +277,32 @@ def test_a_version_of_tiles_splits_with_every_image_on_one_side(cut):
     assert all(len(found - {"unused"}) == 1 for found in sides_of.values())
 
 
+def test_overlapping_tiles_split_too_and_those_that_judge_share_no_pixel(cut):
+    parts, line, whole, _ = cut
+    tiles = tile(parts, line, whole.id, policy=TilePolicy(1, 3, overlap=16))
+    line = line_of(test_per_class="test_per_class = 8", val_per_class="val_per_class = 4\nmin_test_per_class = 3")
+    row = parts.facts.get(Split, split(parts, line, tiles.id).id)
+    assert row.leak.cross_edges == 0
+    assert any("no pixel judges twice" in warning for warning in row.warnings)
+    assert row.evenness["test"] <= 1 + line.split.tolerance
+    names = {m.name for m in parts.facts.find(SplitMember, split_id=row.id) if m.side == "test"}
+    test = [item for item in parts.facts.find(Sample, dataset_id=tiles.id) if item.name in names]
+    assert len(test) == row.images["test"]
+    assert {n: sum(item.classes.count(n) for item in test) for n in line.classes} == row.counts["test"]
+
+
+def test_a_test_that_is_not_even_without_its_overlapping_tiles_is_refused():
+    tiles = [replace(item, boxes=()) for item in tiles_of(TilePolicy(1, 2, overlap=10))]
+    labels = [LabelledBox(name, name, Box(1, 1, 9, 9)) for name in "ab"]
+    samples = [replace(item, boxes=(label,)) for item, label in zip(tiles, labels, strict=True)]
+    zero = {side.value: {"a": 0, "b": 0} for side in Side}
+    given_out = Assignment(
+        (Side.TEST,) * 2, ("g",) * 2, SplitMode.TEST_EVEN, zero, {}, {}, {}, optimal=True, gap=0.0, warnings=()
+    )
+    with pytest.raises(SplitError, match="1 of its tiles overlap others, and without them it holds a 1, b 0: cut"):
+        leave_overlaps_out(samples, given_out, "ab", SplitPolicy())
+
+
 def test_nothing_to_cut_and_images_too_small_are_refused(cut):
     parts, line, whole, _ = cut
     with pytest.raises(ConfigError, match="cut nothing"):
@@ -285,11 +312,12 @@ def test_nothing_to_cut_and_images_too_small_are_refused(cut):
 
 
 def test_a_version_is_found_by_number_by_id_or_as_the_newest(cut):
-    parts, _, whole, tiles = cut
+    parts, _, whole, _ = cut
     found = [find_version(parts.facts, "dies", named).id for named in ("", "1", whole.id)]
-    assert found == [tiles.id, whole.id, whole.id]
+    assert found[1:] == [whole.id, whole.id]
+    assert parts.facts.get(DatasetVersion, found[0]).number == len(parts.facts.find(DatasetVersion)) > 1
     assert find_version(parts.facts, "dies", whole=True).id == whole.id
-    with pytest.raises(NotFoundError, match="it has 1 to 2"):
+    with pytest.raises(NotFoundError, match="it has 1 to"):
         find_version(parts.facts, "dies", "9")
     with pytest.raises(NotFoundError, match="wafergate intake"):
         find_version(parts.facts, "other")

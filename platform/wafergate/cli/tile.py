@@ -88,4 +88,4 @@ def _show(dataset_id: str, parent_id: str, policy: TilePolicy, *, reused: bool) 
         f"{row.left_out} tiles left out: they show such parts only, and would pass for normal images"
     )
     if policy.overlap:
-        typer.echo("tiles overlap: no two of one image that share pixels may judge together (see `wafergate split`)")
+        typer.echo("tiles overlap: of those that share pixels a split lets one judge, and leaves the others unused")

@@ -16,6 +16,7 @@ from wafergate.errors import StorageError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.train import Start, choose_start, draft_model, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
@@ -95,7 +96,8 @@ def out_of_fold(
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     start = choose_start(parts, line, weights=weights)
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
-    groups = assign_groups(samples, line.split)
+    find_near_duplicates(parts, line.near_duplicates, dataset_id)
+    groups = assign_groups(samples, line.split, same=known_pairs(parts, dataset_id, line.near_duplicates))
     fold_of = assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed)
     cut = _Folds(samples, groups, fold_of)
     ids = _fold_ids(line, start, dataset_id, cut, folds=folds)

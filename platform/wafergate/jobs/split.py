@@ -13,6 +13,7 @@ from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
+from wafergate.stages.apart import leave_overlaps_out
 from wafergate.stages.leaks import check_leaks, item_of_sample
 from wafergate.stages.split import seal
 from wafergate.stages.split import split as assign_sides
@@ -83,6 +84,7 @@ def _make(
     same = known_pairs(parts, dataset_id, line.near_duplicates)
     groups, past = units(parts, dataset, samples, line.split, same=same, retiring=retiring)
     assignment = assign_sides(samples, groups, line.classes, line.split, past=past)
+    assignment = leave_overlaps_out(samples, assignment, line.classes, line.split)
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
     train, validation, test = (_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST))
