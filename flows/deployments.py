@@ -1,17 +1,22 @@
-"""Register the flows of a line as Prefect deployments, with the schedules of its line file."""
+"""Register the flows of a line as Prefect deployments, with the schedules of its line file, and release through one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Cron
 
-from wafergate.errors import ConfigError, ServiceError
+from flows.opening import FAILED
+from wafergate.errors import ConfigError, PromotionError, ServiceError
 from wafergate.line import load_line
 from wafergate.wiring import settings
 
-__all__ = ["WORK_POOL", "register"]
+__all__ = ["WORK_POOL", "register", "run_release"]
 
 WORK_POOL = "wafergate"
 ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "alerts")
@@ -58,6 +63,28 @@ def register(line_path: Path) -> list[str]:
 def _located(source: str, folder: Path) -> str:
     """Return where a source lies seen from anywhere: paths of a line file are relative to it, addresses are not."""
     return source if "://" in source else str((folder / source).resolve())
+
+
+def run_release(line_name: str, parameters: Mapping[str, object], *, wait_s: float = 120.0) -> bool:
+    """Run a line's `release` deployment and wait for its end; return False where the line has none.
+
+    Raises:
+        PromotionError: the run ended without a release; the message is its own.
+        ServiceError: no worker ended it in time; it stays in Prefect.
+    """
+    try:
+        run = cast("FlowRun", run_deployment(f"release/{line_name}", parameters=dict(parameters), timeout=wait_s))
+    except ObjectNotFound:
+        return False
+    if run.state is None or not run.state.is_final():
+        message = (
+            f"the release of line {line_name!r} waits in Prefect as run {run.name!r}, and no worker ended it within "
+            f"{wait_s:.0f} s: see `wafergate status`; it goes on by itself when a worker runs"
+        )
+        raise ServiceError(message)
+    if not run.state.is_completed():
+        raise PromotionError((run.state.message or run.state.name or "").removeprefix(FAILED))
+    return True
 
 
 def _apply(deployment: RunnerDeployment) -> None:

@@ -19,7 +19,10 @@ from wafergate.line import LineFile, load_line
 from wafergate.stages.alerts import flow_alert
 from wafergate.wiring import alert_channel, open_parts
 
-__all__ = ["begin", "by_hand", "is_transient", "run_name", "tell_failure"]
+__all__ = ["FAILED", "begin", "by_hand", "is_transient", "run_name", "tell_failure"]
+
+FAILED = "Flow run encountered an exception: "
+"""What Prefect puts before the message of a failed run."""
 
 
 def begin(flow: str, line_path: str, parameters: Mapping[str, object]) -> LineFile:
@@ -52,7 +55,7 @@ def tell_failure(flow: Flow[Any, Any], flow_run: PrefectRun, state: State) -> No
     """Write an alert for a failed run and try to send it; it stays in the outbox if the channel is down."""
     try:
         line, parts = load_line(Path(str(flow_run.parameters["line"]))), open_parts()
-        message = (state.message or "").removeprefix("Flow run encountered an exception: ")
+        message = (state.message or "").removeprefix(FAILED)
         alert = flow_alert(line.name, flow.name, str(flow_run.id), message, now=parts.clock())
         parts.facts.save(alert)
         dispatch(parts, alert_channel(line), line.alerts, line=line.name)

@@ -1,18 +1,22 @@
 """Promote what passed, approve what waits, go back to an earlier champion."""
 
 from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.telling import say
-from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
+from wafergate.domain.gate import GateDecision, LedgerKind
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import PromotionError
 from wafergate.jobs import alerts as alerts_job
 from wafergate.jobs import promote as promote_job
 from wafergate.line import LineFile
+from wafergate.terminal import approval_command
 from wafergate.wiring import alert_channel, open_parts
 
-__all__ = ["promote", "release", "send_alerts"]
+__all__ = ["awaiting_approval", "promote", "release", "send_alerts"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -31,6 +35,14 @@ def send_alerts(line: LineFile) -> int:
     if said != alerts_job.Dispatch():
         say(f"alerts: {said}")
     return said.waiting
+
+
+def awaiting_approval(decision_id: str) -> State[str]:
+    """Return the final state of a run whose model passed and waits for a person, with the command that releases it."""
+    command = approval_command(decision_id)
+    note = f"Decision `{decision_id}` passed the gate and awaits approval.\n\n    {command}\n"
+    create_markdown_artifact(note, key="awaiting-approval", description=f"Decision {decision_id} awaits approval")
+    return Completed(name="AwaitingApproval", message=f"Awaiting approval: {command}", data=decision_id)
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
@@ -55,12 +67,6 @@ def release(line: str, actor: str, reason: str, decision: str = "", rollback_to:
     done = promote_job.rollback(open_parts(), line_file.name, actor=actor, reason=reason, model_id=model_id)
     say(f"rolled back to model {open_parts().facts.get(ModelVersion, done.id).number} ({LedgerKind.ROLLED_BACK})")
     return done.id
-
-
-def passed(decision_id: str) -> bool:
-    """Tell whether a decision promotes without anybody's hand."""
-    found = open_parts().facts.get(GateDecision, decision_id)
-    return found.verdict is Verdict.PASS and found.policy.approval == "auto"
 
 
 if __name__ == "__main__":

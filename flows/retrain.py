@@ -4,10 +4,11 @@ from pathlib import Path
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
 
 from flows.intake import ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
-from flows.release import passed, promote, send_alerts
+from flows.release import awaiting_approval, promote, send_alerts
 from flows.telling import Teller, say
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.evaluation import Evaluation
@@ -26,6 +27,7 @@ from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
+from wafergate.jobs.promote import NextStep, next_step
 from wafergate.line import LineFile
 from wafergate.terminal import spread
 from wafergate.wiring import open_parts
@@ -196,8 +198,8 @@ def retrain(
     weights: str = "",
     actor: str = "scheduler",
     version: str = "",
-) -> str:
-    """Run the whole thread; return the gate decision's id.
+) -> str | State[str]:
+    """Run the whole thread; return the gate decision's id, in a state of its own where a person must release it.
 
     Args:
         line: path of the line file.
@@ -231,11 +233,12 @@ def retrain(
     model = train(line_file, training_set, weights)
     evaluation = evaluate(line_file, model)
     decision = decide(line_file, evaluation, actor)
-    if passed(decision):
+    step = next_step(open_parts(), decision)
+    if step is NextStep.PROMOTE:
         promote(decision, actor, "the gate passed")
     send_alerts(line_file)
     report(line_file, decision)
-    return decision
+    return awaiting_approval(decision) if step is NextStep.AWAIT_APPROVAL else decision
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class FactStore(Protocol):
             NotFoundError: there is none.
         """
 
-    def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
+    def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """Return the rows whose columns equal the values given, newest first; parts in order of position."""
 
     def champion(self, line: str) -> Champion | None:
@@ -139,6 +139,12 @@ class FactStore(Protocol):
 
     def ledger(self, line: str | None = None) -> list[LedgerEntry]:
         """Return the ledger, oldest first."""
+
+    def check_ledger(self) -> tuple[int, list[int]]:
+        """Return how many ledger entries there are and at which the chain does not hold, as they are stored.
+
+        What cannot be read as an entry any more counts as broken, and so does a byte that changes no value.
+        """
 
     def waiting_alerts(self) -> list[Alert]:
         """Return the alerts no channel has taken yet, oldest first."""

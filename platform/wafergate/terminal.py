@@ -14,7 +14,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.ports import FactStore
 
-__all__ = ["console", "pairs", "paragraph", "show_decision", "show_ledger", "spread", "table"]
+__all__ = ["approval_command", "console", "pairs", "paragraph", "show_decision", "show_ledger", "spread", "table"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -87,9 +87,17 @@ def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") ->
     out.print(
         Text("gate: ").append(_verdict(decision.verdict)).append(decision.summary.removeprefix(decision.verdict.value))
     )
-    out.print(_champion_sentence(facts, facts.champion(decision.line), decision))
+    champion = facts.champion(decision.line)
+    out.print(_champion_sentence(facts, champion, decision))
+    if decision.awaits_approval and (champion is None or champion.decision_id != decision.id):
+        out.print(f"awaiting approval: {approval_command(decision.id)}", markup=False)
     if dashboard:
         out.print(f"dashboard: http://{dashboard}", markup=False)
+
+
+def approval_command(decision_id: str) -> str:
+    """Return the command that releases a model which passed and waits for a person."""
+    return f"wafergate approve {decision_id} --as NAME --reason WHY"
 
 
 def _facts_table(
@@ -167,10 +175,17 @@ def _champion_sentence(facts: FactStore, champion: Champion | None, decision: Ga
     return f"champion: model {model.number} ({here}), since {champion.since:%Y-%m-%d %H:%M} UTC, by {champion.actor}"
 
 
-def show_ledger(entries: Sequence[LedgerEntry]) -> None:
-    """Print the ledger as a story, oldest first."""
-    rows = [
-        (entry.seq, f"{entry.created_at:%Y-%m-%d %H:%M}", entry.line, entry.kind.value, entry.actor, entry.reason)
-        for entry in entries
-    ]
-    console().print(table(("seq", "when (UTC)", "line", "what", "who", "why"), rows, numbers=("seq",)))
+def show_ledger(facts: FactStore, entries: Sequence[LedgerEntry]) -> None:
+    """Print ledger entries as a story, in the order given."""
+    models = {row.id: row for row in facts.find(ModelVersion, id=sorted({entry.subject for entry in entries}))}
+    out = console()
+    for entry in entries:
+        what = f"{entry.kind.value.replace('_', ' ')} by {entry.actor}"
+        out.print(
+            f"{entry.seq:>4}  {entry.created_at:%Y-%m-%d %H:%M}  {entry.line}: {what}", style="bold", markup=False
+        )
+        model = models.get(entry.subject)
+        about = f"model {model.number}, {model.id}" if model else entry.subject
+        for line in (about, entry.reason):
+            out.print(paragraph(line, indent=6), markup=False)
+    out.print(f"{len(entries)} entries, times in UTC" if entries else "no entry", markup=False)

@@ -10,7 +10,15 @@ from typing import Any, TypeVar, cast
 
 from wafergate.adapters.postgres.tables import ALERT_CHANGES, table_of
 from wafergate.domain.alerts import Alert, AlertState
-from wafergate.domain.gate import FIRST_HASH, Champion, GateDecision, LedgerEntry, LedgerKind, check_promotion
+from wafergate.domain.gate import (
+    FIRST_HASH,
+    Champion,
+    GateDecision,
+    LedgerEntry,
+    LedgerKind,
+    broken_links,
+    check_promotion,
+)
 from wafergate.domain.identity import digest_bytes
 from wafergate.errors import NotFoundError
 from wafergate.ports import Clock, LedgerDraft
@@ -73,7 +81,7 @@ class MemoryFacts:
             raise NotFoundError(message)
         return found[0]
 
-    def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
+    def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """See `FactStore.find`."""
         with self._lock:
             rows = [
@@ -117,6 +125,11 @@ class MemoryFacts:
         """See `FactStore.ledger`."""
         entries = self.find(LedgerEntry) if line is None else self.find(LedgerEntry, line=line)
         return entries[::-1]
+
+    def check_ledger(self) -> tuple[int, list[int]]:
+        """See `FactStore.check_ledger`."""
+        entries = self.ledger()
+        return len(entries), broken_links(entries)
 
     def waiting_alerts(self) -> list[Alert]:
         """See `FactStore.waiting_alerts`."""

@@ -71,8 +71,8 @@ def alerts_send(line: Line) -> None:
     line_file, parts = load_line(line), ready()
     channel = wiring.alert_channel(line_file)
     said = dispatch(parts, channel, line_file.alerts, line=line_file.name, at_once=True)
-    typer.echo(said._replace(problem=""))
-    if said.problem:
+    typer.echo(said._replace(problem="") if channel else said)
+    if said.problem and channel:
         raise AlertError(said.problem)
 
 

@@ -1,6 +1,6 @@
 """Verdicts, the ledger and the champion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ __all__ = [
     "RuleResult",
     "Verdict",
     "broken_links",
+    "check_approver",
     "check_promotion",
 ]
 
@@ -53,6 +54,7 @@ class GatePolicy:
         overkill: the upper confidence bound of the overkill rate must stay at or below this; 1 switches it off.
         target_recall: thresholds are chosen on validation to reach this recall with the fewest false alarms.
         approval: `auto` promotes on pass, `approval` waits for a person.
+        approver_differs: whoever asked for the training may not release its model.
         family: `each` judges every class by itself: a model that may miss too much of one class passes with a
             probability of at most 1 - confidence, however many classes there are, because all must be proven. `holm`
             also bounds the probability that any one class is called proven wrongly (S. Holm 1979); its price is more
@@ -73,6 +75,7 @@ class GatePolicy:
     overkill: Annotated[float, Gt(0), Le(1)] = 0.10
     target_recall: Annotated[float, Gt(0), Le(1)] = 0.98
     approval: Annotated[str, "auto or approval"] = "auto"
+    approver_differs: bool = False
     family: Annotated[str, "each or holm"] = "each"
     grouped: bool = False
     max_looks: Annotated[int, Ge(0)] = 20
@@ -83,6 +86,9 @@ class GatePolicy:
     def __post_init__(self) -> None:
         if self.approval not in {"auto", "approval"}:
             message = f"approval must be 'auto' or 'approval', found {self.approval!r}"
+            raise ValueError(message)
+        if self.approver_differs and self.approval != "approval":
+            message = "approver_differs = true needs approval = 'approval': with 'auto' nobody approves"
             raise ValueError(message)
         if self.family not in {"each", "holm"}:
             message = f"family must be 'each' or 'holm', found {self.family!r}"
@@ -128,6 +134,11 @@ class GateDecision:
     summary: str
     created_at: datetime
 
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether a person must release the model."""
+        return self.verdict is Verdict.PASS and self.policy.approval == "approval"
+
 
 class LedgerKind(StrEnum):
     """What the ledger tells."""
@@ -135,7 +146,6 @@ class LedgerKind(StrEnum):
     DECIDED = "decided"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
-    APPROVED = "approved"
     SIGNED = "signed"
     RENEWED = "renewed"  # a worn test set was retired
     QUARANTINE = "quarantine"
@@ -203,6 +213,28 @@ class Champion:
     actor: str
     reason: str
     since: datetime
+
+
+def check_approver(decision: GateDecision, actor: str, trained_by: Iterable[str]) -> None:
+    """Refuse an approval by whoever asked for the training, where the line wants two persons.
+
+    Names are compared without regard to case and outer spaces.
+
+    Args:
+        decision: the decision to release.
+        actor: who wants to.
+        trained_by: who asked for the runs that trained and judged the model.
+
+    Raises:
+        PromotionError: it is the same person.
+    """
+    asked = {name.strip().casefold() for name in trained_by}
+    if decision.policy.approver_differs and actor.strip().casefold() in asked:
+        message = (
+            f"model {decision.model_id} was trained by {actor.strip()}, and [gate] approver_differs asks for another "
+            f"person to release it: somebody else runs `wafergate approve {decision.id}`"
+        )
+        raise PromotionError(message)
 
 
 def check_promotion(champion: Champion, decision: GateDecision | None) -> None:

@@ -18,7 +18,7 @@ from wafergate.jobs.taxonomy import agreed
 from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
-from wafergate.stages.alerts import gate_alert
+from wafergate.stages.alerts import approval_alert, gate_alert
 from wafergate.stages.decide import decide as ask_every_rule
 
 __all__ = ["decide"]
@@ -41,15 +41,17 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, prog
     )
     if parts.facts.find(GateDecision, id=decision.id):
         return Outcome(decision.id, reused=True)
-    alerts = [] if decision.verdict is Verdict.PASS else [_alert(parts, decision)]
-    new = parts.facts.save(decision, ledger=[told], alerts=alerts)
+    new = parts.facts.save(decision, ledger=[told], alerts=_alerts(parts, decision, evaluation))
     return Outcome(decision.id, not new)
 
 
-def _alert(parts: Parts, decision: GateDecision) -> Alert:
-    """Return the decision's alert with the pictures of the mistakes behind it."""
+def _alerts(parts: Parts, decision: GateDecision, evaluation: Evaluation) -> list[Alert]:
+    """Return what a decision has to tell: a verdict that does not promote, with its mistakes, or a wait for a person."""
+    model, now = parts.facts.get(ModelVersion, decision.model_id), parts.clock()
+    if decision.verdict is Verdict.PASS:
+        return [approval_alert(decision, model, now=now)] if decision.awaits_approval else []
     sheet = mistake_sheet(parts, decision.evaluation_id)
-    return replace(gate_alert(decision, now=parts.clock()), attachments=(sheet,) if sheet else ())
+    return [replace(gate_alert(decision, model, evaluation, now=now), attachments=(sheet,) if sheet else ())]
 
 
 def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Progress) -> Evidence:

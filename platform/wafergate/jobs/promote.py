@@ -1,40 +1,104 @@
 """A passed decision to the line's champion, and back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
 
-from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind, Verdict, check_promotion
+from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.gate import (
+    Champion,
+    GateDecision,
+    LedgerEntry,
+    LedgerKind,
+    Verdict,
+    check_approver,
+    check_promotion,
+)
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import PromotionError
 from wafergate.jobs.parts import Outcome, Parts
 
-__all__ = ["champion_model", "promote", "rollback"]
+__all__ = ["NextStep", "champion_model", "check_release", "next_step", "promote", "rollback"]
+
+
+class NextStep(StrEnum):
+    """What follows a gate decision without anybody's hand."""
+
+    PROMOTE = "promote"
+    AWAIT_APPROVAL = "awaiting approval"
+    STAY = "stay"  # it did not pass, or it was champion before and another is now
+
+
+def next_step(parts: Parts, decision_id: str) -> NextStep:
+    """Say what follows a decision; a rerun never undoes what a person did since.
+
+    The same data give the same decision again. If its model was champion before and is not now, a rollback or a later
+    promotion came in between, and only a person may bring it back.
+    """
+    decision = parts.facts.get(GateDecision, decision_id)
+    now = parts.facts.champion(decision.line)
+    if decision.verdict is not Verdict.PASS:
+        return NextStep.STAY
+    if now is not None and now.decision_id == decision.id:
+        return NextStep.PROMOTE  # finds its own work
+    before = parts.facts.find(LedgerEntry, line=decision.line, kind="promoted", subject=decision.model_id)
+    if any(entry.details.get("decision") == decision.id for entry in before):
+        return NextStep.STAY
+    return NextStep.AWAIT_APPROVAL if decision.awaits_approval else NextStep.PROMOTE
+
+
+def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision:
+    """Return a decision that this person may release.
+
+    Raises:
+        NotFoundError: there is no such decision.
+        PromotionError: it is not a pass, or the line wants another person than the one who trained.
+    """
+    decision = parts.facts.get(GateDecision, decision_id)
+    check_promotion(Champion(decision.line, decision.model_id, decision.id, actor, "", parts.clock()), decision)
+    told = parts.facts.find(LedgerEntry, line=decision.line, kind="decided")
+    check_approver(decision, actor, (entry.actor for entry in told if entry.details.get("model") == decision.model_id))
+    return decision
 
 
 def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outcome:
     """Make the decision's model its line's champion, its exported file checked first.
 
     Raises:
-        PromotionError: the decision is not a pass.
+        PromotionError: the decision is not a pass, or the line wants another person to release it.
         StorageError: the exported file was changed.
     """
-    decision = parts.facts.get(GateDecision, decision_id)
-    champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
-    check_promotion(champion, decision)
+    decision = check_release(parts, decision_id, actor=actor)
     now = parts.facts.champion(decision.line)
     if now is not None and now.model_id == decision.model_id:
         return Outcome(decision.model_id, reused=True)
     _check_artefact(parts, decision.model_id)
-    parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={})
+    champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
+    parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={"approval": decision.policy.approval})
+    for alert in parts.facts.find(Alert, line=decision.line, cause="approval", subject=decision.id):
+        # Whoever approves has heard of it.
+        done = replace(alert, state=AlertState.ACKNOWLEDGED, acknowledged_by=actor, next_try_at=None)
+        parts.facts.mark_alert(done, was=alert)
     return Outcome(decision.model_id, reused=False)
 
 
 def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str = "") -> Outcome:
-    """Go back to an earlier champion: the one before, or the model named.
+    """Go back to an earlier champion: the one before, or the one named.
+
+    Args:
+        parts: the stores and the clock.
+        line: name of the line.
+        actor: who does it.
+        reason: why.
+        model_id: id or number of an earlier champion; empty for the one before.
 
     Raises:
         PromotionError: there is no earlier champion, or the model never was one.
         StorageError: its exported file was changed.
     """
+    if model_id.isdecimal():
+        numbered = parts.facts.find(ModelVersion, line=line, number=int(model_id))
+        model_id = next((model.id for model in numbered), model_id)
     now = parts.facts.champion(line)
     entries = parts.facts.ledger(line)
     earlier = entries if model_id else _reign(entries)[:-1]
@@ -82,11 +146,6 @@ def champion_model(parts: Parts, line: str) -> ModelVersion:
         message = f"line {line!r} has no champion, and only a promoted model inspects: run `wafergate retrain`{said}"
         raise PromotionError(message)
     return parts.facts.get(ModelVersion, champion.model_id)
-
-
-def awaits_approval(decision: GateDecision) -> bool:
-    """Tell whether a person must release the decision's model."""
-    return decision.verdict is Verdict.PASS and decision.policy.approval == "approval"
 
 
 def _check_artefact(parts: Parts, model_id: str) -> None:

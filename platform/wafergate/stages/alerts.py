@@ -1,14 +1,17 @@
 """What an alert says: line, class, number, limit and the next step, for whoever reads it first."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.identity import identify
+from wafergate.domain.training import ModelVersion
 
-__all__ = ["drift_alert", "flow_alert", "gate_alert", "together", "without_picture"]
+__all__ = ["approval_alert", "drift_alert", "flow_alert", "gate_alert", "together", "without_picture"]
 
 _CAUSES = {
     "brightness": "light or exposure",
@@ -58,7 +61,7 @@ def without_picture(body: str, digest: str, problem: str) -> str:
     return f"{body}\n\nThe picture {digest[:12]} could not be read and is not attached: {problem}"
 
 
-def gate_alert(decision: GateDecision, *, now: datetime) -> Alert:
+def gate_alert(decision: GateDecision, model: ModelVersion, evaluation: Evaluation, *, now: datetime) -> Alert:
     """Return the alert of a gate decision that does not promote.
 
     Raises:
@@ -71,34 +74,69 @@ def gate_alert(decision: GateDecision, *, now: datetime) -> Alert:
     undecided = [rule for rule in decision.rules if rule.verdict is Verdict.UNDECIDED]
     weakest = (failed or undecided)[:1]
     outcome = "failed the gate" if decision.verdict is Verdict.FAIL else "is undecided at the gate"
-    title = f"{decision.line}: model {decision.model_id} {outcome}"
+    title = f"{decision.line}: {_model(model)} {outcome}"
     if weakest:
         others = len(failed or undecided) - 1
         title += f": {_named(weakest[0])}" + (f" and {others} more" if others else "")
     body = [decision.summary, ""]
     for heading, rules in (("Failed", failed), ("Undecided", undecided)):
         if rules:
-            body += [f"{heading}:", *(_told(rule) for rule in rules), ""]
+            body += [f"{heading}:", *(_told(rule, evaluation) for rule in rules), ""]
     body += ["The model is not promoted; the champion, if there is one, goes on judging the line.", ""]
-    body.append(f"Line {decision.line}, decision {decision.id}, evaluation {decision.evaluation_id}")
+    body.append(f"Line {decision.line}, decision {decision.id}, {model.id}, evaluation {decision.evaluation_id}")
     key = (decision.verdict.value, *sorted(_named(rule) for rule in failed or undecided))
     return _alert(decision.line, "gate", decision.id, title=title, body="\n".join(body), key=key, now=now)
+
+
+def approval_alert(decision: GateDecision, model: ModelVersion, *, now: datetime) -> Alert:
+    """Return the alert of a model that passed and waits for a person; each is a cause of its own."""
+    another = " by another person than the one who trained it" if decision.policy.approver_differs else ""
+    body = [
+        decision.summary,
+        "",
+        f"Next step: the model waits to be released{another}: "
+        f"`wafergate approve {decision.id} --as NAME --reason WHY`. Until then the champion, if there is one, goes on "
+        "judging the line.",
+        "",
+        f"Line {decision.line}, decision {decision.id}, {model.id}, evaluation {decision.evaluation_id}",
+    ]
+    title = f"{decision.line}: {_model(model)} passed the gate and awaits approval"
+    key = (decision.id,)
+    return _alert(decision.line, "approval", decision.id, title=title, body="\n".join(body), key=key, now=now)
+
+
+def _model(model: ModelVersion) -> str:
+    return f"model {model.number} ({model.candidate.name})"
 
 
 def _named(rule: RuleResult) -> str:
     return f"{rule.rule} of {rule.subject}" if rule.subject else rule.rule
 
 
-def _told(rule: RuleResult) -> str:
+def _told(rule: RuleResult, evaluation: Evaluation) -> str:
     figures = [
         f"{name} {value:.3g}"
         for name, value in (("value", rule.value), ("bound", rule.bound), ("limit", rule.limit))
         if value is not None
     ]
     lines = [f"- {_named(rule)}: {rule.evidence}" + (f" ({', '.join(figures)})" if figures else "")]
+    if kinds := _kinds_of_error(rule, evaluation):
+        lines.append(f"  Kinds of error: {kinds}")
     if rule.next_step:
         lines.append(f"  Next step: {rule.next_step}")
     return "\n".join(lines)
+
+
+def _kinds_of_error(rule: RuleResult, evaluation: Evaluation) -> str:
+    """Return what went wrong behind a rule: misses of its class, or all false alarms for overkill."""
+    figures = evaluation.by_class().get(rule.subject)
+    if figures is not None:
+        counts = Counter(figures.misses)
+    elif rule.rule == "overkill":
+        counts = sum((Counter(item.false_alarms) for item in evaluation.classes), Counter())
+    else:
+        return ""
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.most_common() if count)
 
 
 def drift_alert(report: DriftReport, *, now: datetime) -> Alert:

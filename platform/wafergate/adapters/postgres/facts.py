@@ -1,5 +1,6 @@
 """The fact store on PostgreSQL: rows appear in one transaction and never change."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,15 @@ from psycopg_pool import ConnectionPool
 from wafergate.adapters.postgres.errors import translated
 from wafergate.adapters.postgres.tables import ALERT_CHANGES, Table, table_of
 from wafergate.domain.alerts import Alert, AlertState
-from wafergate.domain.gate import FIRST_HASH, Champion, GateDecision, LedgerEntry, LedgerKind, check_promotion
+from wafergate.domain.gate import (
+    FIRST_HASH,
+    Champion,
+    GateDecision,
+    LedgerEntry,
+    LedgerKind,
+    broken_links,
+    check_promotion,
+)
 from wafergate.errors import NotFoundError
 from wafergate.ports import Clock, LedgerDraft
 
@@ -96,7 +105,7 @@ class PostgresFacts:
             raise NotFoundError(message)
         return found[0]
 
-    def find(self, kind: type[Row], *, limit: int | None = None, **equal: object) -> list[Row]:
+    def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """See `FactStore.find`."""
         table = table_of(kind)
         tests = [
@@ -143,6 +152,27 @@ class PostgresFacts:
         """See `FactStore.ledger`."""
         entries = self.find(LedgerEntry) if line is None else self.find(LedgerEntry, line=line)
         return entries[::-1]
+
+    def check_ledger(self) -> tuple[int, list[int]]:
+        """See `FactStore.check_ledger`."""
+        table = table_of(LedgerEntry)
+        columns = [
+            sql.SQL("details::text" if name == "details" else "{}").format(sql.Identifier(name))
+            for name in table.columns
+        ]
+        query = sql.SQL("SELECT {} FROM ledger ORDER BY seq").format(sql.SQL(", ").join(columns))
+        with self._connection() as connection:
+            rows = connection.execute(query).fetchall()
+        entries, rewritten = [], set()
+        for row in rows:
+            values = dict(zip(table.columns, row, strict=True))
+            text = values["details"]
+            values["details"] = json.loads(text)
+            # Equal values may be written in other bytes: spaces, escapes, a key twice.
+            if json.dumps(values["details"]) != text:
+                rewritten.add(values["seq"])
+            entries.append(LedgerEntry(**values))  # unchecked: a kind that does not exist must not stop the walk
+        return len(entries), sorted(rewritten | set(broken_links(entries)))
 
     def waiting_alerts(self) -> list[Alert]:
         """See `FactStore.waiting_alerts`."""

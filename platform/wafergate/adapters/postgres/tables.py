@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 
 from psycopg.types.json import Json, Jsonb
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from wafergate.domain.alerts import Alert
 from wafergate.domain.choice import ModelChoice, Probe
@@ -38,6 +38,7 @@ from wafergate.domain.training import (
     TrainingSet,
 )
 from wafergate.domain.weights import WeightFile
+from wafergate.errors import StorageError
 
 __all__ = ["ALERT_CHANGES", "KINDS", "Table", "table_of"]
 
@@ -70,8 +71,20 @@ class Table:
         )
 
     def decode(self, values: tuple[object, ...]) -> object:
-        """Return the value object of a row read back."""
-        return self.whole.validate_python(dict(zip(self.columns, values, strict=True)))
+        """Return the value object of a row read back.
+
+        Raises:
+            StorageError: the row does not hold what it should.
+        """
+        try:
+            return self.whole.validate_python(dict(zip(self.columns, values, strict=True)))
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            message = (
+                f"a row of table {self.name} cannot be read (column {where}): it was changed by hand, or another "
+                "version wrote it; `wafergate ledger verify` checks the ledger"
+            )
+            raise StorageError(message) from error
 
 
 def _is_plain(hint: object) -> bool:
