@@ -1,5 +1,6 @@
 """One suite for every fact store: the one in memory behaves as the one on PostgreSQL."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,17 +12,18 @@ import psycopg
 import pytest
 
 from tests import rows
+from wafergate import wiring
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.adapters.postgres import PostgresFacts
-from wafergate.adapters.postgres.tables import KINDS
+from wafergate.adapters.postgres.tables import KINDS, table_of
 from wafergate.domain.alerts import Alert, AlertState
-from wafergate.domain.gate import Champion, GateDecision, LedgerKind, Verdict, broken_links
+from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
 from wafergate.ports import FactStore, LedgerDraft
-from wafergate.settings import Settings
+from wafergate.settings import OFFER_NAME, Settings
 
 NUMBERS = count()
 
@@ -229,6 +231,45 @@ def test_one_changed_byte_breaks_the_chain() -> None:
     assert broken_links([second]) == [2]
 
 
+FIRST_BYTE = "overlay({0} placing '~' from 1 for 1)"
+CHANGES = dict.fromkeys(("line", "kind", "subject", "actor", "reason", "previous", "hash"), FIRST_BYTE) | {
+    "seq": "{0} + 1000000",
+    "created_at": "{0} + interval '1 microsecond'",
+    "details": "replace({0}::text, '0.1', '0.2')::json",
+    "details ": "(' ' || {0}::text)::json",  # the same value in other bytes
+}
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("column", CHANGES)
+def test_one_changed_byte_in_any_column_of_any_row_is_found(column: str, service_settings: Settings) -> None:
+    facts = PostgresFacts(service_settings.database_url.get_secret_value(), clock=wiring.now)
+    line = f"line-{next(NUMBERS)}"
+    judged(facts, line, "a", "b", "c")
+    for name in ("a", "b", "c"):
+        facts.promote(crown(line, name), kind=LedgerKind.PROMOTED, details={"share": 0.1, "said": "é"})
+    assert facts.check_ledger()[1] == []
+    secret = json.loads((wiring.home() / OFFER_NAME).read_text())["secrets"]["postgres"]
+    host = service_settings.database_url.get_secret_value().rpartition("@")[2]
+    with psycopg.connect(f"postgresql://postgres:{secret}@{host}") as superuser:
+        superuser.execute("SET session_replication_role = replica")  # the ledger's trigger is off
+        for entry in facts.ledger(line):
+            saved = superuser.execute("SELECT ledger::text FROM ledger WHERE seq = %s", [entry.seq]).fetchone()
+            change = CHANGES[column].format(column)
+            superuser.execute(f"UPDATE ledger SET {column} = {change} WHERE seq = %s", [entry.seq])  # type: ignore[arg-type]  # noqa: S608
+            superuser.commit()
+            assert facts.check_ledger()[1], (entry.seq, change)
+            superuser.execute("DELETE FROM ledger WHERE seq IN (%s, %s)", [entry.seq, entry.seq + 1_000_000])
+            superuser.execute("INSERT INTO ledger SELECT (%s::ledger).*", saved)
+            superuser.commit()
+    assert facts.check_ledger()[1] == []
+    facts.close()
+
+
+def test_every_column_of_the_ledger_is_tried() -> None:
+    assert {name.strip() for name in CHANGES} == set(table_of(LedgerEntry).columns)
+
+
 @pytest.mark.services
 class TestDatabaseItself:
     """What PostgreSQL refuses whoever asks."""
@@ -267,6 +308,22 @@ class TestDatabaseItself:
                 pytest.raises(psycopg.errors.InsufficientPrivilege),
             ):
                 connection.execute(statement)  # type: ignore[arg-type]
+
+    def test_who_trained_cannot_release_whatever_program_writes_the_row(self, service_settings: Settings) -> None:
+        facts = PostgresFacts(service_settings.database_url.get_secret_value(), clock=later)
+        line = f"line-{next(NUMBERS)}"
+        judged(facts, line, "x")
+        facts.save(rows.model(line, "a"))
+        facts.save(rows.evaluation(line, "a"))
+        two = replace(rows.decision(line, "a"), policy=GatePolicy(approval="approval", approver_differs=True))
+        asked = LedgerDraft(line, LedgerKind.DECIDED, two.id, " Kim", "x", {"model": two.model_id})
+        facts.save(two, ledger=[asked])
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="who trained it"):
+            facts.promote(crown(line, "a"), kind=LedgerKind.PROMOTED, details={})
+        assert (facts.champion(line), len(facts.ledger(line))) == (None, 1)
+        facts.promote(replace(crown(line, "a"), actor="lee"), kind=LedgerKind.PROMOTED, details={})
+        facts.promote(crown(line, "x"), kind=LedgerKind.PROMOTED, details={})
+        facts.promote(crown(line, "a"), kind=LedgerKind.ROLLED_BACK, details={})  # no new release
 
     def test_the_dashboard_can_only_read(self, service_settings: Settings) -> None:
         facts = PostgresFacts(service_settings.database_readonly_url.get_secret_value(), clock=later)

@@ -52,7 +52,7 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     decision = _decision(act, evaluation, model, dataset)
     for row in (dataset, _validation(act, key), split, _training_set(act, key), model, evaluation):
         facts.save(row)
-    alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, now=act.at))]
+    alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, model, evaluation, now=act.at))]
     facts.save(decision, alerts=alerts)
     if promote:
         since = act.at + timedelta(minutes=1)

@@ -20,7 +20,7 @@ from wafergate.domain.gate import (
     check_promotion,
 )
 from wafergate.domain.identity import digest_bytes
-from wafergate.errors import NotFoundError
+from wafergate.errors import NotFoundError, StorageError
 from wafergate.ports import Clock, LedgerDraft
 
 __all__ = ["MemoryFacts", "MemoryFiles"]
@@ -172,7 +172,11 @@ class MemoryFiles:
         if digest not in self._files:
             message = f"there is no file {digest} in the store"
             raise NotFoundError(message)
-        return self._files[digest]
+        data = self._files[digest]
+        if digest_bytes(data) != digest:
+            message = f"the file {digest} was changed: its bytes have the digest {digest_bytes(data)}"
+            raise StorageError(message)
+        return data
 
     def fetch(self, digest: str) -> Path:
         """See `FileStore.fetch`."""

@@ -1,13 +1,13 @@
-"""Two persons where the line wants them, lots by name, and a champion that only the ledger's way can change.
+"""Two persons where the line wants them, and lots found by name.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0008
+Revises: 0007
 """
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0008"
+down_revision = "0007"
 
 CHANGES = """
 -- Who asked for the training may not release its model, whatever program writes the row. A rollback to a model that
