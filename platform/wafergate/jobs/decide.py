@@ -46,7 +46,7 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, prog
 
 
 def _alerts(parts: Parts, decision: GateDecision, evaluation: Evaluation) -> list[Alert]:
-    """Return what a decision has to tell: a verdict that does not promote, with its mistakes, or a wait for a person."""
+    """Return what a decision has to tell: a verdict that does not promote, or a wait for a person."""
     model, now = parts.facts.get(ModelVersion, decision.model_id), parts.clock()
     if decision.verdict is Verdict.PASS:
         return [approval_alert(decision, model, now=now)] if decision.awaits_approval else []
