@@ -1,13 +1,13 @@
 """Two persons where the line wants them, and lots found by name.
 
-Revision ID: 0013
-Revises: 0012
+Revision ID: 0015
+Revises: 0014
 """
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 CHANGES = """
 -- Who asked for the training may not release its model, whatever program writes the row. A rollback to a model that
