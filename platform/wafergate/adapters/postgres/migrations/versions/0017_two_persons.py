@@ -1,13 +1,13 @@
 """Two persons where the line wants them, and lots found by name.
 
-Revision ID: 0015
-Revises: 0014
+Revision ID: 0017
+Revises: 0016
 """
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 
 CHANGES = """
 -- Who asked for the training may not release its model, whatever program writes the row. A rollback to a model that
