@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
-from wafergate.domain.splits import LeakItem, LeakProof, Side, Split, SplitMember
+from wafergate.domain.splits import LeakItem, LeakKind, LeakProof, Side, Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.errors import SplitError
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
@@ -132,9 +132,16 @@ def require_clean(leak: LeakProof) -> None:
     """
     if leak.cross_edges:
         kinds = ", ".join(f"{kind} {count}" for kind, count in leak.kinds.items() if count)
+        # Parts of one image are one group already, so that these pairs judge together: no group would part them.
+        parts = {LeakKind.PARENT, LeakKind.CHILD, LeakKind.OVERLAP}
+        cure = (
+            "split a version that shows no pixel twice: `wafergate tile --overlap 0` makes one"
+            if all(kind in parts for kind, count in leak.kinds.items() if count)
+            else "name their common group in [split] group_by"
+        )
         message = (
-            f"nothing may stand on two sides of a split; found {leak.cross_edges} pairs ({kinds}), for example "
-            f"{'; '.join(leak.examples)}: name their common group in [split] group_by"
+            f"nothing may stand on two sides of a split, or judge twice; found {leak.cross_edges} pair(s) ({kinds}), for "
+            f"example {'; '.join(leak.examples)}: {cure}"
         )
         raise SplitError(message)
 
