@@ -140,8 +140,8 @@ def require_clean(leak: LeakProof) -> None:
             else "name their common group in [split] group_by"
         )
         message = (
-            f"nothing may stand on two sides of a split, or judge twice; found {leak.cross_edges} pair(s) ({kinds}), for "
-            f"example {'; '.join(leak.examples)}: {cure}"
+            f"nothing may stand on two sides of a split, or judge twice; found {leak.cross_edges} pair(s) ({kinds}), "
+            f"for example {'; '.join(leak.examples)}: {cure}"
         )
         raise SplitError(message)
 
