@@ -11,6 +11,7 @@ from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.licences import LicencedPart
+from wafergate.domain.parity import ExportParity
 from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
@@ -164,7 +165,7 @@ def hostile() -> MemoryFacts:
     act = Act(1, PROVEN, MORNING, reason=HOSTILE, source=HOSTILE)
     tell(facts, act, promote=True)
     alert = flow_alert("die-a", "retrain", "run-1", HOSTILE, now=act.at)
-    facts.mark_alert(replace(alert, title=HOSTILE, body=HOSTILE, last_error=HOSTILE))
+    facts.save(replace(alert, title=HOSTILE, body=HOSTILE, last_error=HOSTILE))
     return facts
 
 
@@ -316,6 +317,7 @@ def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: Da
         licences=(LicencedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
         validation_success=True,
         taxonomy_signed=dataset.taxonomy_signed,
+        parity=ExportParity(8, 40, 40, 0.002, {}),
         leak=LeakProof(51_300, 0, {}),
         split_mode=SplitMode.TEST_EVEN,
     )
