@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import time
 from collections.abc import Callable
 
@@ -47,13 +48,22 @@ def _boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return np.concatenate([corner, corner + extent], axis=1).round(1)
 
 
-def _seconds(work: Callable[[], object], *, best_of: int = 1, clock: Callable[[], float] = time.perf_counter) -> float:
+def _seconds(work: Callable[[], object], *, best_of: int = 1) -> float:
     times = []
     for _ in range(best_of):
-        start = clock()
+        start = time.perf_counter()
         work()
-        times.append(clock() - start)
+        times.append(time.perf_counter() - start)
     return min(times)
+
+
+def _busy(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the processor time that work takes: in the program, and with the kernel's share."""
+    before = os.times()
+    work()
+    after = os.times()
+    computing = after.user - before.user
+    return computing, computing + after.system - before.system
 
 
 def _ours(truth: list[Truth], content: bytes) -> Figures:
@@ -88,13 +98,13 @@ def _peer(known: dict[str, list[object]], results: list[object]) -> NDArray[np.f
     return np.asarray(run.eval["precision"])[:, :, :, 0, 2].mean(axis=(0, 1))
 
 
-def _against_peer() -> tuple[Row, float]:
+def _against_peer() -> tuple[Row, tuple[float, float]]:
     """Measure against the peer in wall time; the growth is compared in processor time (see `_growth`)."""
     truth, detections = make_set(IMAGES)
     content = write_predictions([str(index) for index in range(IMAGES)], detections, NAMES)
     figures = _ours(truth, content)
     ours = _seconds(lambda: _ours(truth, content), best_of=3)
-    tenfold = _seconds(lambda: [_ours(truth, content) for _ in range(10)], clock=time.process_time)
+    tenfold = _busy(lambda: [_ours(truth, content) for _ in range(10)])
     known, results = _coco(truth, detections)
     start = time.perf_counter()
     expected = _peer(known, results)
@@ -106,20 +116,24 @@ def _against_peer() -> tuple[Row, float]:
     return Row(what, f"{ours:.2f}", f"{peer:.2f}", ours / peer, "<= 1", verdict), tenfold
 
 
-def _growth(tenfold: float) -> Row:
-    """Measure ten times as much in one piece against ten single pieces, both in processor time.
+def _growth(tenfold: tuple[float, float]) -> list[Row]:
+    """Measure ten times as much in one piece against ten single pieces, in processor time.
 
-    The best of a few short runs is luck on a busy machine, and a long run has none: so both sides work as long. What is
-    left above 1 is memory: arrays of 5,000,000 rows are fresh pages and lie outside the processor's cache.
+    The best of a few short runs is luck on a busy machine, and a long run has none: so both sides work as long. The
+    program's own time grows with the number of predictions; what the kernel adds grows faster, as small arrays reuse
+    the pages of the piece before and large ones are handed out, and zeroed, afresh.
     """
     truth, detections = make_set(10 * IMAGES, seed=1)
     content = write_predictions([str(index) for index in range(10 * IMAGES)], detections, NAMES)
     del detections
-    large = _seconds(lambda: _ours(truth, content), clock=time.process_time)
-    ratio = large / tenfold
-    verdict = "met" if ratio <= 1.5 else "missed"
-    what = "5,000,000 at once, processor s; peer: ten times 500,000"
-    return Row(what, f"{large:.1f}", f"{tenfold:.1f}", ratio, "<= 1.5", verdict)
+    large = _busy(lambda: _ours(truth, content))
+    computing, total = (ours / pieces for ours, pieces in zip(large, tenfold, strict=True))
+    what = "5,000,000 at once, computing, s; peer: ten times 500,000"
+    verdict = "met" if computing <= 1.5 else "missed"
+    return [
+        Row(what, f"{large[0]:.1f}", f"{tenfold[0]:.1f}", computing, "<= 1.5", verdict),
+        Row("the same with the kernel's pages", f"{large[1]:.1f}", f"{tenfold[1]:.1f}", total, "", "told"),
+    ]
 
 
 def _bootstrap() -> Row:
@@ -134,4 +148,4 @@ def _bootstrap() -> Row:
 def run() -> list[Row]:
     """Measure the evaluation of 5,000 images, its growth to 50,000, and the bootstrap."""
     first, tenfold = _against_peer()
-    return [first, _growth(tenfold), _bootstrap()]
+    return [first, *_growth(tenfold), _bootstrap()]
