@@ -10,6 +10,7 @@ from flows.intake import ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.release import awaiting_approval, promote, send_alerts
 from flows.telling import Teller, say
+from wafergate.domain.augmentation import AugmentationPlan
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
@@ -73,6 +74,8 @@ def split(line: LineFile, dataset_id: str) -> str:
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def augment(line: LineFile, split_id: str) -> str:
     """Make the training set within the caps; return its id."""
+    planned = augment_job.plan_augmentation(open_parts(), line, split_id)
+    say(open_parts().facts.get(AugmentationPlan, planned.id).sentence)
     with Teller() as progress:
         done = augment_job.augment(open_parts(), line, split_id, progress=progress)
     row = open_parts().facts.get(TrainingSet, done.id)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from wafergate.domain.alerts import AlertPolicy, SchedulePolicy
+from wafergate.domain.augmentation import AugmentPolicy
 from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
@@ -20,7 +21,7 @@ from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
-from wafergate.domain.training import AugmentPolicy, HardwareProfile, ModelPolicy
+from wafergate.domain.training import HardwareProfile, ModelPolicy
 from wafergate.domain.validation import ValidationPolicy
 from wafergate.errors import ConfigError
 
@@ -148,6 +149,11 @@ class LineFile(_Section):
         unstated = [name for name in self.classes if name not in self.prevalence]
         if self.cost.known and unstated:
             wrong.append(f"[cost] needs every class's real rate in [prevalence]; missing: {', '.join(unstated)}")
+        wrong += [
+            f"[augment] composite_classes names {name!r}, which is not in [line] classes"
+            for name in self.augment.composite_classes
+            if name not in self.classes
+        ]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from wafergate.domain.augmentation import EXACT, AugmentPolicy, Bound, OperationKind
 from wafergate.domain.geometry import Box
-from wafergate.domain.operations import parse_operations, result_size, source_region, transform_box, transform_labels
+from wafergate.domain.moves import result_size, source_region, spoils, transform_box, transform_labels
+from wafergate.domain.operations import parse_operations
 from wafergate.domain.samples import LabelledBox, Sample
-from wafergate.domain.training import AugmentPolicy, Bound, OperationKind
 from wafergate.errors import AugmentError
 from wafergate.line import parse_line
 from wafergate.stages.augment import plan
 from wafergate.stages.pixels import apply_operations
 
 pytestmark = pytest.mark.unit
-TURNS_AND_FLIPS = [kind for kind in OperationKind if kind is not OperationKind.CROP]
+TURNS_AND_FLIPS = [kind for kind in OperationKind if kind.startswith(("flip", "turn"))]
 
 
 def label(name: str, box: Box) -> LabelledBox:
@@ -43,17 +44,25 @@ def painted(draw: st.DrawFn) -> tuple[np.ndarray, Box]:
 
 @st.composite
 def operations_on(draw: st.DrawFn, width: int, height: int, box: Box) -> list[str]:
-    """Up to five operations in any order, crops around the box among them."""
+    """Up to five exact operations in any order, crops, cuts and shifts that leave the box whole among them."""
     found: list[str] = []
     for _ in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from(OperationKind))
+        kind = draw(st.sampled_from(sorted(EXACT)))
         text = str(kind)
+        at = transform_box(parse_operations(found), box, width, height)
+        now = result_size(parse_operations(found), width, height)
         if kind is OperationKind.CROP:
-            at = transform_box(parse_operations(found), box, width, height)
-            now = result_size(parse_operations(found), width, height)
             low = draw(st.integers(0, int(at.x1))), draw(st.integers(0, int(at.y1)))
             high = draw(st.integers(int(at.x2), now[0])), draw(st.integers(int(at.y2), now[1]))
             text = f"crop:{low[0]},{low[1]},{high[0]},{high[1]}"
+        elif kind is OperationKind.CUT:
+            text = f"cut:{draw(st.integers(0, 1))},{draw(st.integers(0, 1))}"
+        elif kind is OperationKind.SHIFT:
+            text = f"shift:{draw(st.integers(-6, 6))},{draw(st.integers(-6, 6))}"
+        if kind in {OperationKind.CUT, OperationKind.SHIFT}:
+            (operation,) = parse_operations([text])
+            if spoils(operation, at, *now) or not transform_labels([operation], [label("a", at)], *now):
+                continue
         found.append(text)
     return found
 
@@ -70,7 +79,7 @@ def test_the_box_fits_the_paint_to_the_pixel_after_any_composition(data):
     height, width = image.shape[:2]
     texts = data.draw(operations_on(width, height, box))
     operations = parse_operations(texts)
-    result = apply_operations(texts, image)
+    result = apply_operations(parse_operations(texts), image)
     assert result.shape[1::-1] == result_size(operations, width, height)
     moved = transform_box(operations, box, width, height)
     assert moved == paint_box(result)
@@ -88,13 +97,13 @@ def test_the_source_region_is_the_part_of_the_original_that_is_shown(data):
     numbered = np.arange(width * height).reshape(height, width)
     region = source_region(parse_operations(texts), width, height)
     x1, y1, x2, y2 = (int(edge) for edge in region.as_tuple())
-    assert set(apply_operations(texts, numbered).ravel()) == set(numbered[y1:y2, x1:x2].ravel())
+    assert set(apply_operations(parse_operations(texts), numbered).ravel()) == set(numbered[y1:y2, x1:x2].ravel())
 
 
 def test_a_quarter_turn_is_clockwise():
     image = np.array([[1, 2, 3], [4, 5, 6]])
-    assert apply_operations(["turn_90"], image).tolist() == [[4, 1], [5, 2], [6, 3]]
-    assert apply_operations(["turn_270"], image).tolist() == [[3, 6], [2, 5], [1, 4]]
+    assert apply_operations(parse_operations(["turn_90"]), image).tolist() == [[4, 1], [5, 2], [6, 3]]
+    assert apply_operations(parse_operations(["turn_270"]), image).tolist() == [[3, 6], [2, 5], [1, 4]]
 
 
 @pytest.mark.parametrize("kind", TURNS_AND_FLIPS)
@@ -104,7 +113,7 @@ def test_every_type_and_number_of_channels_is_moved_alike(kind, dtype, shape):
     numbered = np.arange(np.prod(shape)).reshape(shape)
     given_image = numbered.astype(dtype)
     before = given_image.copy()
-    made = apply_operations(["crop:1,0,7,5", str(kind)], given_image)
+    made = apply_operations(parse_operations(["crop:1,0,7,5", str(kind)]), given_image)
     plain = {
         "flip_horizontal": lambda image: image[:, ::-1],
         "flip_vertical": lambda image: image[::-1],
@@ -131,7 +140,7 @@ def test_a_crop_drops_what_lies_outside_and_refuses_to_cut():
     assert [kept.box for kept in transform_labels(crop, [label("a", inside), label("b", outside)], 100, 100)] == [
         inside
     ]
-    with pytest.raises(AugmentError, match=r"crop:0,0,50,50 cuts the box \(40, 10, 60, 20\)"):
+    with pytest.raises(AugmentError, match=r"crop:0,0,50,50 cuts or mirrors the box \(40, 10, 60, 20\)"):
         transform_labels(crop, [label("a", across)], 100, 100)
 
 
@@ -146,17 +155,17 @@ def test_a_box_drawn_past_the_edge_is_not_cut_there_and_keeps_its_coordinates():
     ("text", "match"),
     [
         ("spin", "'spin' is no operation"),
-        ("crop:1,2", "cannot have the window"),
-        ("crop:5,5,5,9", "cannot have the window"),
+        ("crop:1,2", "is not possible; it is written"),
+        ("crop:5,5,5,9", "is not possible; it is written"),
         ("crop:a,b,c,d", "is no operation"),
-        ("turn_90:1,2,3,4", "cannot have the window"),
-        ("crop", "cannot have the window"),
+        ("turn_90:1,2,3,4", "is not possible; it is written"),
+        ("crop", "is not possible; it is written"),
         ("crop:0,0,999,10", "reaches outside an image of 8 x 6 pixels"),
     ],
 )
 def test_a_wrong_operation_is_refused(text, match):
     with pytest.raises(AugmentError, match=match):
-        apply_operations([text], np.zeros((6, 8)))
+        apply_operations(parse_operations([text]), np.zeros((6, 8)))
 
 
 def uneven_set(rare: int = 5, common: int = 40) -> list[Sample]:
@@ -280,7 +289,7 @@ def test_no_two_images_of_a_plan_show_the_same_pixels():
     samples = [make_sample(0, label("a", Box(50, 40, 62, 50))), *[make_sample(n) for n in range(1, 30)]]
     samples += [make_sample(100 + n, label("b", Box(5, 5, 9, 9))) for n in range(15)]
     found = plan(samples, "ab", AugmentPolicy(target="max", per_original=20, per_class=20))
-    made = [apply_operations(entry.operations, image) for entry in found.images]
+    made = [apply_operations(parse_operations(entry.operations), image) for entry in found.images]
     assert len(made) == 14
     assert len({(entry.shape, entry.tobytes()) for entry in [image, *made]}) == 15
 

@@ -23,6 +23,7 @@ from tests.unit.small_line import (
 )
 from wafergate.adapters.images import Examiner
 from wafergate.domain.alerts import Alert, AlertPolicy, AlertState
+from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
@@ -39,7 +40,6 @@ from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training import (
     MemoryStep,
     ModelVersion,
-    OperationKind,
     TrainingCheckpoint,
     TrainingEpoch,
     TrainingItem,

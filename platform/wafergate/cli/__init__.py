@@ -11,6 +11,7 @@ import typer
 from wafergate import __version__
 from wafergate.cli import (
     alerts,
+    augment,
     data,
     estimate,
     hardware,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
-for noun in (data, taxonomy, validation, review, split, quarantine, ledger, alerts, weights):
+for noun in (data, taxonomy, validation, review, split, augment, quarantine, ledger, alerts, weights):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -1,4 +1,4 @@
-"""Augmentation plans, training sets, training jobs and the models that come of them."""
+"""Training sets, training jobs and the models that come of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,26 +9,21 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from wafergate.domain.augmentation import ClassPlan
 from wafergate.domain.evaluation import OperatingPoint
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.samples import LabelledBox
 
 __all__ = [
-    "AugmentPolicy",
-    "AugmentationPlan",
-    "Bound",
     "Candidate",
     "Channels",
     "Checkpoint",
-    "ClassPlan",
     "Decoder",
     "EpochReport",
     "HardwareProfile",
     "MemoryStep",
     "ModelPolicy",
     "ModelVersion",
-    "OperationKind",
-    "PlannedImage",
     "TrainedArtefact",
     "TrainingCheckpoint",
     "TrainingEpoch",
@@ -53,96 +48,6 @@ class Decoder(StrEnum):
     END_TO_END = "end2end"  # (n, detections, 6): corners in input pixels, score, class; no suppression needed
 
 
-class OperationKind(StrEnum):
-    """Augmentations that keep a box exact to the pixel; turns are clockwise."""
-
-    FLIP_HORIZONTAL = "flip_horizontal"
-    FLIP_VERTICAL = "flip_vertical"
-    TURN_90 = "turn_90"
-    TURN_180 = "turn_180"
-    TURN_270 = "turn_270"
-    CROP = "crop"
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentPolicy:
-    """How much may be added to a training set, and how (rules M5, M6).
-
-    Attributes:
-        target: `median` or `max` of the classes' instance counts, or a number: what rare classes are raised to.
-        per_original: augmented images made of one original, at most.
-        per_class: augmented instances of a class as a multiple of its originals, at most.
-        total: augmented images as a multiple of the originals, at most.
-        operations: what the product allows; a pattern with a direction does not turn.
-        seed: chooses the originals and the crops.
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    target: int | str = "median"
-    per_original: Annotated[int, Ge(0), Le(20)] = 4
-    per_class: Annotated[float, Ge(0), Le(20)] = 4.0
-    total: Annotated[float, Ge(0), Le(5)] = 1.0
-    operations: tuple[OperationKind, ...] = tuple(OperationKind)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.target not in {"median", "max"} and not (str(self.target).isdigit() and int(self.target) > 0):
-            message = f"target must be 'median', 'max' or a number of instances above 0, found {self.target!r}"
-            raise ValueError(message)
-
-
-class Bound(StrEnum):
-    """What ended the augmentation of a class."""
-
-    NONE = "none"  # it had its target from the start
-    TARGET = "target"
-    PER_CLASS = "per_class"
-    PER_ORIGINAL = "per_original"
-    TOTAL = "total"
-    OPERATIONS = "operations"  # nothing new can be made of its originals
-
-
-@dataclass(frozen=True, slots=True)
-class ClassPlan:
-    """What the plan does for one defect class: originals behind it, instances added, the `Bound` that ended it."""
-
-    defect_class: str
-    original_images: int
-    original_instances: int
-    added_instances: int
-    target: int
-    bound_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedImage:
-    """An augmented image before a pixel is made.
-
-    Attributes:
-        origin: name of the sample it is made from.
-        operations: what is done to it, in order, as `wafergate.domain.operations` reads them.
-        boxes: the defects in the pixels of the result.
-        width: of the result, pixels.
-        height: of the result, pixels.
-    """
-
-    origin: str
-    operations: tuple[str, ...]
-    boxes: tuple[LabelledBox, ...]
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentationPlan:
-    """What will be added to a training side of `originals` images; the same inputs give the same plan."""
-
-    originals: int
-    images: tuple[PlannedImage, ...]
-    classes: tuple[ClassPlan, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class TrainingItem:
     """One image that training reads, with its lineage.
@@ -157,6 +62,7 @@ class TrainingItem:
         height: pixels.
         boxes: the defects in this file's pixels.
         side: `train` or `validation`.
+        donor: for a composite, name of the sample whose defect was pasted onto `origin`; else empty.
     """
 
     training_set_id: str
@@ -168,11 +74,25 @@ class TrainingItem:
     height: int
     boxes: tuple[LabelledBox, ...]
     side: str
+    donor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What was really trained on: the originals of the training side and their augmentations."""
+    """What was really trained on: the originals of the training side and their augmentations.
+
+    Attributes:
+        id: from the plan and the channels.
+        split_id: the split whose training side it holds.
+        channels: what the files hold.
+        originals: images of the training side.
+        augmented: images made of them, composites included.
+        validation: images of the validation side.
+        plan: what the plan did for each class.
+        created_at: when it became visible.
+        plan_id: the plan it was made from.
+        synthetic: how many of the augmented images are composites.
+    """
 
     id: str
     split_id: str
@@ -182,6 +102,8 @@ class TrainingSet:
     validation: int
     plan: tuple[ClassPlan, ...]
     created_at: datetime
+    plan_id: str | None = None
+    synthetic: int = 0
 
 
 @dataclass(frozen=True, slots=True)

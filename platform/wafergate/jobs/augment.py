@@ -1,58 +1,120 @@
 """A split to the training set that is really trained on, each file with its lineage."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from wafergate.domain.augmentation import AugmentationPlan, AugmentPolicy, PlannedImage, Variant
 from wafergate.domain.identity import identify
-from wafergate.domain.samples import Sample
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
-from wafergate.domain.training import PlannedImage, TrainingItem, TrainingSet
+from wafergate.domain.training import TrainingItem, TrainingSet
+from wafergate.errors import NotFoundError
 from wafergate.jobs.near_duplicates import known_pairs
-from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
+from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.render import Original
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.augment import plan
-from wafergate.stages.leaks import check_leaks, item_of_sample, item_of_training
-from wafergate.stages.pixels import apply_operations
+from wafergate.stages.leaks import check_leaks, item_of_sample, items_of_training
 
-__all__ = ["augment", "check_training_set", "samples_on"]
+__all__ = ["augment", "check_training_set", "newest_split", "plan_augmentation", "samples_on"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One original and everything made of it, with the place of each in the training set."""
+    """One original and everything made of it, itself first, each with its place in the training set."""
 
     sample: Sample
     side: Side
-    position: int
-    variants: Sequence[tuple[int, PlannedImage]]
+    variants: Sequence[tuple[int, Variant]]
 
 
-def augment(parts: Parts, line: LineFile, split_id: str, *, progress: Progress = silent) -> Outcome:
-    """Plan the augmentation of the training side, carry it out, and store what training will read.
+def newest_split(parts: Parts, line: LineFile) -> Split:
+    """Return the newest split of the line's newest dataset version that has one.
+
+    Raises:
+        NotFoundError: the line has no split yet.
+    """
+    for version in parts.facts.find(DatasetVersion, line=line.name):
+        for row in parts.facts.find(Split, dataset_id=version.id, limit=1):
+            return row
+    message = f"line {line.name!r} has no split yet: `wafergate intake` and `wafergate retrain` make one"
+    raise NotFoundError(message)
+
+
+def plan_augmentation(parts: Parts, line: LineFile, split_id: str, *, policy: AugmentPolicy | None = None) -> Outcome:
+    """Plan what is added to the training side of a split, and store the plan; no pixel is made.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        split_id: the split.
+        policy: takes the place of the line file's.
+
+    Raises:
+        AugmentError: the plan passes its caps; the message has the numbers.
+    """
+    policy = policy or line.augment
+    row_id = identify("plan", split_id, line.classes, policy)
+    if parts.facts.find(AugmentationPlan, id=row_id):
+        return Outcome(row_id, reused=True)
+    made = plan(samples_on(parts, split_id, Side.TRAIN), line.classes, policy)
+    row = AugmentationPlan(
+        id=row_id,
+        split_id=split_id,
+        originals=made.originals,
+        images=len(made.images),
+        synthetic=sum(bool(image.donor) for image in made.images),
+        classes=made.classes,
+        caps={"per_original": policy.per_original, "per_class": policy.per_class, "total": policy.total},
+        notes=made.notes,
+        created_at=parts.clock(),
+    )
+    images = [
+        PlannedImage(row_id, place, i.origin, i.operations, i.boxes, i.width, i.height, i.donor)
+        for place, i in enumerate(made.images)
+    ]
+    return Outcome(row_id, not parts.facts.save(row, images))
+
+
+def augment(
+    parts: Parts,
+    line: LineFile,
+    split_id: str,
+    *,
+    policy: AugmentPolicy | None = None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Carry out the plan for the training side, and store what training will read.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        split_id: the split.
+        policy: takes the place of the line file's.
+        progress: told of the images made.
 
     Raises:
         AugmentError: the plan passes its caps.
         SourceError: the channels need golden references that are missing.
     """
     channels = line.models.channels
-    row_id = identify("trainset", split_id, line.augment, channels)
+    planned = parts.facts.get(AugmentationPlan, plan_augmentation(parts, line, split_id, policy=policy).id)
+    row_id = identify("trainset", planned.id, channels)
     if parts.facts.find(TrainingSet, id=row_id):
         return Outcome(row_id, reused=True)
     train, validation = (samples_on(parts, split_id, side) for side in (Side.TRAIN, Side.VALIDATION))
-    planned = plan(train, line.classes, line.augment)
-    work = _arrange(train, validation, planned.images)
+    variants = [image.variant for image in parts.facts.find(PlannedImage, plan_id=planned.id)]
+    work = _arrange(train, validation, variants)
+    teachers = {sample.name: sample for sample in train}
 
     def make(item: _Work) -> list[TrainingItem]:
-        pixels = composed(parts, item.sample, channels)
-        made = [_item(row_id, item, item.position, parts.files.put(parts.encode(pixels)))]
+        original = Original.load(parts, item.sample, channels)
+        made = []
         for position, variant in item.variants:
-            moved = np.asarray(apply_operations(variant.operations, pixels), dtype=np.uint8)
-            image = parts.files.put(parts.encode(moved))
-            made.append(_item(row_id, item, position, image, variant))
+            image = parts.files.put(parts.encode(original.render(parts, variant, teachers)))
+            made.append(_item(row_id, position, image, variant, item.side))
         return made
 
     def items() -> Iterator[TrainingItem]:
@@ -65,10 +127,12 @@ def augment(parts: Parts, line: LineFile, split_id: str, *, progress: Progress =
         split_id=split_id,
         channels=channels,
         originals=len(train),
-        augmented=len(planned.images),
+        augmented=len(variants),
         validation=len(validation),
         plan=planned.classes,
         created_at=parts.clock(),
+        plan_id=planned.id,
+        synthetic=planned.synthetic,
     )
     ready = list(items())  # every file is stored before a row speaks of it
     return Outcome(row_id, not parts.facts.save(row, ready))
@@ -93,27 +157,43 @@ def check_training_set(parts: Parts, training_set_id: str) -> LeakProof:
     for item in parts.facts.find(TrainingItem, training_set_id=training_set_id):
         taught[item.side].append(item)
     train, validation = (
-        [item_of_training(item, samples[item.origin], group[item.origin]) for item in taught[side]]
+        [teacher for item in taught[side] for teacher in items_of_training(item, _parents(item, samples, group))]
         for side in (Side.TRAIN, Side.VALIDATION)
     )
     test = [item_of_sample(samples[member.name], member.group) for member in members if member.side is Side.TEST]
     return check_leaks(train, validation, test, near_duplicates=known_pairs(parts, split.dataset_id))
 
 
-def _arrange(train: Sequence[Sample], validation: Sequence[Sample], planned: Sequence[PlannedImage]) -> list[_Work]:
-    variants: dict[str, list[tuple[int, PlannedImage]]] = defaultdict(list)
+def _parents(item: TrainingItem, samples: Mapping[str, Sample], group: Mapping[str, str]) -> list[tuple[Sample, str]]:
+    return [(samples[name], group[name]) for name in (item.origin, item.donor) if name]
+
+
+def _arrange(train: Sequence[Sample], validation: Sequence[Sample], planned: Sequence[Variant]) -> list[_Work]:
+    made: dict[str, list[tuple[int, Variant]]] = defaultdict(list)
     first = len(train) + len(validation)
-    for position, image in enumerate(planned, start=first):
-        variants[image.origin].append((position, image))
+    for position, variant in enumerate(planned, start=first):
+        made[variant.origin].append((position, variant))
     originals = [(sample, Side.TRAIN) for sample in train] + [(sample, Side.VALIDATION) for sample in validation]
     return [
-        _Work(sample, side, position, variants[sample.name] if side is Side.TRAIN else ())
+        _Work(sample, side, [(position, _as_it_is(sample)), *(made[sample.name] if side is Side.TRAIN else ())])
         for position, (sample, side) in enumerate(originals)
     ]
 
 
-def _item(row_id: str, work: _Work, position: int, image: str, variant: PlannedImage | None = None) -> TrainingItem:
-    made = variant or PlannedImage(work.sample.name, (), work.sample.boxes, work.sample.width, work.sample.height)
+def _as_it_is(sample: Sample) -> Variant:
+    return Variant(sample.name, (), sample.boxes, sample.width, sample.height)
+
+
+def _item(row_id: str, position: int, image: str, variant: Variant, side: Side) -> TrainingItem:
     return TrainingItem(
-        row_id, position, made.origin, made.operations, image, made.width, made.height, made.boxes, work.side.value
+        training_set_id=row_id,
+        position=position,
+        origin=variant.origin,
+        operations=variant.operations,
+        image=image,
+        width=variant.width,
+        height=variant.height,
+        boxes=variant.boxes,
+        side=side.value,
+        donor=variant.donor,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
@@ -19,7 +20,6 @@ from wafergate.domain.training import (
     EpochReport,
     MemoryStep,
     ModelVersion,
-    OperationKind,
     TrainedArtefact,
     TrainingEpoch,
     TrainingItem,

@@ -3,44 +3,20 @@
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from wafergate.domain.geometry import Box
-from wafergate.domain.operations import Operation, crop_cuts, result_size, transform_labels
-from wafergate.domain.samples import LabelledBox, Sample, count_classes
-from wafergate.domain.training import AugmentationPlan, AugmentPolicy, Bound, ClassPlan, OperationKind, PlannedImage
+from wafergate.domain.augmentation import Augmentation, AugmentPolicy, Bound, ClassPlan, OperationKind, Variant
+from wafergate.domain.composites import Backgrounds
+from wafergate.domain.samples import Sample, count_classes
+from wafergate.domain.variants import Candidate, Drawer, Family
 from wafergate.errors import AugmentError
 
 __all__ = ["plan"]
 
-_K = OperationKind
-# The eight ways to lay a rectangle on itself, each written in one way only, so that no result is made twice.
-_LAYINGS: tuple[tuple[OperationKind, ...], ...] = (
-    (),
-    (_K.FLIP_HORIZONTAL,),
-    (_K.FLIP_VERTICAL,),
-    (_K.TURN_90,),
-    (_K.TURN_180,),
-    (_K.TURN_270,),
-    (_K.TURN_90, _K.FLIP_HORIZONTAL),
-    (_K.TURN_90, _K.FLIP_VERTICAL),
-)
-_CROP_DRAWS = 8
-# A crop keeps this share of the image's sides: scaled back to the model's input, a defect grows 1.2 to 2 times at most,
-# which is about what distance and binning change between stations; smaller crops would teach a scale never inspected.
-_CROP_SHARE = (0.5, 0.85)
-_CONTEXT = 0.25  # of a defect's own size, kept around it on every side
 _LISTED = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    operations: tuple[Operation, ...]
-    boxes: tuple[LabelledBox, ...]
-    counts: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -52,11 +28,14 @@ class _Books:
     target: int
     total: int
     per_original: int
+    backgrounds: Backgrounds
     added: Counter[str] = field(default_factory=Counter)
+    synthetic: Counter[str] = field(default_factory=Counter)
     uses: Counter[int] = field(default_factory=Counter)
-    crops: Counter[int] = field(default_factory=Counter)
-    made: dict[int, set[tuple[Operation, ...]]] = field(default_factory=dict)
-    images: list[PlannedImage] = field(default_factory=list)
+    families: Counter[tuple[int, Family]] = field(default_factory=Counter)
+    overall: Counter[Family] = field(default_factory=Counter)
+    made: dict[int, set[tuple[str, ...]]] = field(default_factory=dict)
+    images: list[Variant] = field(default_factory=list)
 
     def count(self, name: str) -> int:
         return self.have[name] + self.added[name]
@@ -68,14 +47,26 @@ class _Books:
         """Instances of classes that have their target already."""
         return sum(extra for name, extra in counts.items() if self.count(name) >= self.target)
 
+    def book(self, place: int, candidate: Candidate) -> None:
+        variant = candidate.variant
+        self.images.append(variant)
+        self.added.update(candidate.counts)
+        self.uses[place] += 1
+        self.families[place, candidate.family] += 1
+        self.overall[candidate.family] += 1
+        self.made.setdefault(place, set()).add((variant.origin, *variant.operations))
+        if variant.donor:
+            self.synthetic.update(candidate.counts)
+            self.backgrounds.book(variant.origin)
 
-def plan(samples: Sequence[Sample], classes: Sequence[str], policy: AugmentPolicy) -> AugmentationPlan:
+
+def plan(samples: Sequence[Sample], classes: Sequence[str], policy: AugmentPolicy) -> Augmentation:
     """Plan augmented images of the training side.
 
-    The class with the fewest instances is served first, from the original of it that was used least. What is made of
-    an original is a flip, a turn, or a crop around one of its defects with context and jitter that cuts no box; the
-    variant that adds least to classes with enough instances is taken, crops and whole images in turn. No original
-    gives the same pixels twice.
+    The class with the fewest instances is served first, from the original of it that was used least. An original is
+    turned into the allowed families of variants one after the other: whole (flips, turns, light), crop around a
+    defect, quarter, shift, change of shape, composite. A variant that adds to classes with enough instances is taken
+    only if no family has one that does not. No original gives the same pixels twice.
 
     A target of `median` or `max` is followed as far as the caps allow, and each class's row names what ended it.
 
@@ -94,13 +85,27 @@ def plan(samples: Sequence[Sample], classes: Sequence[str], policy: AugmentPolic
     have, images = count_classes(ordered, classes)
     target = _target(have, policy)
     caps = {name: math.floor(policy.per_class * have[name]) for name in classes}
-    books = _Books(have, caps, target, math.floor(policy.total * len(ordered)), policy.per_original)
+    key = policy.product_key if OperationKind.COMPOSITE in policy.operations else ""
+    backgrounds = Backgrounds(ordered, key, per_original=policy.per_original)
+    books = _Books(have, caps, target, math.floor(policy.total * len(ordered)), policy.per_original, backgrounds)
     _refuse_beyond_caps(books, policy)
-    rng = np.random.default_rng(policy.seed)
-    bounds = _fill(ordered, books, policy, rng)
-    rows = tuple(ClassPlan(name, images[name], have[name], books.added[name], target, bounds[name]) for name in classes)
+    rng = np.random.Generator(np.random.PCG64(policy.seed))
+    bounds = _fill(ordered, books, Drawer(policy, backgrounds, rng), rng)
+    rows = tuple(
+        ClassPlan(name, images[name], have[name], books.added[name], target, bounds[name], books.synthetic[name])
+        for name in classes
+    )
     _refuse_unreached(rows, policy)
-    return AugmentationPlan(len(ordered), tuple(books.images), rows)
+    return Augmentation(len(ordered), tuple(books.images), rows, _notes(policy, backgrounds, rows))
+
+
+def _notes(policy: AugmentPolicy, backgrounds: Backgrounds, rows: Sequence[ClassPlan]) -> tuple[str, ...]:
+    wanted = OperationKind.COMPOSITE in policy.operations and any(row.added_instances for row in rows)
+    if not wanted or any(row.synthetic_instances for row in rows):
+        return ()
+    if not len(backgrounds):
+        return ("no composites: the training side holds no image without defect to paste onto",)
+    return ("no composites: no defect could be lifted off its image onto a normal one of the same product",)
 
 
 def _target(have: Mapping[str, int], policy: AugmentPolicy) -> int:
@@ -152,9 +157,7 @@ def _refusal(short: Sequence[str]) -> str:
     )
 
 
-def _fill(
-    samples: Sequence[Sample], books: _Books, policy: AugmentPolicy, rng: np.random.Generator
-) -> dict[str, Bound]:
+def _fill(samples: Sequence[Sample], books: _Books, drawer: Drawer, rng: np.random.Generator) -> dict[str, Bound]:
     """Add images until every class is bound by something; return by what."""
     rank = rng.permutation(len(samples)).tolist()
     queues: dict[str, list[tuple[int, int, int]]] = {name: [] for name in books.have}
@@ -168,8 +171,8 @@ def _fill(
     heapq.heapify(waiting)
     while waiting:
         _, name = heapq.heappop(waiting)
-        bound = _bound(name, books, queues[name], bool(policy.operations)) or _add_one(
-            name, samples, books, queues[name], policy, rng
+        bound = _bound(name, books, queues[name], bool(drawer.families)) or _add_one(
+            name, samples, books, queues[name], drawer
         )
         if bound is None:
             heapq.heappush(waiting, (books.count(name), name))
@@ -191,12 +194,7 @@ def _bound(name: str, books: _Books, queue: Sequence[object], operations: bool) 
 
 
 def _add_one(
-    name: str,
-    samples: Sequence[Sample],
-    books: _Books,
-    queue: list[tuple[int, int, int]],
-    policy: AugmentPolicy,
-    rng: np.random.Generator,
+    name: str, samples: Sequence[Sample], books: _Books, queue: list[tuple[int, int, int]], drawer: Drawer
 ) -> Bound | None:
     """Add one image that shows the class; return what stood in the way of every original, if something did."""
     spent = True  # whether every original that left the queue had given all it may
@@ -207,85 +205,27 @@ def _add_one(
         if uses != books.uses[place]:
             heapq.heappush(queue, (books.uses[place], rank, place))
             continue
-        best = _best_candidate(name, samples[place], place, books, policy, rng)
+        best = _best_candidate(name, samples[place], place, books, drawer)
         if best is None:
             spent = False
             continue
-        _book(samples[place], place, best, books)
+        books.book(place, best)
         heapq.heappush(queue, (uses + 1, rank, place))
         return None
     return Bound.PER_ORIGINAL if spent else Bound.OPERATIONS
 
 
-def _book(sample: Sample, place: int, best: _Candidate, books: _Books) -> None:
-    width, height = result_size(best.operations, sample.width, sample.height)
-    operations = tuple(str(operation) for operation in best.operations)
-    books.images.append(PlannedImage(sample.name, operations, best.boxes, width, height))
-    books.added.update(best.counts)
-    books.uses[place] += 1
-    books.crops[place] += _is_crop(best)
-    books.made.setdefault(place, set()).add(best.operations)
-
-
-def _is_crop(candidate: _Candidate) -> bool:
-    return candidate.operations[0].kind is OperationKind.CROP
-
-
-def _best_candidate(
-    name: str, sample: Sample, place: int, books: _Books, policy: AugmentPolicy, rng: np.random.Generator
-) -> _Candidate | None:
+def _best_candidate(name: str, sample: Sample, place: int, books: _Books, drawer: Drawer) -> Candidate | None:
+    """Return the first fresh candidate of the least used family that adds nothing beyond a target, else the nearest."""
     made = books.made.get(place, set())
-    crop_next = books.crops[place] * 2 <= books.uses[place]
-    best, best_rank = None, (math.inf, 0, 0.0)
-    for candidate in _candidates(name, sample, policy, rng):
-        if name not in candidate.counts:
-            continue
-        rank = (books.surplus(candidate.counts), int(_is_crop(candidate) is not crop_next), float(rng.random()))
-        if rank < best_rank and candidate.operations not in made and books.fits(candidate.counts):
-            best, best_rank = candidate, rank
+    best, least = None, math.inf
+    # least used for this original, then least used of all: with few images each, no family is always the last
+    for family in sorted(drawer.families, key=lambda family: (books.families[place, family], books.overall[family])):
+        for candidate in drawer.draw(family, name, sample):
+            variant, surplus = candidate.variant, books.surplus(candidate.counts)
+            if surplus >= least or (variant.origin, *variant.operations) in made or not books.fits(candidate.counts):
+                continue
+            if not surplus:
+                return candidate
+            best, least = candidate, surplus
     return best
-
-
-def _candidates(name: str, sample: Sample, policy: AugmentPolicy, rng: np.random.Generator) -> Iterator[_Candidate]:
-    """Draw variants of a sample that show the class: every allowed flip and turn, and a few crops."""
-    layings = [laying for laying in _LAYINGS if set(laying) <= set(policy.operations)]
-    for laying in layings[1:]:
-        yield _candidate(tuple(Operation(kind) for kind in laying), sample)
-    if OperationKind.CROP not in policy.operations:
-        return
-    around = [label.box for label in sample.boxes if label.defect_class == name]
-    for _ in range(_CROP_DRAWS):
-        crop = _draw_crop(sample, around[int(rng.integers(len(around)))], rng)
-        laying = layings[int(rng.integers(len(layings)))]
-        if crop is not None:
-            yield _candidate((crop, *(Operation(kind) for kind in laying)), sample)
-
-
-def _candidate(operations: tuple[Operation, ...], sample: Sample) -> _Candidate:
-    boxes = transform_labels(operations, sample.boxes, sample.width, sample.height)
-    return _Candidate(operations, boxes, Counter(label.defect_class for label in boxes))
-
-
-def _draw_crop(sample: Sample, box: Box, rng: np.random.Generator) -> Operation | None:
-    """Draw a crop of the image's own proportions around a box; None if it would cut a box or keep the whole image."""
-    grown = 1 + 2 * _CONTEXT
-    least = max(_CROP_SHARE[0], grown * box.width / sample.width, grown * box.height / sample.height)
-    if least > _CROP_SHARE[1]:
-        return None
-    share = rng.uniform(least, _CROP_SHARE[1])
-    x1, x2 = _draw_span(box.x1, box.x2, sample.width, share, rng)
-    y1, y2 = _draw_span(box.y1, box.y2, sample.height, share, rng)
-    crop = Operation(OperationKind.CROP, (x1, y1, x2, y2))
-    whole = (x2 - x1, y2 - y1) == (sample.width, sample.height)
-    cut = any(crop_cuts(crop, label.box, sample.width, sample.height) for label in sample.boxes)
-    return None if whole or cut else crop
-
-
-def _draw_span(low: float, high: float, side: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Place a span of `share` of a side so that it holds low..high with its context where the image has it."""
-    length = min(max(round(share * side), 1), side)
-    context = _CONTEXT * (high - low)
-    first = max(0, math.ceil(min(high + context, side) - length))
-    last = min(side - length, math.floor(max(low - context, 0)))
-    start = int(rng.integers(first, last + 1)) if first <= last else min(max(first, 0), side - length)
-    return start, start + length

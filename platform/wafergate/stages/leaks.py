@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
+from wafergate.domain.composites import paste_window
 from wafergate.domain.geometry import Box
-from wafergate.domain.operations import parse_operations, source_region
+from wafergate.domain.moves import source_region
+from wafergate.domain.operations import parse_operations
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import LeakItem, LeakKind, LeakProof
 from wafergate.domain.training import TrainingItem
 
-__all__ = ["check_leaks", "item_of_sample", "item_of_training"]
+__all__ = ["check_leaks", "item_of_sample", "item_of_training", "items_of_training"]
 
 _EXAMPLES = 5
 _Placed = tuple[int, LeakItem]  # side and item; 0 train, 1 validation, 2 test
@@ -159,9 +162,30 @@ def item_of_training(item: TrainingItem, original: Sample, group: str) -> LeakIt
     operations = parse_operations(item.operations)
     name = f"{original.name}#{','.join(item.operations)}"
     region = source_region(operations, original.width, original.height)
-    if original.part is None:
-        return LeakItem(name, item.image, group, original.name, region)
-    # What was made of a tile shows pixels of the image that the tile was cut from.
-    x, y = original.part.region.x1, original.part.region.y1
-    whole = Box(region.x1 + x, region.y1 + y, region.x2 + x, region.y2 + y)
-    return LeakItem(name, item.image, group, original.part.name, whole)
+    return _placed(LeakItem(name, item.image, group, original.name, region), original)
+
+
+def _placed(item: LeakItem, original: Sample) -> LeakItem:
+    """Return an item that shows pixels of a tile as one of the image that the tile was cut from."""
+    if original.part is None or item.region is None:
+        return item
+    left, top = original.part.region.x1, original.part.region.y1
+    shown = item.region
+    whole = Box(shown.x1 + left, shown.y1 + top, shown.x2 + left, shown.y2 + top)
+    return replace(item, origin=original.part.name, region=whole)
+
+
+def items_of_training(item: TrainingItem, parents: Sequence[tuple[Sample, str]]) -> list[LeakItem]:
+    """Return a training item as the leak check sees it, once for each of its parents.
+
+    Args:
+        item: what is trained on.
+        parents: sample and group of its origin and, for a composite, of the donor whose defect was pasted.
+    """
+    items = [item_of_training(item, *parents[0])]
+    for donor, group in parents[1:]:
+        index = int(parse_operations(item.operations)[0].numbers[0])
+        window = paste_window(donor.boxes[index], donor.width, donor.height)
+        name = f"{donor.name}#{item.origin},{','.join(item.operations)}"
+        items.append(_placed(LeakItem(name, item.image, group, donor.name, Box(*window)), donor))
+    return items

@@ -13,6 +13,7 @@ from psycopg.types.json import Json, Jsonb
 from pydantic import TypeAdapter, ValidationError
 
 from wafergate.domain.alerts import Alert
+from wafergate.domain.augmentation import AugmentationPlan, PlannedImage
 from wafergate.domain.choice import ModelChoice, Probe
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
@@ -111,6 +112,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Split: ("dataset_split", ("id",), "created_at DESC, id"),
     SplitMember: ("split_member", ("split_id", "position"), "split_id, position"),
     Renewal: ("renewal", ("id",), "created_at DESC, id"),
+    AugmentationPlan: ("augmentation_plan", ("id",), "created_at DESC, id"),
+    PlannedImage: ("planned_image", ("plan_id", "position"), "plan_id, position"),
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),

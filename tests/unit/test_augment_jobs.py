@@ -1,0 +1,92 @@
+"""The augmentation jobs: the plan is stored first, carried out as it stands, and gives the same bytes again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.memory_source import MemorySource
+from tests.unit.small_line import line_of, parts_in
+from wafergate.domain.augmentation import AugmentationPlan, OperationKind, PlannedImage
+from wafergate.domain.training import TrainingItem, TrainingSet
+from wafergate.errors import AugmentError, NotFoundError
+from wafergate.jobs.augment import augment, check_training_set, newest_split, plan_augmentation
+from wafergate.jobs.ingest import ingest
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.split import split
+from wafergate.line import LineFile
+from wafergate.sample.generate import Batch, write_sample
+
+pytestmark = pytest.mark.unit
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Some forty drawn dies, each beside its golden reference."""
+    folder = tmp_path_factory.mktemp("dies")
+    classes = {"particle": 12, "scratch": 8, "bridge": 6, "void": 4}
+    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=10, lots=10),), size=96)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def split_of(parts: Parts, line: LineFile, files: Files) -> str:
+    return split(parts, line, ingest(parts, line, MemorySource(files), "coco").id).id
+
+
+def refuse(_pixels: object) -> bytes:
+    message = "a plan made an image"
+    raise AssertionError(message)
+
+
+def small(**changes: str) -> LineFile:
+    return line_of(test_per_class="test_per_class = 5", val_per_class="val_per_class = 2", **changes)
+
+
+def test_the_plan_is_stored_before_a_pixel_is_made_and_is_what_is_carried_out(files: Files, tmp_path: Path) -> None:
+    line, parts = small(per_original="per_original = 2"), parts_in(tmp_path)
+    sides = split_of(parts, line, files)
+    assert newest_split(parts, line).id == sides
+    planned = plan_augmentation(replace(parts, encode=refuse), line, sides)
+    row = parts.facts.get(AugmentationPlan, planned.id)
+    variants = [image.variant for image in parts.facts.find(PlannedImage, plan_id=planned.id)]
+    made = augment(parts, line, sides)
+    training_set = parts.facts.get(TrainingSet, made.id)
+    items = [item for item in parts.facts.find(TrainingItem, training_set_id=made.id) if item.operations]
+    assert (training_set.plan_id, training_set.augmented, training_set.plan) == (row.id, row.images, row.classes)
+    assert row.images > 0
+    assert [(item.origin, item.operations, item.boxes) for item in items] == [
+        (variant.origin, variant.operations, variant.boxes) for variant in variants
+    ]
+    assert plan_augmentation(parts, line, sides) == (planned.id, True)
+    assert augment(parts, line, sides) == (made.id, True)
+
+
+def test_the_same_plan_gives_the_same_bytes_composites_and_golden_references_included(
+    files: Files, tmp_path: Path
+) -> None:
+    made = []
+    for name in ("a", "b"):
+        line, parts = small(), parts_in(tmp_path / name)
+        policy = replace(line.augment, target="max", per_class=10, per_original=5, total=3.0, product_key="lot")
+        everything = replace(policy, operations=tuple(OperationKind))
+        done = augment(parts, line, split_of(parts, line, files), policy=everything)
+        assert check_training_set(parts, done.id).cross_edges == 0
+        made.append(parts.facts.find(TrainingItem, training_set_id=done.id))
+        assert parts.facts.find(AugmentationPlan)[0].synthetic > 0
+    assert made[0] == made[1]
+    assert len({item.image for item in made[0]}) == len(made[0])
+
+
+def test_a_plan_over_its_caps_is_refused_before_anything_is_stored(files: Files, tmp_path: Path) -> None:
+    line, parts = small(), parts_in(tmp_path)
+    sides = split_of(parts, line, files)
+    with pytest.raises(AugmentError, match="100000 ask for"):
+        augment(parts, line, sides, policy=replace(line.augment, target=100_000))
+    assert not parts.facts.find(AugmentationPlan)
+    assert not parts.facts.find(TrainingSet)
+
+
+def test_a_line_without_a_split_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="has no split yet"):
+        newest_split(parts_in(tmp_path), line_of())
