@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.memory_source import MemorySource
-from tests.unit.small_line import line_of, parts_in
+from tests.unit.small_line import ContrastTrainer, line_of, parts_in
+from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.augmentation import AugmentationPlan, OperationKind, PlannedImage
-from wafergate.domain.training import TrainingItem, TrainingSet
-from wafergate.errors import AugmentError, NotFoundError
+from wafergate.domain.training import ModelVersion, TrainingItem, TrainingSet
+from wafergate.errors import AugmentError, ConfigError, NotFoundError
+from wafergate.jobs.ablate import ablate
 from wafergate.jobs.augment import augment, check_training_set, newest_split, plan_augmentation
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Parts
@@ -90,3 +92,32 @@ def test_a_plan_over_its_caps_is_refused_before_anything_is_stored(files: Files,
 def test_a_line_without_a_split_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="has no split yet"):
         newest_split(parts_in(tmp_path), line_of())
+
+
+def test_an_ablation_trains_each_factor_once_on_as_many_images_and_stores_no_model(
+    files: Files, tmp_path: Path
+) -> None:
+    trainer = ContrastTrainer()
+    line, parts = small(epochs="epochs = 6"), parts_in(tmp_path, trainer=trainer)
+    sides = split_of(parts, line, files)
+    done = ablate(parts, line, sides, [3, 0, 1])
+    row = parts.facts.get(Ablation, done.id)
+    runs = [parts.facts.get(FactorRun, run_id) for run_id in row.runs]
+    assert [run.factor for run in runs] == [0, 1, 3]
+    assert (trainer.runs, runs[0].augmented, runs[0].epochs) == (3, 0, 6)
+    assert 0 < runs[1].augmented <= runs[2].augmented
+    for run in runs:
+        seen = run.epochs * (row.originals + run.augmented)
+        assert abs(seen - 6 * row.originals) <= (row.originals + run.augmented) / 2
+        assert [item.defect_class for item in run.classes] == list(line.classes)
+        assert {item.recall.trials for item in run.classes} == {item.recall.trials for item in runs[0].classes}
+    assert "validation instances" in row.finding
+    assert ablate(parts, line, sides, [0, 1, 3]) == (done.id, True)
+    assert trainer.runs == 3
+    assert not parts.facts.find(ModelVersion), "an ablation's model could be promoted"
+
+
+@pytest.mark.parametrize("factors", [[], [-1], [0, 21]])
+def test_factors_out_of_range_are_refused(factors: list[int], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="whole numbers from 0 to 20"):
+        ablate(parts_in(tmp_path), line_of(), "split-x", factors)

@@ -12,6 +12,7 @@ from functools import cache
 from psycopg.types.json import Json, Jsonb
 from pydantic import TypeAdapter, ValidationError
 
+from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.alerts import Alert
 from wafergate.domain.augmentation import AugmentationPlan, PlannedImage
 from wafergate.domain.choice import ModelChoice, Probe
@@ -116,6 +117,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     PlannedImage: ("planned_image", ("plan_id", "position"), "plan_id, position"),
     TrainingSet: ("training_set", ("id",), "created_at DESC, id"),
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
+    FactorRun: ("factor_run", ("id",), "created_at DESC, id"),
+    Ablation: ("ablation", ("id",), "created_at DESC, id"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
     Probe: ("probe", ("id",), "created_at DESC, id"),
     ModelChoice: ("model_choice", ("id",), "created_at DESC, id"),
