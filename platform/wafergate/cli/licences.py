@@ -58,7 +58,8 @@ def licences(
 def _cure(verdict: str, against: list[str]) -> str:
     if verdict == "yes":
         return "it may be trained and promoted"
-    held = " and ".join(against)
+    *most, last = against
+    held = f"{', '.join(most)} and {last}" if most else last
     fate = "it is not trained" if verdict == "no" else "it may be trained and is never promoted"
     start = "; from random weights the licence of weights does not count" if "weights" in against else ""
     return (

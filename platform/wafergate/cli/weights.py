@@ -57,4 +57,4 @@ def weights_list() -> None:
     columns = ("model", "file", "MiB", "licence", "brought by", "SHA-256")
     cells = [(r.candidate, r.name, f"{r.bytes / 2**20:.1f}", r.licence, r.added_by, r.digest[:12]) for r in rows]
     console().print(table(columns, cells, numbers=("MiB",)))
-    typer.echo(f"{len(rows)} weight files")
+    typer.echo("1 weight file" if len(rows) == 1 else f"{len(rows)} weight files")
