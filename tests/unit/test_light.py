@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wafergate.domain.augmentation import EXACT, LOOSENING, PHOTOMETRIC, AugmentPolicy, OperationKind
@@ -96,28 +96,45 @@ SHAPES = st.one_of(
 )
 
 
+FINE = 16  # strokes of the painting per pixel
+
+
+def covered(outline: np.ndarray, size: int) -> np.ndarray:
+    """Paint each pixel as bright as the share of it that an outline covers, as a camera would.
+
+    On a coarse canvas `cv2.fillPoly` paints every pixel that the outline touches, up to a whole pixel outside of it.
+    """
+    fine = np.zeros((size * FINE, size * FINE), np.uint8)
+    cv2.fillPoly(fine, [np.rint(outline * FINE - 0.5).astype(np.int32)], 255)
+    return np.asarray(cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA))
+
+
 @settings(max_examples=80, deadline=None)
 @given(SHAPES, st.integers(5, 16), st.integers(0, 15), st.booleans())
+@example("rotate:-2.88", 9, 0, True)
 def test_after_a_change_of_shape_the_box_holds_what_was_painted_and_an_outline_keeps_it_tight(text, half, offset, ring):
+    """The paint ends where a pixel's share falls to half.
+
+    It may differ from the outline by half a pixel, since it ends with a whole one, and by what interpolation shifts:
+    at most 0.09 where an edge lies between two centres, 0.09 where it curves with a radius of 1.8 pixels, 1/16 of the
+    painting; together 0.2, stretched at most 1.9 times by the strongest elastic change: 0.9 pixels in all.
+    """
     size, centre = 160, 70 + offset
-    canvas = np.zeros((size, size), np.uint8)
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     outline = np.column_stack([centre + half * np.cos(angles), centre + 0.6 * half * np.sin(angles)])
-    fill = np.rint((outline - 0.5) * 16).astype(np.int32)
-    cv2.fillPoly(canvas, [fill], 255, shift=4)
     (x1, y1), (x2, y2) = outline.min(axis=0), outline.max(axis=0)
     polygon = tuple((float(x), float(y)) for x, y in outline) if ring else ()
     label = LabelledBox("a", "a", Box(x1, y1, x2, y2), polygon)
     operations = parse_operations([text])
     (moved,) = transform_labels(operations, [label], size, size)
-    made = apply_operations(operations, canvas)
+    made = apply_operations(operations, covered(outline, size))
     rows, columns = np.nonzero(made > 127)
     paint = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     box = moved.box.as_tuple()
     outside = max(box[0] - paint[0], box[1] - paint[1], paint[2] - box[2], paint[3] - box[3])
     slack = max(paint[0] - box[0], paint[1] - box[1], box[2] - paint[2], box[3] - paint[3])
-    assert outside <= 1.5
-    assert slack <= (1.5 if ring else half)
+    assert outside <= 0.9
+    assert slack <= (0.9 if ring else half)
 
 
 def test_changes_of_shape_and_composites_happen_only_where_the_line_file_asks():
