@@ -39,6 +39,12 @@ correlation = 0.95                    # of the registered detail of two images, 
 difference = 0.12                     # largest local difference in it, at most
 max_views = 12                        # images of one part, at most; more show the product's pattern
 
+[tile]                                # what `wafergate tile` cuts; inspection then runs by the same tiles
+# rows = 2
+# columns = 2
+# overlap = 0                         # pixels, or a share below 1
+# min_visible = 0.5                   # share of a box that must be left in a tile
+
 [split]
 group_by = []                         # e.g. ["lot"]: images of a lot stay on one side
 test_per_class = 100
@@ -52,7 +58,8 @@ per_class = 4.0
 total = 1.0
 
 [models]
-candidate = "yolox-nano"
+candidate = "yolox-nano"              # "auto": the best on validation of those that fit licences and hardware
+choose_from = []                      # what "auto" chooses between; empty for all that are known
 channels = "image"                    # "golden" compares with the golden reference
 image_size = 416
 epochs = 30
@@ -61,6 +68,7 @@ random_start = false
 
 [hardware.train]
 device = "auto"
+memory_mib = 0                        # 0 means no limit; past it fewer images are taken at a time
 
 [hardware.serve]                      # 0 means no limit
 latency_ms = 0
@@ -68,6 +76,7 @@ size_mib = 0
 
 [licences]
 allowed = ["Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "LicenseRef-Proprietary"]
+# exceptions = { "AGPL-3.0-only" = { who = "name", why = "used in-house only", until = 2027-06-30 } }
 
 [gate]
 recall = 0.90                         # the lower bound of every class's recall must reach it
@@ -76,6 +85,7 @@ confidence = 0.95
 iou = 0.5
 overkill = 0.10                       # the upper bound of the overkill rate must stay below
 approval = "auto"                     # or "approval": a person releases what passed
+approver_differs = false              # true: another person than the one who asked for the training
 
 [prevalence]                          # real share of parts that show each class, where it is known
 # scratch = 0.002
