@@ -1,6 +1,7 @@
 """What the jobs need from the outside world, as small Protocols; wiring.py chooses who fills them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -135,6 +136,14 @@ class FactStore(Protocol):
 
         Raises:
             PromotionError: its gate decision is not there, is of another model or is not a pass.
+        """
+
+    def exclusive(self, name: str, *, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold a name that only one process anywhere holds at a time; it is let go of at the latest when that one ends.
+
+        Args:
+            name: what is held, e.g. a machine's training.
+            waiting: told once when another holds it; then waits for as long as that takes.
         """
 
     def ledger(self, line: str | None = None) -> list[LedgerEntry]:

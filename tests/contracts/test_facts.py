@@ -270,6 +270,34 @@ def test_every_column_of_the_ledger_is_tried() -> None:
     assert {name.strip() for name in CHANGES} == set(table_of(LedgerEntry).columns)
 
 
+def test_a_name_is_held_by_one_at_a_time_and_the_next_is_told_that_it_waits(facts: FactStore, line: str) -> None:
+    story: list[str] = []
+    inside, waits = threading.Event(), threading.Event()
+
+    def second() -> None:
+        inside.wait(30)
+        with facts.exclusive(line, waiting=waits.set):
+            story.append("second")
+
+    other = threading.Thread(target=second)
+    other.start()
+    with facts.exclusive(line, waiting=lambda: story.append("waited in vain")):
+        with facts.exclusive(f"{line}-other", waiting=lambda: story.append("another name is free")):
+            inside.set()
+        assert waits.wait(30)
+        story.append("first")
+    other.join(30)
+    assert story == ["first", "second"]
+
+
+def test_a_name_is_free_again_after_its_holder_failed(facts: FactStore, line: str) -> None:
+    with pytest.raises(KeyError), facts.exclusive(line, waiting=lambda: None):
+        raise KeyError(line)
+    waited: list[str] = []
+    with facts.exclusive(line, waiting=lambda: waited.append(line)):
+        assert waited == []
+
+
 @pytest.mark.services
 class TestDatabaseItself:
     """What PostgreSQL refuses whoever asks."""

@@ -2,7 +2,8 @@
 
 import base64
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -35,6 +36,7 @@ class MemoryFacts:
         self._clock = clock
         self._rows: dict[type, dict[tuple[object, ...], Any]] = {}
         self._lock = threading.RLock()
+        self._held: dict[str, threading.Lock] = {}
 
     def _of(self, kind: type) -> dict[tuple[object, ...], Any]:
         return self._rows.setdefault(kind, {})
@@ -120,6 +122,19 @@ class MemoryFacts:
         ).sealed()
         self._put(entry)
         return entry
+
+    @contextmanager
+    def exclusive(self, name: str, *, waiting: Callable[[], None]) -> Iterator[None]:
+        """See `FactStore.exclusive`; among the threads of this process."""
+        with self._lock:
+            held = self._held.setdefault(name, threading.Lock())
+        if not held.acquire(blocking=False):
+            waiting()
+            held.acquire()
+        try:
+            yield
+        finally:
+            held.release()
 
     def ledger(self, line: str | None = None) -> list[LedgerEntry]:
         """See `FactStore.ledger`."""

@@ -183,6 +183,7 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
         on_epoch=lambda report: progress(f"trying {start.candidate.name}", report.epoch, report.epochs),
         on_step=lambda _step: None,
         checkpoint_seconds=float("inf"),
+        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
     detector = parts.load_detector(draft_model(parts, line, start.candidate, artefact), artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]

@@ -1,5 +1,6 @@
 """Train within the memory there is: half as many images at a time when it runs out, from the last checkpoint on."""
 
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,7 @@ def train_within_memory(
     on_epoch: Callable[[EpochReport], None],
     on_step: Callable[[MemoryStep], None],
     checkpoint_seconds: float,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> TrainedArtefact:
     """Train a job, going on from its newest stored checkpoint, down to one image at a time.
 
@@ -45,6 +47,7 @@ def train_within_memory(
         on_epoch: told every epoch.
         on_step: told every step down.
         checkpoint_seconds: how long a training may run before its state is stored again.
+        on_wait: told when another training holds this machine's device; two at once would share its memory.
 
     Raises:
         ConfigError: no such backend.
@@ -52,6 +55,19 @@ def train_within_memory(
         TrainingError: see `Trainer`.
     """
     trainer = _trainer(parts, job)
+    with parts.facts.exclusive(f"training on {platform.node()}, {job.device}", waiting=on_wait):
+        return _climb_down(parts, job, model_id, trainer, on_epoch, on_step, checkpoint_seconds)
+
+
+def _climb_down(
+    parts: Parts,
+    job: TrainingJob,
+    model_id: str,
+    trainer: Trainer,
+    on_epoch: Callable[[EpochReport], None],
+    on_step: Callable[[MemoryStep], None],
+    checkpoint_seconds: float,
+) -> TrainedArtefact:
     kept = _Kept(parts, model_id, checkpoint_seconds)
     steps = parts.facts.find(MemoryStep, model_id=model_id)
     job = replace(

@@ -138,6 +138,7 @@ def train(
         on_epoch=_recorder(parts, row_id, on_epoch),
         on_step=on_step,
         checkpoint_seconds=checkpoint_seconds,
+        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
     model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
     detector = parts.load_detector(model, artefact.onnx)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -147,6 +147,19 @@ class PostgresFacts:
             story = dict(details) | {"before": previous[0] if previous else None, "decision": champion.decision_id}
             draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)
             return _append(connection, draft, self._clock())
+
+    @contextmanager
+    def exclusive(self, name: str, *, waiting: Callable[[], None]) -> Iterator[None]:
+        """See `FactStore.exclusive`; an advisory lock on a connection of its own: it ends with its holder."""
+        with translated(self._conninfo):
+            connection = psycopg.connect(self._conninfo, connect_timeout=5, autocommit=True)
+        with connection:
+            with translated(self._conninfo):
+                held = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+                if held != (True,):
+                    waiting()
+                    connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+            yield
 
     def ledger(self, line: str | None = None) -> list[LedgerEntry]:
         """See `FactStore.ledger`."""
