@@ -154,7 +154,7 @@ def compare(first: Copy, second: Copy) -> tuple[float, float]:
     high (92 %), halves of them (92 %) and saturating exposures (94 %). Of 150 candidate pairs of DeepPCB boards none is
     joined, and all show the same pattern with other defects: boards that share a golden reference are different parts.
     Among the tiles 561 pairs are joined; 32 of them lie more than 200 numbers apart, where the numbering says nothing
-    of their being one part, and to the eye they are.
+    of their being one part; one such pair was looked at, and it is the same part.
 
     Returns:
         Correlation -1..1 and difference 0 and more; 0 and infinity where one shows no detail to judge by.
