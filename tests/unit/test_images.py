@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -100,11 +100,23 @@ def test_noise_is_the_standard_deviation_that_was_added(sigma: float) -> None:
     assert measure(grey).noise == pytest.approx(sigma, rel=0.05)
 
 
-def test_sharpness_is_the_variance_of_the_laplacian() -> None:
-    grey = _texture(200, 300)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), binary=st.booleans(), seed=st.integers(0, 2**32 - 1))
+@example(height=200, width=301, binary=False, seed=0)
+def test_sharpness_is_the_variance_of_the_laplacian(height: int, width: int, binary: bool, seed: int) -> None:
+    levels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    grey = np.where(levels > 127, 255, 0).astype(np.uint8) if binary else levels
     wide = np.pad(grey.astype(np.int64), 1, mode="edge")
     laplacian = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:] - 4 * wide[1:-1, 1:-1]
-    assert measure(grey).sharpness == pytest.approx(laplacian.var(), rel=1e-6)
+    assert measure(grey).sharpness == pytest.approx(laplacian.var(), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (64, 96), (50, 127), (20, 77), (127, 140)])
+def test_the_hash_is_that_of_averaging_and_the_cosine_transform(shape: tuple[int, int]) -> None:
+    grey = _texture(*shape, blur=3)
+    averaged = grey.repeat(32, axis=0).repeat(32, axis=1).reshape(32, shape[0], 32, shape[1]).mean(axis=(1, 3))
+    low = np.asarray(cv2.dct(averaged))[1:9, 1:9].ravel()
+    bits = np.packbits(low > np.median(low)).tobytes().hex()
+    assert _bits(perceptual_hash(grey), bits) <= 1  # one frequency may lie at the median itself
 
 
 def test_edges_and_saturation_of_a_binary_board() -> None:
