@@ -7,6 +7,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
@@ -37,6 +38,7 @@ class LineView:
         champion: the model that judges it now.
         judged: the decision that made the champion.
         latest: the newest decision, of whichever model.
+        report: the stored page about the newest decision.
         newest_dataset: the newest dataset version.
         validation: the newest check of the shown dataset version.
         drift: the newest drift report.
@@ -49,6 +51,7 @@ class LineView:
     champion: Champion | None
     judged: Judged | None
     latest: Judged | None
+    report: DecisionReport | None
     newest_dataset: DatasetVersion | None
     validation: ValidationResult | None
     drift: DriftReport | None
@@ -96,6 +99,7 @@ def load_view(facts: FactStore, line: str) -> LineView:
     decisions = facts.find(GateDecision, line=line, limit=1)
     same = judged is not None and bool(decisions) and decisions[0].id == judged.decision.id
     latest = judged if same else _judged(facts, decisions[0]) if decisions else None
+    pages = facts.find(DecisionReport, decision_id=latest.decision.id, limit=1) if latest else []
     datasets = facts.find(DatasetVersion, line=line, limit=1)
     newest = datasets[0] if datasets else None
     shown = judged or latest
@@ -108,6 +112,7 @@ def load_view(facts: FactStore, line: str) -> LineView:
         champion=champion,
         judged=judged,
         latest=latest,
+        report=pages[0] if pages else None,
         newest_dataset=newest,
         validation=checks[0] if checks else None,
         drift=drift,

@@ -106,7 +106,7 @@ def choose(line: LineFile, training_set_id: str) -> str:
 
 
 @task
-def train(line: LineFile, training_set_id: str, weights: str) -> str:
+def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str:
     """Train and export the line's candidate; return the model's id."""
     parts, file = open_parts(), Path(weights) if weights else None
     start = train_job.choose_start(parts, line, weights=file)
@@ -124,7 +124,14 @@ def train(line: LineFile, training_set_id: str, weights: str) -> str:
             )
 
         done = train_job.train(
-            parts, line, training_set_id, weights=file, on_epoch=on_epoch, on_step=on_step, progress=progress
+            parts,
+            line,
+            training_set_id,
+            weights=file,
+            actor=actor,
+            on_epoch=on_epoch,
+            on_step=on_step,
+            progress=progress,
         )
     model = parts.facts.get(ModelVersion, done.id)
     say(
@@ -210,7 +217,7 @@ def retrain(
         format: coco, deeppcb, masks, voc or yolo.
         limit: take this many samples, spread evenly; 0 takes all.
         weights: file to start from instead of the candidate's own.
-        actor: who asked for it; stands in the ledger.
+        actor: who asked for it; stands in the ledger and with the epochs that were trained.
         version: number or id of a dataset version that is there already, instead of a source.
 
     Raises:
@@ -220,7 +227,7 @@ def retrain(
         message = "retrain needs either --source and --format, or --version"
         raise ConfigError(message)
     parameters = {"source": source, "format": format, "limit": limit, "weights": weights, "version": version}
-    line_file = begin("retrain", line, parameters)
+    line_file = begin("retrain", line, parameters | {"actor": actor})
     # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
     if line_file.models.candidate == choose_job.AUTO:
         choose_job.ask_licences(open_parts(), line_file)
@@ -233,7 +240,7 @@ def retrain(
     training_set = augment(line_file, split_id)
     if line_file.models.candidate == choose_job.AUTO:
         line_file = choose_job.with_winner(line_file, choose(line_file, training_set))
-    model = train(line_file, training_set, weights)
+    model = train(line_file, training_set, weights, actor)
     evaluation = evaluate(line_file, model)
     decision = decide(line_file, evaluation, actor)
     step = next_step(open_parts(), decision)

@@ -11,6 +11,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.evaluation import Rate
 from wafergate.domain.gate import Verdict
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
 
@@ -61,8 +62,8 @@ def _tile(term: str, value: str, lines: list[str], text: Text) -> None:
         st.caption("  \n".join(lines))
 
 
-def gate(judged: Judged, text: Text) -> None:
-    """Show the newest verdict rule by rule, with what would change it."""
+def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
+    """Show the newest verdict rule by rule, with what would change it and where its stored report is."""
     section("gate_title", text, "gate")
     decision = judged.decision
     with st.container(key="gate-verdict"):
@@ -75,6 +76,8 @@ def gate(judged: Judged, text: Text) -> None:
     with st.container(key="rule-table"):
         table = tables.rule_table(decision.rules, text)
         st.table(table, border="horizontal", hide_index=True, alt=text.plain("rules_alt"))
+    if report is not None:
+        st.markdown(text.say("report_of", decision=report.decision_id))
     if text.language != "en":
         st.caption(text.say("stored_language"))
 

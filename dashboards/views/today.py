@@ -27,7 +27,7 @@ def render(view: LineView, text: Text, palette: Palette) -> None:
         _recall(view.shown, text, palette)
         evidence.rates(view.shown, view.looks, text)
     if view.latest is not None:
-        evidence.gate(view.latest, text)
+        evidence.gate(view.latest, view.report, text)
     evidence.alerts(view, text)
     evidence.drift(view, text, palette)
     evidence.dataset(view, text, palette)

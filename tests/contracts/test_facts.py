@@ -20,7 +20,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training import ModelVersion, TrainingEpoch
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.settings import OFFER_NAME, Settings
@@ -346,8 +346,10 @@ class TestDatabaseItself:
         two = replace(rows.decision(line, "a"), policy=GatePolicy(approval="approval", approver_differs=True))
         asked = LedgerDraft(line, LedgerKind.DECIDED, two.id, " Kim", "x", {"model": two.model_id})
         facts.save(two, ledger=[asked])
-        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="who trained it"):
-            facts.promote(crown(line, "a"), kind=LedgerKind.PROMOTED, details={})
+        facts.save(TrainingEpoch(f"epoch-{line}", two.model_id, 1, 8, 0.5, 2.0, None, later(), "Park "))
+        for name in ("kim", "park"):
+            with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="who trained it"):
+                facts.promote(replace(crown(line, "a"), actor=name), kind=LedgerKind.PROMOTED, details={})
         assert (facts.champion(line), len(facts.ledger(line))) == (None, 1)
         facts.promote(replace(crown(line, "a"), actor="lee"), kind=LedgerKind.PROMOTED, details={})
         facts.promote(crown(line, "x"), kind=LedgerKind.PROMOTED, details={})

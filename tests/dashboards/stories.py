@@ -12,6 +12,7 @@ from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.licences import LicencedPart
 from wafergate.domain.parity import ExportParity
+from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
@@ -55,6 +56,7 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
         facts.save(row)
     alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, model, evaluation, now=act.at))]
     facts.save(decision, alerts=alerts)
+    facts.save(DecisionReport(f"report-{key}", act.line, decision.id, "5" * 64, "", act.at))
     if promote:
         since = act.at + timedelta(minutes=1)
         champion = Champion(act.line, model.id, decision.id, "flow retrain", act.reason, since)

@@ -99,6 +99,14 @@ def test_the_page_says_where_every_check_is_to_be_seen() -> None:
     assert f"`wafergate validation show` {literal(view.dataset.id)} `--docs FOLDER`" in said
 
 
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_the_report_of_the_newest_verdict_is_named_with_its_command(lang: str) -> None:
+    view = load_view(open_story("failed"), "die-a")
+    assert view.latest is not None
+    said = _said(_open("failed", lang=lang))
+    assert f"`wafergate report` {literal(view.latest.decision.id)} `--to report.html`" in said
+
+
 def test_the_browsers_language_is_used_until_one_is_chosen() -> None:
     assert _open("covered", locale="ko-KR").title[0].value == "오늘"
     assert _open("covered", locale="ko-KR", lang="en").title[0].value == "Today"

@@ -124,6 +124,17 @@ def test_looks_count_every_use_of_the_shown_test_set() -> None:
     assert load_view(facts, "die-a").looks == 7
 
 
+def test_a_verdict_whose_report_is_not_written_yet_names_none() -> None:
+    facts = stories.failed()
+    told = load_view(facts, "die-a")
+    assert told.latest is not None
+    assert told.report is not None
+    assert told.report.decision_id == told.latest.decision.id
+    later = replace(told.latest.decision, id="later", created_at=told.latest.decision.created_at + timedelta(days=1))
+    facts.save(later)
+    assert load_view(facts, "die-a").report is None
+
+
 def test_lines_are_listed_once_and_sorted() -> None:
     assert list_lines(stories.two_lines()) == ["die-a", "tiles"]
     assert list_lines(stories.empty()) == []

@@ -319,19 +319,25 @@ def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files,
     assert not parts.facts.find(ModelVersion)
 
 
-def test_a_killed_training_goes_on_on_another_machine(done: tuple[Parts, Thread], files: Files, tmp_path: Path) -> None:
+def test_a_killed_training_goes_on_on_another_machine(
+    done: tuple[Parts, Thread], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wafergate.jobs.train.CHECKPOINT_SECONDS", 0.0)
     parts = parts_in(tmp_path / "one", trainer=ContrastTrainer(dies_after=0))
     with pytest.raises(OSError, match="power"):
         run_thread(parts, line_of(), MemorySource(files))
     (training_set,) = parts.facts.find(TrainingSet)
     dying = replace(parts, trainers={"contrast": ContrastTrainer(dies_after=1)})
     with pytest.raises(OSError, match="power"):
-        train(dying, line_of(), training_set.id, checkpoint_seconds=0)
+        train(dying, line_of(), training_set.id, actor="kim")
     assert [row.epoch for row in parts.facts.find(TrainingCheckpoint)] == [1]
     other = ContrastTrainer()
     (tmp_path / "two").mkdir()
     elsewhere = replace(parts, trainers={"contrast": other}, work=tmp_path / "two")
-    trained = train(elsewhere, line_of(), training_set.id)
+    trained = train(elsewhere, line_of(), training_set.id, actor="lee")
+    told = {epoch.epoch: epoch.actor for epoch in parts.facts.find(TrainingEpoch)}
+    assert told == {epoch: "kim" if epoch == 1 else "lee" for epoch in told}
+    assert len(told) > 1
     (job,) = other.jobs
     assert job.resume is not None
     assert (job.resume.epoch, job.resume.last.parent.parent) == (1, tmp_path / "two")

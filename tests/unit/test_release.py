@@ -14,6 +14,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.training import TrainingEpoch
 from wafergate.errors import ConfigError, NotFoundError, PromotionError, StorageError
 from wafergate.jobs.ask import ask, verify
 from wafergate.jobs.parts import Parts
@@ -105,6 +106,16 @@ def test_judging_the_same_model_again_under_another_name_does_not_help(parts: Pa
         with pytest.raises(PromotionError, match="another"):
             promote(parts, again.id, actor=name, reason="x")
     promote(parts, again.id, actor="park", reason="x")
+
+
+def test_who_trained_a_part_counts_although_another_run_finished_it(parts: Parts) -> None:
+    decision = judged(parts, "a", TWO_PERSONS, actor="lee")
+    for model, actor in (("model-pcb-a", "Kim"), ("model-pcb-a", "lee"), ("model-pcb-b", "park")):
+        parts.facts.save(TrainingEpoch(f"{model}-{actor}", model, 1, 8, 0.5, 2.0, None, parts.clock(), actor))
+    for name in ("kim", "lee"):
+        with pytest.raises(PromotionError, match="another"):
+            promote(parts, decision, actor=name, reason="x")
+    assert promote(parts, decision, actor="park", reason="x").id == "model-pcb-a"  # trained another model
 
 
 def test_where_the_line_does_not_ask_for_two_persons_one_may_do_both(parts: Parts) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from annotated_types import Ge, Le
 
-__all__ = ["Alert", "AlertPolicy", "AlertState", "SchedulePolicy", "pause"]
+__all__ = ["Alert", "AlertCause", "AlertPolicy", "AlertState", "SchedulePolicy", "pause"]
 
 FIRST_PAUSE: Final = timedelta(minutes=2)  # longer than a try over a few channels that do not answer
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -30,6 +30,15 @@ class AlertState(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
+class AlertCause(StrEnum):
+    """What an alert may be about."""
+
+    GATE = "gate"
+    APPROVAL = "approval"
+    DRIFT = "drift"
+    FLOW = "flow"
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A message that must reach somebody; it waits in the outbox until a channel took it or a person acknowledged it.
@@ -37,7 +46,7 @@ class Alert:
     Attributes:
         id: from line, cause and subject: the same cause is one alert.
         line: the production line.
-        cause: `gate`, `flow`, `drift` …
+        cause: an `AlertCause`.
         subject: id of the row it is about.
         title: one line.
         body: plain text: line, class, number, limit, next step.

@@ -267,7 +267,19 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingEpoch:
-    """An epoch's row in the store: progress of a training that may still run."""
+    """An epoch's row in the store: progress of a training that may still run.
+
+    Attributes:
+        id: from the model, the epoch and the time.
+        model_id: the model that is being trained; its row comes when the training has ended.
+        epoch: 1, 2, 3 …
+        epochs: how many there will be.
+        loss: of the epoch.
+        seconds: wall time of the epoch.
+        map50: on validation; None where the backend does not tell.
+        created_at: when it ended.
+        actor: who asked for the run that trained it; a killed training may be finished by another run.
+    """
 
     id: str
     model_id: str
@@ -277,6 +289,7 @@ class TrainingEpoch:
     seconds: float
     map50: float | None
     created_at: datetime
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.gate import (
     Champion,
     GateDecision,
@@ -14,7 +14,7 @@ from wafergate.domain.gate import (
     check_approver,
     check_promotion,
 )
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training import ModelVersion, TrainingEpoch
 from wafergate.errors import PromotionError
 from wafergate.jobs.parts import Outcome, Parts
 
@@ -57,7 +57,10 @@ def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision
     decision = parts.facts.get(GateDecision, decision_id)
     check_promotion(Champion(decision.line, decision.model_id, decision.id, actor, "", parts.clock()), decision)
     told = parts.facts.find(LedgerEntry, line=decision.line, kind="decided")
-    check_approver(decision, actor, (entry.actor for entry in told if entry.details.get("model") == decision.model_id))
+    judged_by = {entry.actor for entry in told if entry.details.get("model") == decision.model_id}
+    # A training that was killed may have been finished, and its model judged, by another person's run.
+    trained_by = {epoch.actor for epoch in parts.facts.find(TrainingEpoch, model_id=decision.model_id)}
+    check_approver(decision, actor, judged_by | trained_by)
     return decision
 
 
@@ -75,7 +78,7 @@ def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outco
     _check_artefact(parts, decision.model_id)
     champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
     parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={"approval": decision.policy.approval})
-    for alert in parts.facts.find(Alert, line=decision.line, cause="approval", subject=decision.id):
+    for alert in parts.facts.find(Alert, line=decision.line, cause=AlertCause.APPROVAL.value, subject=decision.id):
         # Whoever approves has heard of it.
         done = replace(alert, state=AlertState.ACKNOWLEDGED, acknowledged_by=actor, next_try_at=None)
         parts.facts.mark_alert(done, was=alert)

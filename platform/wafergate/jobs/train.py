@@ -98,12 +98,22 @@ def train(
     training_set_id: str,
     *,
     weights: Path | None = None,
+    actor: str = "",
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
     on_step: Callable[[MemoryStep], None] = lambda _step: None,
     progress: Progress = silent,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Outcome:
     """Train the line's candidate and store the model; a killed training goes on from its last stored checkpoint.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        training_set_id: what to learn from.
+        weights: a file that takes the place of the candidate's own.
+        actor: who asked for it; kept with every epoch, because another person's run may finish the training.
+        on_epoch: told after every epoch.
+        on_step: told when memory ran out and fewer images at a time are taken.
+        progress: told how far the other steps are.
 
     Raises:
         ConfigError: see `choose_start`; or the backend is not installed.
@@ -135,9 +145,9 @@ def train(
         parts,
         job,
         row_id,
-        on_epoch=_recorder(parts, row_id, on_epoch),
+        on_epoch=_recorder(parts, row_id, actor, on_epoch),
         on_step=on_step,
-        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
         on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
     model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
@@ -204,7 +214,9 @@ def training_job(line: LineFile, start: Start, folder: Path, *, channels: Channe
     )
 
 
-def _recorder(parts: Parts, row_id: str, on_epoch: Callable[[EpochReport], None]) -> Callable[[EpochReport], None]:
+def _recorder(
+    parts: Parts, row_id: str, actor: str, on_epoch: Callable[[EpochReport], None]
+) -> Callable[[EpochReport], None]:
     """Store every epoch as it is told."""
 
     def tell(report: EpochReport) -> None:
@@ -217,6 +229,7 @@ def _recorder(parts: Parts, row_id: str, on_epoch: Callable[[EpochReport], None]
             seconds=report.seconds,
             map50=report.map50,
             created_at=parts.clock(),
+            actor=actor,
         )
         parts.facts.save(epoch)
         on_epoch(report)

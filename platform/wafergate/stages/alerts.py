@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
@@ -23,11 +23,13 @@ _CAUSES = {
 }
 
 
-def _alert(line: str, cause: str, subject: str, *, title: str, body: str, key: Sequence[str], now: datetime) -> Alert:
+def _alert(
+    line: str, cause: AlertCause, subject: str, *, title: str, body: str, key: Sequence[str], now: datetime
+) -> Alert:
     return Alert(
         id=identify("alert", line, cause, subject),
         line=line,
-        cause=cause,
+        cause=cause.value,
         subject=subject,
         title=title,
         body=body,
@@ -85,7 +87,7 @@ def gate_alert(decision: GateDecision, model: ModelVersion, evaluation: Evaluati
     body += ["The model is not promoted; the champion, if there is one, goes on judging the line.", ""]
     body.append(f"Line {decision.line}, decision {decision.id}, {model.id}, evaluation {decision.evaluation_id}")
     key = (decision.verdict.value, *sorted(_named(rule) for rule in failed or undecided))
-    return _alert(decision.line, "gate", decision.id, title=title, body="\n".join(body), key=key, now=now)
+    return _alert(decision.line, AlertCause.GATE, decision.id, title=title, body="\n".join(body), key=key, now=now)
 
 
 def approval_alert(decision: GateDecision, model: ModelVersion, *, now: datetime) -> Alert:
@@ -102,7 +104,7 @@ def approval_alert(decision: GateDecision, model: ModelVersion, *, now: datetime
     ]
     title = f"{decision.line}: {_model(model)} passed the gate and awaits approval"
     key = (decision.id,)
-    return _alert(decision.line, "approval", decision.id, title=title, body="\n".join(body), key=key, now=now)
+    return _alert(decision.line, AlertCause.APPROVAL, decision.id, title=title, body="\n".join(body), key=key, now=now)
 
 
 def _model(model: ModelVersion) -> str:
@@ -172,7 +174,7 @@ def drift_alert(report: DriftReport, *, now: datetime) -> Alert:
         f"Line {report.line}, drift report {report.id}, dataset {report.dataset_id}",
     ]
     key = sorted(item.feature for item in drifted)
-    return _alert(report.line, "drift", report.id, title=title, body="\n".join(body), key=key, now=now)
+    return _alert(report.line, AlertCause.DRIFT, report.id, title=title, body="\n".join(body), key=key, now=now)
 
 
 def _moved(feature: FeatureDrift) -> str:
@@ -202,4 +204,4 @@ def flow_alert(line: str, flow: str, run: str, message: str, *, now: datetime) -
         "",
         f"Line {line}, flow {flow}, run {run}",
     ]
-    return _alert(line, "flow", run, title=title, body="\n".join(body), key=(flow, first), now=now)
+    return _alert(line, AlertCause.FLOW, run, title=title, body="\n".join(body), key=(flow, first), now=now)
