@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import urllib3
 
 from tests import rows
 from tests.flows.commands import ForkedCommands
@@ -120,7 +121,7 @@ def test_a_champion_is_not_exchanged_for_a_newer_model_that_did_not_pass(
 
 
 def test_a_deployed_line_is_released_by_its_worker_which_settles_the_alert(
-    wafergate: ForkedCommands, stored: FactStore, tmp_path: Path
+    wafergate: ForkedCommands, stored: FactStore, service_settings: Settings, tmp_path: Path
 ) -> None:
     name = f"gated-{uuid4().hex[:8]}"
     line = write_line(tmp_path / "gated.toml", name, approval="approval")
@@ -140,6 +141,9 @@ def test_a_deployed_line_is_released_by_its_worker_which_settles_the_alert(
     assert (champion.model_id, champion.actor, champion.reason) == (decision.model_id, "lee", "lot A ok")
     (run,) = stored.find(FlowRun, line=name, flow="release")
     assert run.parameters == {"decision": decision.id, "rollback_to": "", "actor": "lee"}
+    told = urllib3.request("GET", f"{service_settings.prefect_api_url}/flow_runs/{run.id}").json()
+    assert told["state_type"] == "COMPLETED"
+    assert told["deployment_id"] is not None  # the deployment ran it, not this command
     settled = stored.get(Alert, asked.id)
     assert (settled.state, settled.acknowledged_by) == (AlertState.ACKNOWLEDGED, "lee")
     assert wafergate("approve", "decision-none", *WORDS).code == NotFoundError.exit_code
