@@ -284,6 +284,37 @@ def test_every_plan_stays_within_its_caps_and_goes_back_to_originals(contents, t
         assert reached or row.bound_by not in {Bound.TARGET, Bound.NONE}
 
 
+shown = st.lists(st.integers(1, 3), min_size=1, max_size=7)  # boxes on each original of a class
+
+
+@settings(max_examples=60, deadline=None)
+@given(shown, shown, st.integers(0, 4), st.integers(2, 40), st.integers(0, 9))
+def test_originals_of_a_class_are_used_alike_where_nothing_binds_but_the_target(first, second, normal, target, seed):
+    """The uses of a class's originals differ by one at most, where all of this holds.
+
+    Its originals show no other class, whose need would use them as well; changes of light are allowed, so that
+    something new can be made of every original at any time; and no cap refuses an image: not `per_original`, not
+    `total`, and not `per_class`, even to an original whose boxes pass the target.
+    """
+    contents = [("a", count) for count in first] + [("b", count) for count in second]
+    places = (Box(20, 20, 30, 30), Box(60, 50, 75, 58), Box(90, 15, 99, 40))
+    samples = [make_sample(n, *[label(name, at) for at in places[:count]]) for n, (name, count) in enumerate(contents)]
+    samples += [make_sample(100 + n) for n in range(normal)]
+    have = {"a": sum(first), "b": sum(second)}
+    policy = AugmentPolicy(target=target, per_original=20, per_class=20, total=5, seed=seed)
+    # an image may show a single box in a crop: as many images as boxes are missing, at most
+    needed = {name: max(target - count, 0) for name, count in have.items()}
+    assume(sum(needed.values()) <= 5 * len(samples))
+    assume(all(needed[name] + 2 <= 20 * have[name] for name in have))
+    assume(needed["a"] < 20 * len(first) and needed["b"] < 20 * len(second))
+    found = plan(samples, "ab", policy)
+    uses = Counter(image.origin for image in found.images)
+    for name in "ab":
+        counts = [uses[sample.name] for sample in samples if name in sample.classes]
+        assert max(counts) - min(counts) <= 1
+        assert (sum(counts) > 0) is (needed[name] > 0)
+
+
 def test_no_two_images_of_a_plan_show_the_same_pixels():
     image = np.random.default_rng(0).integers(0, 255, (90, 120), np.uint8)
     samples = [make_sample(0, label("a", Box(50, 40, 62, 50))), *[make_sample(n) for n in range(1, 30)]]

@@ -12,7 +12,7 @@ from wafergate.domain.augmentation import AugmentPolicy, OperationKind
 from wafergate.domain.composites import Backgrounds, feather, paste_window, pasteable, pasted_label
 from wafergate.domain.geometry import Box
 from wafergate.domain.operations import parse_operations
-from wafergate.domain.samples import LabelledBox, Sample
+from wafergate.domain.samples import LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakKind
 from wafergate.domain.training import TrainingItem
 from wafergate.errors import AugmentError
@@ -30,6 +30,11 @@ def label(box: Box, name: str = "a", polygon: tuple[tuple[float, float], ...] = 
 
 def make_sample(name: str, *boxes: LabelledBox, reference: str | None = None, **metadata: str) -> Sample:
     return Sample("d", 0, name, f"bytes of {name}", reference, 120, 90, boxes, metadata)
+
+
+def cut_from(name: str, region: Box, *boxes: LabelledBox) -> Sample:
+    tile = make_sample(f"{name} at {region.x1}, {region.y1}", *boxes)
+    return replace(tile, part=Part(name, f"bytes of {name}", region))
 
 
 def pasted(text: str, background: np.ndarray, donor: np.ndarray, drawn: LabelledBox) -> np.ndarray:
@@ -175,3 +180,25 @@ def test_a_composite_leaks_through_either_parent(judge):
     chosen = donor if judge == "donor" else normal
     proof = check_leaks(taught, [], [item_of_sample(chosen, f"group {judge[0]}")])
     assert {kind for kind, count in proof.kinds.items() if count} == {LeakKind.CHILD, LeakKind.SAME_GROUP}
+
+
+@pytest.mark.parametrize(
+    ("judge", "kinds"),
+    [
+        (make_sample("board d"), {LeakKind.CHILD}),
+        (make_sample("board n"), {LeakKind.CHILD}),
+        (cut_from("board d", Box(250, 130, 370, 220)), {LeakKind.OVERLAP}),  # shows the pasted defect's corner
+        (cut_from("board d", Box(0, 0, 120, 90)), set()),
+        (cut_from("board n", Box(1, 1, 121, 91)), {LeakKind.OVERLAP}),
+        (cut_from("board n", Box(0, 0, 120, 90)), set()),
+    ],
+)
+def test_a_composite_made_of_tiles_leaks_through_the_images_they_were_cut_from(judge, kinds):
+    donor = cut_from("board d", Box(200, 100, 320, 190), label(Box(40, 40, 60, 50)))
+    normal = cut_from("board n", Box(120, 90, 240, 180))
+    item = TrainingItem("t", 0, normal.name, ("composite:0,5,5", "turn_90"), "made", 90, 120, (), "train", donor.name)
+    taught = items_of_training(item, [(normal, "group n"), (donor, "group d")])
+    assert [entry.origin for entry in taught] == ["board n", "board d"]
+    proof = check_leaks(taught, [], [item_of_sample(judge, "")])
+    assert {kind for kind, count in proof.kinds.items() if count} == kinds
+    assert check_leaks(taught, [], [item_of_sample(judge, "group d")]).kinds[LeakKind.SAME_GROUP] == 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
+import stringzilla
 from numpy.typing import NDArray
 
 from wafergate.domain.augmentation import LOOSENING, PHOTOMETRIC, OperationKind
@@ -101,23 +102,42 @@ def _shifted(image: Image, right: int, down: int) -> Image:
         message = f"a shift by {right}, {down} leaves nothing of an image of {width} x {height} pixels"
         raise AugmentError(message)
     wide = ((max(down, 0), max(-down, 0)), (max(right, 0), max(-right, 0)), *[(0, 0)] * (image.ndim - 2))
+    if _suits_cv2(image) and 2 * abs(right) <= width and 2 * abs(down) <= height:
+        # what is mirrored lies in what is kept: one pass instead of a larger image that is cut again
+        kept = image[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
+        moved: Image = cv2.copyMakeBorder(kept, *wide[0], *wide[1], cv2.BORDER_REFLECT)
+        return moved
     padded = np.pad(image, wide, mode="symmetric")
     return padded[max(-down, 0) :, max(-right, 0) :][:height, :width]
 
 
 def _warped(operation: Operation, image: Pixels) -> Pixels:
     height, width = image.shape[:2]
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    points = np.column_stack([columns.ravel(), rows.ravel()])
-    where = sources(operation.kind, operation.numbers, points, (width, height)) - 0.5
-    x, y = (where[:, axis].reshape(height, width).astype(np.float32) for axis in (0, 1))
-    moved: Pixels = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    if operation.kind is OperationKind.ELASTIC:
+        columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+        where = _centres_before(operation, np.column_stack([columns.ravel(), rows.ravel()]), image)
+        x, y = (where[:, axis].reshape(height, width).astype(np.float32) for axis in (0, 1))
+        moved: Pixels = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        return moved.reshape(image.shape)
+    # Rotation and shear are linear: where three centres come from says it for all, and OpenCV steps through the rows.
+    origin, right, down = _centres_before(operation, np.array([[0, 0], [1, 0], [0, 1]]), image)
+    matrix = np.column_stack([right - origin, down - origin, origin])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return moved.reshape(image.shape)
 
 
+def _centres_before(operation: Operation, places: NDArray[np.generic], image: Pixels) -> NDArray[np.float64]:
+    """Return where the centres of the result's pixels, `(n, 2)` columns and rows, come from, in columns and rows."""
+    size = (image.shape[1], image.shape[0])
+    return sources(operation.kind, operation.numbers, places.astype(np.float64) + 0.5, size) - 0.5
+
+
 def _through_table(image: Pixels, levels: NDArray[np.float64]) -> Pixels:
-    changed: Pixels = cv2.LUT(image, np.rint(levels.clip(0, 255)).astype(np.uint8))
-    return changed.reshape(image.shape)
+    changed = np.array(image, order="C")
+    # many bytes at a time, where OpenCV's LUT looks up one after the other
+    stringzilla.translate(changed.data, np.rint(levels.clip(0, 255)).astype(np.uint8).tobytes(), inplace=True)
+    return changed
 
 
 def _brighten(image: Pixels, levels: float) -> Pixels:
@@ -126,7 +146,7 @@ def _brighten(image: Pixels, levels: float) -> Pixels:
 
 def _stretch(image: Pixels, factor: float) -> Pixels:
     """Move levels away from the image's mean, or towards it: contrast changes and brightness stays."""
-    mean = float(image.mean())
+    mean = cv2.sumElems(image.reshape(len(image), -1))[0] / image.size
     return _through_table(image, mean + factor * (_LEVELS - mean))
 
 
@@ -142,9 +162,12 @@ def _blur(image: Pixels, sigma: float) -> Pixels:
 def _add_noise(image: Pixels, sigma: float, seed: float) -> Pixels:
     """Add normal noise, alike in all channels: grey images stay grey."""
     rng = np.random.Generator(np.random.PCG64(int(seed)))
-    noise = np.rint(rng.standard_normal(image.shape[:2], dtype=np.float32) * np.float32(sigma)).astype(np.int16)
-    grown = noise if image.ndim == 2 else noise[:, :, None]
-    return np.asarray((image + grown).clip(0, 255), dtype=np.uint8)
+    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)
+    noise *= np.float32(sigma)
+    steps = np.rint(noise, out=noise).astype(np.int16)
+    grown = steps if image.ndim == 2 else cv2.merge([steps] * image.shape[2])
+    noisy: Pixels = cv2.add(image, grown.reshape(image.shape), dtype=cv2.CV_8U)
+    return noisy.reshape(image.shape)
 
 
 def _light_unevenly(image: Pixels, share: float, degrees: float) -> Pixels:
