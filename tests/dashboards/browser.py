@@ -1,6 +1,7 @@
 """A real Streamlit process and a real Chromium, and what a reader finds on the page."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -34,7 +35,11 @@ def served(script: Path, log: Path) -> Iterator[str]:
     command += ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
     # From dashboards/, so that its theme holds for scripts elsewhere as well.
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, cwd=ROOT / "dashboards", stdout=sink, stderr=subprocess.STDOUT)
+        # The path first, as some packages install a folder called tests of their own.
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"}
+        process = subprocess.Popen(
+            command, cwd=ROOT / "dashboards", env=environment, stdout=sink, stderr=subprocess.STDOUT
+        )
     try:
         _await_health(port, process, log)
         yield f"http://127.0.0.1:{port}"
