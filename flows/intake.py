@@ -59,12 +59,14 @@ def validate(line: LineFile, dataset_id: str) -> str:
     validate_job.require_valid(parts, done.id)
     warned = [finding for finding in result.findings if not finding.success]
     known = " (known)" if done.reused else ""
-    say(f"validation{known}: {len(result.findings)} checks, no error, {len(warned)} warnings")
+    warnings = f"{len(warned) or 'no'} {'warning' if len(warned) == 1 else 'warnings'}"
+    say(f"validation{known}: {len(result.findings)} checks, no error, {warnings}")
     for finding in warned:
         say(f"  note: {finding.expectation}: {finding.detail}")
     waiting = sum(state is ReviewState.OPEN for _, state in review_list(parts, dataset_id))
     if waiting:
-        say(f"  {waiting} boxes to look at: wafergate review list --line {shlex.quote(line.name)}")
+        boxes = "box" if waiting == 1 else "boxes"
+        say(f"  {waiting} {boxes} to look at: wafergate review list --line {shlex.quote(line.name)}")
     return done.id
 
 

@@ -128,7 +128,7 @@ def test_failed_recall_tells_the_kinds_of_misses() -> None:
     evaluation = evaluation_of()
     spur = figures_of("spur", 10, 20, misses={"missed": 7, "wrong_class": 3, "badly_placed": 0})
     decision = decided(replace(evaluation, classes=(*evaluation.classes[:2], spur)))
-    assert "10 instance(s) not found (7 missed, 3 wrong class)" in alone(decision, "recall", "spur").next_step
+    assert "10 instances not found (7 missed, 3 wrong class)" in alone(decision, "recall", "spur").next_step
     assert decision.summary == "fail: recall of spur: 10 of 20 found, lower bound 0.30, limit 0.90"
 
 

@@ -134,6 +134,15 @@ def test_pictures_show_the_surest_false_alarms_and_every_miss_up_to_a_number() -
     assert len(pick_misses(judged, 9)) == 3
 
 
+def test_a_mistake_of_class_names_the_other_class_on_both_sides() -> None:
+    box = np.array([[0.0, 0.0, 10.0, 10.0]])
+    said = Detections(box.astype(np.float32), np.array([0.9], np.float32), np.ones(1, np.int64))
+    limits = {"open": 0.5, "short": 0.5}
+    judged = judge([Truth(box, np.zeros(1, np.int64))], [said], ("open", "short"), thresholds=limits, iou=0.5)
+    assert [(spot.defect_class, spot.other) for spot in pick_misses(judged, 5)] == [("open", "short")]
+    assert [(spot.defect_class, spot.other) for spot in pick_alarms(judged, 5)] == [("short", "open")]
+
+
 # pictures
 
 

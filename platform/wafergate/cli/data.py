@@ -41,12 +41,16 @@ def data_list(line: LineName = "") -> None:
             sum(row.instances.values()),
             row.quarantined,
             f"{row.created_at:%Y-%m-%d %H:%M}",
-            f"{row.format}, {row.source}",
+            row.format,
         )
         for row in sorted(rows, key=lambda row: (row.line, -row.number))
     ]
-    columns = ("line", "version", "images", "normal", "boxes", "set aside", "when (UTC)", "from")
+    columns = ("line", "version", "images", "normal", "boxes", "set aside", "when (UTC)", "format")
+    if not cells:
+        typer.echo(f"{f'line {line}' if line else 'no line'} has {'no' if line else 'a'} dataset version yet")
+        return
     console().print(table(columns, cells, numbers=columns[1:6]))
+    typer.echo("where from, and how many of each class: wafergate data show VERSION --line NAME")
 
 
 @app.command("show")
@@ -70,7 +74,8 @@ def data_show(version: Version, line: LineName = "") -> None:
         ("licence", row.licence),
     ]
     console().print(pairs(rows))
-    cells = [(name, boxes, row.image_counts.get(name, 0)) for name, boxes in row.instances.items()]
+    typer.echo()
+    cells = [(name, boxes, row.image_counts.get(name, 0)) for name, boxes in sorted(row.instances.items())]
     console().print(table(("class", "boxes", "images"), cells, numbers=("boxes", "images")))
 
 
@@ -111,7 +116,7 @@ def data_diff(
 def _class_table(old: "DatasetVersion", new: "DatasetVersion") -> object:
     from wafergate.terminal import table
 
-    names = list(dict.fromkeys([*old.instances, *new.instances]))
+    names = sorted({*old.instances, *new.instances})
     counts: Sequence[tuple[str, int, int]] = [
         *((name, old.instances.get(name, 0), new.instances.get(name, 0)) for name in names),
         ("(all boxes)", sum(old.instances.values()), sum(new.instances.values())),

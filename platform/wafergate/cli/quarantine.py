@@ -54,13 +54,13 @@ def quarantine_list(
             item.entry.line,
             *([item.state] if everywhere else []),
             item.entry.reason,
-            item.entry.path,
-            item.entry.detail,
+            f"{item.entry.path}\n{item.entry.detail}",
         )
         for item in shown
     ]
-    columns = ("id", "line", *(["state"] if everywhere else []), "reason", "file", "detail")
-    console().print(table(columns, cells))
+    columns = ("id", "line", *(["state"] if everywhere else []), "reason", "file, and what is wrong")
+    if cells:
+        console().print(table(columns, cells))
     counts = Counter(item.entry.reason.value for item in rows)
     told = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     standing = "in quarantine" if state == "open" else f"entries, {state}"

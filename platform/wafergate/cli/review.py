@@ -51,10 +51,11 @@ def review_list(
     listed = _chosen(parts, found.id, state, kind)
     shown = listed[:limit] if limit else listed
     cells = [
-        (item.id.removeprefix("review-")[:_DIGITS], item.kind.value, item.sample, item.label, item.detail)
+        (item.id.removeprefix("review-")[:_DIGITS], item.kind.value, item.label, f"{item.sample}\n{item.detail}")
         for item, _ in shown
     ]
-    console().print(table(("id", "suspicion", "image", "label", "why"), cells))
+    if cells:
+        console().print(table(("id", "suspicion", "label", "image, and why"), cells))
     counts = Counter(item.kind.value for item, _ in listed)
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
     more = f"; {len(listed) - len(shown)} more with --limit 0" if len(shown) < len(listed) else ""
@@ -90,8 +91,11 @@ def review_doubts(
     scorer = wiring.label_scorer()
     row, _ = make_estimate(line, version, folds=folds, epochs=epochs, weights=weights)
     found = doubt(ready(), scorer, row.id, limit=limit)
-    cells = [(item.kind.value, f"{item.score:.2f}", item.sample, item.label, item.detail) for item in found.suspected]
-    console().print(table(("doubt", "score", "image", "label", "why"), cells, numbers=("score",)))
+    cells = [
+        (item.kind.value, f"{item.score:.2f}", item.label, f"{item.sample}\n{item.detail}") for item in found.suspected
+    ]
+    if cells:
+        console().print(table(("doubt", "score", "label", "image, and why"), cells, numbers=("score",)))
     counts = Counter(item.kind.value for item in found.suspected)
     told = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
     typer.echo(f"{told}; {found.new} new on the review list: wafergate review list --line {row.line}")
@@ -147,7 +151,8 @@ def review_export(
             _write(to / name, data)
     images = len({item.sample for item, _ in listed})
     typer.echo(
-        f"wrote {to}: {images} images, {len(listed)} suspicions of version {found.number}\n"
+        f"wrote {to}: {images} {'image' if images == 1 else 'images'}, {len(listed)} "
+        f"{'suspicion' if len(listed) == 1 else 'suspicions'} of version {found.number}\n"
         f"then: wafergate review import {to} --line {line} --as … --reason …"
     )
 
@@ -197,7 +202,7 @@ def _validate(parts: "Parts", line: Path, dataset_id: str) -> None:
     done = examine(parts, load_line(line), dataset_id)
     require_valid(parts, done.id)
     waiting = len(_chosen(parts, dataset_id, "open", ""))
-    typer.echo(f"validation: no error; {waiting} boxes to look at")
+    typer.echo(f"validation: no error; {waiting} {'box' if waiting == 1 else 'boxes'} to look at")
 
 
 def _chosen(parts: "Parts", dataset_id: str, state: str, kind: str) -> "list[Listed]":

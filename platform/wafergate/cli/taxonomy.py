@@ -58,7 +58,9 @@ def propose(
     done = job.propose(parts, file.name, wanted, actor=actor or getpass.getuser())
     tell_effects(parts, file, wanted)
     number = parts.facts.get(TaxonomyVersion, done.id).number
-    typer.echo(f"taxonomy {number}{' (known)' if done.reused else ''}: wafergate taxonomy sign {number} enters consent")
+    known = " (known)" if done.reused else ""
+    typer.echo(f"taxonomy {number}{known}; once the customer agrees:")
+    typer.echo(f"  wafergate taxonomy sign {number} --line {line} --by WHO --reference WHERE")
 
 
 @app.command()
@@ -76,6 +78,7 @@ def sign(
     """
     from wafergate.domain.taxonomy import TaxonomyVersion
     from wafergate.jobs import taxonomy as job
+    from wafergate.terminal import paragraph
 
     file, who = load_line(line), actor or getpass.getuser()
     parts = ready()
@@ -91,7 +94,7 @@ def sign(
     done = job.sign(parts, row_id, signed_by=signed_by, signed_on=day, reference=reference, actor=who)
     number = parts.facts.get(TaxonomyVersion, row_id).number
     known = "was entered before" if done.reused else "is entered; `wafergate retrain` asks the gate again"
-    typer.echo(f"taxonomy {number}: the agreement of {signed_by} on {day} {known}")
+    typer.echo(paragraph(f"taxonomy {number}: the agreement of {signed_by} on {day} {known}"))
 
 
 def tell_effects(parts: "Parts", line: LineFile, taxonomy: "Taxonomy") -> None:
@@ -104,7 +107,8 @@ def tell_effects(parts: "Parts", line: LineFile, taxonomy: "Taxonomy") -> None:
     newest = next(iter(parts.facts.find(DatasetVersion, line=line.name, limit=1)), None)
     if newest is None:
         rows: list[tuple[object, ...]] = [(item.raw, item.defect_class, item.rationale) for item in taxonomy.map]
-        console().print(table(("label", "class", "rationale"), rows))
+        if rows:
+            console().print(table(("label", "class", "rationale"), rows))
         typer.echo(f"line {line.name} has no dataset version to count in yet")
         return
     found = effects(parts.facts.find(Sample, dataset_id=newest.id), line.classes, taxonomy)
@@ -114,14 +118,21 @@ def tell_effects(parts: "Parts", line: LineFile, taxonomy: "Taxonomy") -> None:
     ]
     columns = ("label", "boxes", "images", "class now", "class then", "rationale")
     console().print(table(columns, rows, numbers=columns[1:3]))
+    typer.echo()
     before, after = Counter[str](), Counter[str]()
     for item in found:
         before[item.now] += item.boxes
         after[item.then or "(none)"] += item.boxes
     names = sorted({*line.classes, *before, *after})
-    counts = [(name, before[name], after[name], f"{after[name] - before[name]:+d}") for name in names]
-    console().print(table(("class", "boxes now", "then", "change"), counts, numbers=("boxes now", "then", "change")))
-    typer.echo(f"counted in dataset version {newest.number} of line {line.name}")
+    changed = before != after
+    if changed:
+        moved = {name: after[name] - before[name] for name in names}
+        counts = [(name, before[name], after[name], f"{moved[name]:+d}" if moved[name] else "") for name in names]
+        console().print(
+            table(("class", "boxes now", "then", "change"), counts, numbers=("boxes now", "then", "change"))
+        )
+    same = "" if changed else "; no class's count changes"
+    typer.echo(f"counted in dataset version {newest.number} of line {line.name}{same}")
     for truth, said, count in confusions(parts, line.name)[:_CONFUSIONS]:
         typer.echo(f"the newest model took {count} {truth} for {said}")
 
@@ -140,6 +151,7 @@ def tell_standing(parts: "Parts", line: LineFile) -> None:
         mapping = ", ".join(f"{item.raw} → {item.defect_class}" for item in version.map)
         rows.append((version.number, mapping, told, "in use" if here else ""))
     if rows:
+        typer.echo()
         console().print(table(("taxonomy", "mapping", "signed", ""), rows, numbers=("taxonomy",)))
     if not line.taxonomy.changes:
         typer.echo("the line file merges and renames nothing: there is nothing to agree on")

@@ -48,7 +48,7 @@ def validation_show(
     (result,) = results
     cells = [
         (f.expectation, _standing(f), f.checked, f.unexpected, f.detail.removesuffix(f" ({f.checked} checked)"))
-        for f in result.findings
+        for f in sorted(result.findings, key=lambda f: f.success)  # what is broken first, else as checked
     ]
     columns = ("check", "result", "checked", "broken", "what holds, or what to do")
     console().print(table(columns, cells, numbers=("checked", "broken")))
@@ -58,11 +58,16 @@ def validation_show(
             typer.echo(f"{finding.expectation}: {'; '.join(finding.examples[:_NAMED])}" + _more(more))
     broken = [finding.severity for finding in result.findings if not finding.success]
     typer.echo(
-        f"version {found.number} of line {found.line}: {len(result.findings)} checks, {broken.count('error')} errors, "
-        f"{broken.count('warning')} warnings ({result.created_at:%Y-%m-%d %H:%M} UTC)"
+        f"version {found.number} of line {found.line}: {len(result.findings)} checks, "
+        f"{_counted(broken, 'error')}, {_counted(broken, 'warning')} ({result.created_at:%Y-%m-%d %H:%M} UTC)"
     )
     if docs is not None:
         typer.echo(f"wrote {_write(parts, result, docs)}")
+
+
+def _counted(broken: list[str], severity: str) -> str:
+    count = broken.count(severity)
+    return f"{count or 'no'} {severity}{'' if count == 1 else 's'}"
 
 
 def _standing(finding: "ValidationFinding") -> str:

@@ -189,8 +189,9 @@ def _cure(figures: ClassFigures) -> str:
     kinds = sorted(((count, kind) for kind, count in figures.misses.items() if count), reverse=True)
     told = ", ".join(f"{count} {kind.replace('_', ' ')}" for count, kind in kinds)
     misses = figures.recall.trials - figures.recall.hits
+    noun = "instance" if misses == 1 else "instances"
     return (
-        f"{figures.defect_class}: look at the {misses} instance(s) not found{f' ({told})' if told else ''} and train "
+        f"{figures.defect_class}: look at the {misses} {noun} not found{f' ({told})' if told else ''} and train "
         "on more images like them"
     )
 

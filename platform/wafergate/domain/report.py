@@ -44,6 +44,7 @@ class Spot:
         kind: its `ErrorKind`.
         box: where, pixels of the image.
         score: of the false alarm; None for a miss.
+        other: class a missed instance was taken for, or that is labelled where a false alarm lies; empty where none.
     """
 
     image: int
@@ -51,6 +52,7 @@ class Spot:
     kind: str
     box: Box
     score: float | None = None
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,10 +160,10 @@ def _share(value: float | None, digits: int = 3) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """Write a value of any rule: a count or a whole limit without decimals."""
+    """Write a value of any rule: a count or a whole limit without decimals, milliseconds and MiB with one."""
     if value is not None and abs(value) > 1 and value == int(value):
         return f"{int(value):,}"
-    return _share(value)
+    return _share(value, 3 if value is None or abs(value) < 10 else 1)
 
 
 def _rate(rate: Rate) -> str:

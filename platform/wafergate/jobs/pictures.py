@@ -57,8 +57,12 @@ def _tile(parts: Parts, judged: Judged, samples: Sequence[Sample], spot: Spot) -
     sample, said = samples[spot.image], judged.scene.detections
     own = slice(int(said.offsets[spot.image]), int(said.offsets[spot.image + 1]))
     found = said.boxes[own][judged.kept[own]]
-    mistake = "missed" if spot.score is None else f"false alarm {spot.score:.2f}"
-    kind = "" if spot.kind == ErrorKind.MISSED else f"{spot.kind.replace('_', ' ')}, "
+    if spot.score is not None:
+        mistake = f"false alarm {spot.score:.2f}"
+        kind = f"labelled {spot.other}, " if spot.other else f"{spot.kind.replace('_', ' ')}, "
+    else:
+        mistake = f"taken for {spot.other}" if spot.other else "missed"
+        kind = "" if spot.other or spot.kind == ErrorKind.MISSED else f"{spot.kind.replace('_', ' ')}, "
     return Tile(
         pixels=parts.decode(parts.files.get(sample.image)),
         focus=spot.box,

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.cost import ExpectedCost
+from wafergate.domain.evaluation import ErrorKind
 from wafergate.domain.geometry import Box
-from wafergate.domain.judging import ALARM_KINDS, MISS_KINDS, Judged, error_kinds
+from wafergate.domain.judging import ALARM_KINDS, MISS_KINDS, ErrorKinds, Judged, error_kinds
 from wafergate.domain.operating import alarm_scores
 from wafergate.domain.report import ClassCurves, Points, Spot
 
@@ -72,9 +73,17 @@ def _points(x: Values, y: Values) -> Points:
 def pick_misses(judged: Judged, most: int) -> tuple[Spot, ...]:
     """Return up to `most` misses, the classes taking turns."""
     kinds, truth = error_kinds(judged), judged.scene.truth
-    images = truth.images
+    images, said = truth.images, judged.scene.detections.classes
+    pairs = zip(kinds.confused.instances.tolist(), kinds.confused.detections.tolist(), strict=True)
+    taken_for = {instance: judged.classes[said[detection]] for instance, detection in pairs}
     spots = (
-        Spot(int(images[at]), judged.classes[truth.classes[at]], MISS_KINDS[kind].value, Box(*truth.boxes[at].tolist()))
+        Spot(
+            int(images[at]),
+            judged.classes[truth.classes[at]],
+            MISS_KINDS[kind].value,
+            Box(*truth.boxes[at].tolist()),
+            other=taken_for.get(at, ""),
+        )
         for at, kind in zip(kinds.missed.tolist(), kinds.miss_kinds.tolist(), strict=True)
     )
     return _in_turns(judged, spots, most)
@@ -84,6 +93,7 @@ def pick_alarms(judged: Judged, most: int) -> tuple[Spot, ...]:
     """Return up to `most` false alarms, the surest of each class first, the classes taking turns."""
     kinds, said = error_kinds(judged), judged.scene.detections
     images, scores = said.images, judged.scene.scores
+    labelled = _labelled_there(judged, kinds)
     surest = np.argsort(-scores[kinds.alarms], kind="stable")
     alarms = zip(kinds.alarms[surest].tolist(), kinds.alarm_kinds[surest].tolist(), strict=True)
     spots = (
@@ -93,10 +103,21 @@ def pick_alarms(judged: Judged, most: int) -> tuple[Spot, ...]:
             ALARM_KINDS[kind].value,
             Box(*said.boxes[at].tolist()),
             float(scores[at]),
+            other=labelled.get(at, "") if ALARM_KINDS[kind] is ErrorKind.WRONG_CLASS else "",
         )
         for at, kind in alarms
     )
     return _in_turns(judged, spots, most)
+
+
+def _labelled_there(judged: Judged, kinds: ErrorKinds) -> dict[int, str]:
+    """Return the class labelled where a detection of another class lies: of the miss it stands for, if of one."""
+    crossings, truth = judged.matching.crossings, judged.scene.truth.classes
+    return {
+        detection: judged.classes[truth[instance]]
+        for pairs in (crossings, kinds.confused)
+        for detection, instance in zip(pairs.detections.tolist(), pairs.instances.tolist(), strict=True)
+    }
 
 
 def _in_turns(judged: Judged, spots: Iterable[Spot], most: int) -> tuple[Spot, ...]:

@@ -166,7 +166,8 @@ def _leak(evidence: Evidence) -> Iterator[RuleResult]:
         yield _answered("leak", None, "", "leak: run the leak check on what was trained on")
         return
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(proof_of.kinds.items()) if count)
-    found = f"{proof_of.cross_edges} link(s) between training and test in {proof_of.pairs} pairs looked at"
+    links = f"{proof_of.cross_edges or 'no'} {'link' if proof_of.cross_edges == 1 else 'links'}"
+    found = f"{links} between training and test in {proof_of.pairs:,} pairs looked at"
     found = f"{found} ({kinds})" if kinds else found
     step = "leak: split again so that linked images stay on one side, and train again"
     yield _answered("leak", proof_of.cross_edges == 0, found, step)
