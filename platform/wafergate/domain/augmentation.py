@@ -209,7 +209,7 @@ class AugmentationPlan:
         """What is added to which classes and what ended it, for a person."""
         grown = [
             f"{row.defect_class} {row.original_instances} + {row.added_instances} boxes of {row.original_images} "
-            f"images (x{row.factor:.1f}, ended by {row.bound_by})"
+            f"images (x{row.factor:.1f}{'' if row.bound_by == Bound.NONE else f', ended by {row.bound_by}'})"
             for row in self.classes
             if row.added_instances
         ]
