@@ -76,16 +76,16 @@ def looks(parts: Parts, split: Split) -> int:
     """Count how often a test set was looked at: as often as its most used image, in this or any other test set.
 
     A test set that grew has another digest; the looks at its earlier images carry over, because what was learnt from
-    them is not forgotten.
+    them is not forgotten. Other lines' looks count as well: a line file under another name makes no test set new.
     """
-    line = parts.facts.get(DatasetVersion, split.dataset_id).line
-    splits = [row.id for row in line_splits(parts, line)]
+    judged = [member.image for member in parts.facts.find(SplitMember, split_id=split.id, side=Side.TEST.value)]
+    members = parts.facts.find(SplitMember, image=judged, side=Side.TEST.value)
+    splits = sorted({member.split_id for member in members})
     used = Counter(row.split_id for row in parts.facts.find(Evaluation, split_id=splits, side=Side.TEST.value))
     counts: Counter[str] = Counter()
-    for member in parts.facts.find(SplitMember, split_id=[*used], side=Side.TEST.value):
+    for member in members:
         counts[member.image] += used[member.split_id]
-    judged = parts.facts.find(SplitMember, split_id=split.id, side=Side.TEST.value)
-    return max((counts[member.image] for member in judged), default=0)
+    return max(counts.values(), default=0)
 
 
 def _binding(parts: Parts, dataset: DatasetVersion, retired: set[str]) -> list[Split]:
