@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.standing import StandingState
 from dashboards.texts import Text, literal
+from wafergate.domain.line_state import LineState
 from wafergate.errors import WafergateError
 
 __all__ = ["commands", "fact", "section", "state_badge", "trouble"]
 
 STATES = {
-    StandingState.COVERED: ("blue", "verified"),
-    StandingState.AT_RISK: ("orange", "warning"),
-    StandingState.BLIND: ("red", "visibility_off"),
+    LineState.COVERED: ("blue", "verified"),
+    LineState.AT_RISK: ("orange", "warning"),
+    LineState.BLIND: ("red", "visibility_off"),
 }
 
 
@@ -30,7 +30,7 @@ def fact(label: str, value: str, *, key: str, explanation: str | None = None) ->
             st.markdown(f"**{literal(value)}**")
 
 
-def state_badge(state: StandingState, text: Text) -> str:
+def state_badge(state: LineState, text: Text) -> str:
     """Return a line's state as a coloured Markdown badge with an icon and its word."""
     hue, icon = STATES[state]
     return f":{hue}-badge[:material/{icon}: {text.term(state)}]"

@@ -1,21 +1,14 @@
-"""Whether a line is covered, at risk or blind: read off stored verdicts, never measured anew."""
+"""What the pages say of a line's state: the sentence of its reason and the notes beside it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from dashboards.data import LineView
 from wafergate.domain.drift import DriftVerdict
-from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.gate import Verdict
+from wafergate.domain.line_state import LineState, line_state, weakest_recall
 
-__all__ = ["Standing", "StandingNote", "StandingState", "judge_standing", "weakest_recall"]
-
-
-class StandingState(StrEnum):
-    """What a manager asks first; the values are keys of the glossary, whose texts are the rule."""
-
-    COVERED = "covered"
-    AT_RISK = "at_risk"
-    BLIND = "blind"
+__all__ = ["Standing", "StandingNote", "judge_standing"]
 
 
 class StandingNote(StrEnum):
@@ -31,36 +24,22 @@ class StandingNote(StrEnum):
 class Standing:
     """A line's state, the key of the sentence that gives its reason, and notes beside it."""
 
-    state: StandingState
+    state: LineState
     sentence: str
     notes: tuple[StandingNote, ...] = ()
 
 
-def weakest_recall(decision: GateDecision) -> RuleResult | None:
-    """Return the recall rule with the least room between bound and limit; None where none was measured."""
-    measured = [
-        (rule.bound - rule.limit, rule)
-        for rule in decision.rules
-        if rule.rule == "recall" and rule.bound is not None and rule.limit is not None
-    ]
-    return min(measured, key=lambda pair: pair[0])[1] if measured else None
-
-
 def judge_standing(view: LineView) -> Standing:
-    """Return the state of a line.
-
-    Blind: no champion. At risk: the champion's stored verdict is not a pass, or the newest drift report on the
-    champion's own dataset version says drifted. Covered: everything else.
-    """
+    """Return the state of a line, by the rule of `wafergate.domain.line_state`."""
     if view.champion is None or view.judged is None:
-        return Standing(StandingState.BLIND, _blind_sentence(view))
+        return Standing(LineState.BLIND, _blind_sentence(view))
+    verdict = view.judged.decision.verdict
+    state = line_state(verdict, view.drift.verdict if view.drift and view.drift_is_current else None)
     notes = _notes(view)
-    if view.judged.decision.verdict is not Verdict.PASS:
-        return Standing(StandingState.AT_RISK, "sentence_unproven", notes)
-    if view.drift is not None and view.drift_is_current and view.drift.verdict is DriftVerdict.DRIFTED:
-        return Standing(StandingState.AT_RISK, "sentence_drifted", notes)
+    if state is LineState.AT_RISK:
+        return Standing(state, "sentence_drifted" if verdict is Verdict.PASS else "sentence_unproven", notes)
     named = weakest_recall(view.judged.decision) is not None
-    return Standing(StandingState.COVERED, "sentence_covered" if named else "sentence_covered_plain", notes)
+    return Standing(state, "sentence_covered" if named else "sentence_covered_plain", notes)
 
 
 def _blind_sentence(view: LineView) -> str:

@@ -9,9 +9,10 @@ from dashboards import charts, tables
 from dashboards.data import Judged, LineView
 from dashboards.palette import Palette
 from dashboards.parts import commands, fact, section, state_badge
-from dashboards.standing import Standing, StandingNote, StandingState, judge_standing, weakest_recall
+from dashboards.standing import Standing, StandingNote, judge_standing
 from dashboards.texts import Text, literal, terms
 from dashboards.views import evidence
+from wafergate.domain.line_state import LineState, weakest_recall
 
 __all__ = ["overview", "render"]
 
@@ -37,7 +38,7 @@ def render(view: LineView, text: Text, palette: Palette) -> None:
 
 def overview(views: Sequence[LineView], text: Text) -> None:
     """Show every line's state and sentence, a row each, the worst state first."""
-    worst_first = [StandingState.BLIND, StandingState.AT_RISK, StandingState.COVERED]
+    worst_first = [LineState.BLIND, LineState.AT_RISK, LineState.COVERED]
     standings = sorted(
         ((judge_standing(view), view) for view in views), key=lambda pair: worst_first.index(pair[0].state)
     )

@@ -10,12 +10,13 @@ import pytest
 from dashboards.charts import recall_intervals
 from dashboards.data import Judged, LineView, list_lines, load_view
 from dashboards.palette import load_palette
-from dashboards.standing import StandingNote, StandingState, judge_standing, weakest_recall
+from dashboards.standing import StandingNote, judge_standing
 from dashboards.tables import class_csv, class_table, rule_table
 from dashboards.texts import Text
 from tests.dashboards import stories
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.line_state import LineState, weakest_recall
 from wafergate.errors import NotFoundError
 
 pytestmark = pytest.mark.unit
@@ -35,20 +36,20 @@ def _shown(story: str, line: str = "die-a") -> Judged:
 @pytest.mark.parametrize(
     ("story", "state", "sentence", "notes"),
     [
-        ("undecided", StandingState.BLIND, "sentence_blind_fail", ()),
-        ("covered", StandingState.COVERED, "sentence_covered", ()),
+        ("undecided", LineState.BLIND, "sentence_blind_fail", ()),
+        ("covered", LineState.COVERED, "sentence_covered", ()),
         (
             "failed",
-            StandingState.COVERED,
+            LineState.COVERED,
             "sentence_covered",
             (StandingNote.HELD_BACK, StandingNote.NEWER_DATA),
         ),
-        ("drifted", StandingState.AT_RISK, "sentence_drifted", ()),
-        ("few_images", StandingState.COVERED, "sentence_covered", (StandingNote.DRIFT_FEW,)),
+        ("drifted", LineState.AT_RISK, "sentence_drifted", ()),
+        ("few_images", LineState.COVERED, "sentence_covered", (StandingNote.DRIFT_FEW,)),
     ],
 )
 def test_the_state_follows_from_stored_verdicts(
-    story: str, state: StandingState, sentence: str, notes: tuple[StandingNote, ...]
+    story: str, state: LineState, sentence: str, notes: tuple[StandingNote, ...]
 ) -> None:
     standing = judge_standing(_view(story))
     assert (standing.state, standing.sentence, standing.notes) == (state, sentence, notes)
@@ -62,7 +63,7 @@ def test_a_model_that_passed_and_was_not_promoted_leaves_the_line_blind() -> Non
     facts = stories.empty()
     stories.tell(facts, stories.Act(1, stories.PROVEN, stories.MORNING), promote=False)
     standing = judge_standing(load_view(facts, "die-a"))
-    assert (standing.state, standing.sentence) == (StandingState.BLIND, "sentence_blind_unpromoted")
+    assert (standing.state, standing.sentence) == (LineState.BLIND, "sentence_blind_unpromoted")
 
 
 def test_a_champion_whose_stored_verdict_is_no_pass_puts_the_line_at_risk() -> None:
@@ -70,7 +71,7 @@ def test_a_champion_whose_stored_verdict_is_no_pass_puts_the_line_at_risk() -> N
     assert view.judged is not None
     judged = replace(view.judged, decision=replace(view.judged.decision, verdict=Verdict.UNDECIDED))
     standing = judge_standing(replace(view, judged=judged))
-    assert (standing.state, standing.sentence) == (StandingState.AT_RISK, "sentence_unproven")
+    assert (standing.state, standing.sentence) == (LineState.AT_RISK, "sentence_unproven")
 
 
 def test_drift_against_other_data_says_nothing_about_the_champion() -> None:
@@ -81,7 +82,7 @@ def test_drift_against_other_data_says_nothing_about_the_champion() -> None:
     assert view.drift is not None
     assert view.drift.verdict is DriftVerdict.DRIFTED
     standing = judge_standing(view)
-    assert (standing.state, standing.notes) == (StandingState.COVERED, (StandingNote.DRIFT_NONE,))
+    assert (standing.state, standing.notes) == (LineState.COVERED, (StandingNote.DRIFT_NONE,))
 
 
 def test_the_weakest_class_is_the_one_with_least_room_not_the_lowest_recall() -> None:
