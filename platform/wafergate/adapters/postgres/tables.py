@@ -20,6 +20,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.learning_curve import CurveRun, LearningCurve
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.quarantine import QuarantineChange
@@ -119,6 +120,8 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingItem: ("training_item", ("training_set_id", "position"), "training_set_id, position"),
     FactorRun: ("factor_run", ("id",), "created_at DESC, id"),
     Ablation: ("ablation", ("id",), "created_at DESC, id"),
+    CurveRun: ("curve_run", ("id",), "created_at DESC, id"),
+    LearningCurve: ("learning_curve", ("id",), "created_at DESC, id"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
     Probe: ("probe", ("id",), "created_at DESC, id"),
     ModelChoice: ("model_choice", ("id",), "created_at DESC, id"),
