@@ -1,5 +1,6 @@
 """Recall by images per class, and the inverse power law through it: what more labels would buy (rule M12)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ class PowerLaw:
 
     def __call__(self, images: float) -> float:
         """Return the recall at `images` training images of a class, 1 or more."""
-        return min(max(self.a - self.b * images**-self.c, 0.0), 1.0)
+        return min(max(self.a - self.b * math.pow(images, -self.c), 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
