@@ -13,6 +13,7 @@ from wafergate.domain.augmentation import AugmentPolicy
 from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
+from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.licences import LicencePolicy
 from wafergate.domain.near_duplicates import LikenessPolicy
@@ -114,6 +115,7 @@ class LineFile(_Section):
     prevalence: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = {}
     cost: CostPolicy = CostPolicy()
     drift: DriftPolicy = DriftPolicy()
+    governor: GovernorPolicy = GovernorPolicy()
     alerts: AlertPolicy = AlertPolicy()
     schedule: SchedulePolicy = SchedulePolicy()
     path: Path = Field(default=Path(), exclude=True)

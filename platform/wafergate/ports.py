@@ -16,6 +16,7 @@ from wafergate.domain.doubts import LabelScores
 from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
+from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.samples import ImageRecord, ValidationFinding
 from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
 
@@ -32,6 +33,7 @@ __all__ = [
     "LabelScorer",
     "LedgerDraft",
     "Progress",
+    "Retrainings",
     "Source",
     "SuiteOutcome",
     "SuiteValidator",
@@ -306,4 +308,23 @@ class AlertChannel(Protocol):
         Raises:
             AlertError: not every address took it; the message names kinds of channels, never an address, and `taken`
                 lists those that now have it.
+        """
+
+
+class Retrainings(Protocol):
+    """The retraining runs of the orchestrator."""
+
+    def running(self, line: str) -> Sequence[str]:
+        """Name the runs of a line that have begun or are due, and have not ended.
+
+        Raises:
+            ConfigError: the line's `retrain` is not deployed.
+            ServiceError: the orchestrator does not answer.
+        """
+
+    def start(self, decision: GovernorDecision) -> str:
+        """Start a retraining on the decision's dataset version and return its run's id; the same decision starts one.
+
+        Raises:
+            ServiceError: the orchestrator does not take it.
         """

@@ -14,6 +14,7 @@ from wafergate.cli import (
     augment,
     data,
     estimate,
+    governor,
     hardware,
     ledger,
     licences,
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
-for noun in (data, taxonomy, validation, review, split, augment, quarantine, ledger, alerts, weights):
+for noun in (data, taxonomy, validation, review, split, augment, quarantine, ledger, alerts, weights, governor):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

@@ -37,6 +37,7 @@ class AlertCause(StrEnum):
     APPROVAL = "approval"
     DRIFT = "drift"
     FLOW = "flow"
+    LABELS = "labels"
 
 
 @dataclass(frozen=True, slots=True)

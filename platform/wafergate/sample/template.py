@@ -99,6 +99,11 @@ approver_differs = false              # true: another person than the one who as
 method = "ks"
 threshold = 1e-4
 
+[governor]                            # when drift, or a person, asks for a retraining
+min_new_labels = 30                   # images with labels the champion has not learnt from
+cooldown_hours = 24.0                 # since the last retraining started
+runs_per_week = 3
+
 [alerts]
 channels = []                         # "env:NAME": an Apprise address in that variable; without secrets also here
 window_hours = 12                     # the same cause is told once in so many hours

@@ -8,10 +8,11 @@ from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.identity import identify
 from wafergate.domain.training import ModelVersion
 
-__all__ = ["approval_alert", "drift_alert", "flow_alert", "gate_alert", "together", "without_picture"]
+__all__ = ["approval_alert", "drift_alert", "flow_alert", "gate_alert", "labels_alert", "together", "without_picture"]
 
 _CAUSES = {
     "brightness": "light or exposure",
@@ -205,3 +206,28 @@ def flow_alert(line: str, flow: str, run: str, message: str, *, now: datetime) -
         f"Line {line}, flow {flow}, run {run}",
     ]
     return _alert(line, AlertCause.FLOW, run, title=title, body="\n".join(body), key=(flow, first), now=now)
+
+
+def labels_alert(decision: GovernorDecision, *, now: datetime) -> Alert:
+    """Return the alert that asks for labels, without which the line cannot be retrained.
+
+    Raises:
+        ValueError: labels are not what is missing.
+    """
+    lacking = next((rule for rule in decision.missing if rule.rule == "new_labels"), None)
+    if lacking is None:
+        message = f"labels are not what decision {decision.id} lacks"
+        raise ValueError(message)
+    line = decision.line
+    body = [
+        f"{decision.event} asked for a retraining, and the governor holds it back:",
+        *(f"- {rule.rule}: {rule.evidence}" for rule in decision.missing),
+        "",
+        f"Next step: {lacking.next_step}, then import them with `wafergate review` or as a new source: the governor "
+        "asks again at the next drift, or at once with `wafergate governor ask`. The champion goes on judging the line.",
+        "",
+        f"Line {line}, decision {decision.id}, champion {decision.model_id or 'none'}, "
+        f"dataset {decision.dataset_id or 'none'}",
+    ]
+    title = f"{line}: retraining waits for labels: {lacking.evidence}"
+    return _alert(line, AlertCause.LABELS, decision.id, title=title, body="\n".join(body), key=("labels",), now=now)
