@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import rows
-from tests.unit.small_line import LINE, make_parts
+from tests.unit.small_line import LINE, parts_in
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert
 from wafergate.domain.gate import Verdict
@@ -43,6 +43,7 @@ class Runs:
         self._lock = Lock()
 
     def running(self, line: str) -> Sequence[str]:
+        assert line == "dies"
         return () if self.ended else tuple(self.started.values())
 
     def start(self, decision: GovernorDecision) -> str:
@@ -99,7 +100,7 @@ def test_more_labels_never_hold_back_and_an_older_past_never_either(
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    return replace(make_parts(tmp_path), facts=MemoryFacts(clock=lambda: NOW), clock=lambda: NOW)
+    return parts_in(tmp_path, facts=MemoryFacts(clock=lambda: NOW), clock=lambda: NOW)
 
 
 @pytest.fixture

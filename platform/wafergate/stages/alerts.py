@@ -224,7 +224,8 @@ def labels_alert(decision: GovernorDecision, *, now: datetime) -> Alert:
         *(f"- {rule.rule}: {rule.evidence}" for rule in decision.missing),
         "",
         f"Next step: {lacking.next_step}, then import them with `wafergate review` or as a new source: the governor "
-        "asks again at the next drift, or at once with `wafergate governor ask`. The champion goes on judging the line.",
+        "asks again at the next drift, or at once with `wafergate governor ask`. The champion goes on judging the "
+        "line.",
         "",
         f"Line {line}, decision {decision.id}, champion {decision.model_id or 'none'}, "
         f"dataset {decision.dataset_id or 'none'}",
