@@ -19,7 +19,7 @@ from wafergate.wiring import settings
 __all__ = ["WORK_POOL", "register", "run_release"]
 
 WORK_POOL = "wafergate"
-ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "alerts")
+ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "alerts", "weekly")
 
 
 def register(line_path: Path) -> list[str]:
@@ -33,12 +33,12 @@ def register(line_path: Path) -> list[str]:
     schedule = line.schedule
     # A dispatcher without a channel would start a process every few minutes for nothing.
     told = schedule.alerts if line.alerts.channels or settings().alert_urls else ""
-    crons = {"retrain": schedule.retrain, "watch": schedule.watch, "alerts": told}
+    crons = {"retrain": schedule.retrain, "watch": schedule.watch, "alerts": told, "weekly": schedule.weekly}
     sources = {"retrain": schedule.source, "watch": schedule.incoming}
     made, names = [], []
     for entry in ENTRIES:
         cron, source = crons.get(entry, ""), sources.get(entry, "")
-        if cron and entry != "alerts" and not (source and schedule.format):
+        if cron and entry in {"retrain", "watch"} and not (source and schedule.format):
             key = "incoming" if entry == "watch" else "source"
             message = f"[schedule] {entry} = {cron!r} needs {key} and format as well: what would it read at night?"
             raise ConfigError(message)
@@ -50,7 +50,7 @@ def register(line_path: Path) -> list[str]:
             name=line.name,
             parameters=parameters,
             schedule=Cron(cron, timezone=schedule.timezone) if cron else None,
-            concurrency_limit=1 if entry in {"retrain", "alerts"} else None,
+            concurrency_limit=1 if entry in {"retrain", "alerts", "weekly"} else None,
             tags=["wafergate", line.name],
         )
         made.append(cast("RunnerDeployment", deployment))

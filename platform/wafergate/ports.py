@@ -60,7 +60,7 @@ class LedgerDraft:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A picture that goes with an alert: a file name ending in `.png`, and PNG bytes."""
+    """A file that goes with an alert: its name, whose suffix tells its kind (`.png`, `.pdf`, `.html`), and bytes."""
 
     name: str
     data: bytes

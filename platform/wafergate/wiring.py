@@ -30,6 +30,7 @@ __all__ = [
     "open_parts",
     "open_readonly_facts",
     "open_source",
+    "page_printer",
     "point_prefect",
     "service_status",
     "settings",
@@ -179,6 +180,13 @@ def alert_channel(line: LineFile, environment: Mapping[str, str] = os.environ) -
     """
     addresses = [*line.alerts.channels, *(url.get_secret_value() for url in settings().alert_urls)]
     return AppriseChannel(addresses, environment) if addresses else None
+
+
+def page_printer() -> Callable[[bytes], bytes] | None:
+    """Return what makes a PDF of a page; None where this machine has no Chromium."""
+    from wafergate.adapters.chromium import find_chromium, print_page
+
+    return print_page if find_chromium() else None
 
 
 def check_services(values: Settings) -> None:

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from mimetypes import guess_type
 from typing import Any, Final
 
 from wafergate.errors import AlertError, ConfigError
@@ -53,7 +54,7 @@ class AppriseChannel:
         Args:
             title: one line; line breaks become spaces.
             body: plain text.
-            attachments: pictures; a kind of channel that carries none gets the text alone.
+            attachments: files; a kind of channel that carries none gets the text alone.
             taken: the `taken` of an earlier `AlertError` for the same message.
 
         Raises:
@@ -119,8 +120,8 @@ def _send(service: Any, title: str, body: str, attachments: Sequence[Attachment]
     sender = apprise.Apprise(asset=service.asset)
     sender.add(service)
     with _quiet() as said:
-        pictures = [AttachMemory(item.data, name=item.name, mimetype="image/png") for item in attachments]
-        attached = apprise.AppriseAttachment(pictures, asset=service.asset) if pictures else None
+        files = [AttachMemory(item.data, name=item.name, mimetype=guess_type(item.name)[0]) for item in attachments]
+        attached = apprise.AppriseAttachment(files, asset=service.asset) if files else None
         taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT, attach=attached)
     if taken:
         return None

@@ -29,6 +29,7 @@ from wafergate.cli import (
     thread,
     tile,
     validation,
+    weekly,
     weights,
 )
 from wafergate.errors import StorageError, WafergateError
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, tile, estimate, plan, licences, hardware):
+for commands in (setup, thread, release, report, weekly, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
 for noun in (data, taxonomy, validation, review, split, augment, quarantine, ledger, alerts, weights, governor):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])

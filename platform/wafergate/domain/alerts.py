@@ -4,8 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
 from annotated_types import Ge, Le
 
@@ -38,6 +39,7 @@ class AlertCause(StrEnum):
     DRIFT = "drift"
     FLOW = "flow"
     LABELS = "labels"
+    REPORT = "report"  # a weekly page on its way, no alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Alert:
         created_at: when it was written.
         sent_at: when every channel had taken it.
         key: what makes two alerts the same cause: line, kind and classes; empty for a cause of its own.
-        attachments: SHA-256 of pictures (PNG) in S3 that go with it.
+        attachments: SHA-256 of files in S3 that go with it: pictures (PNG), a page (PDF or HTML).
         next_try_at: not tried before this; None at once.
         taken: channels that took it while another did not, as `1 json`.
         told_by: id of the alert whose message told this folded one.
@@ -158,7 +160,9 @@ class SchedulePolicy:
         retrain: of `retrain`, which reads `source`.
         watch: of `watch`, which reads `incoming`.
         alerts: of the dispatcher; it runs by itself only where there is a channel.
-        timezone: of all three.
+        weekly: of the weekly report, which tells the seven days before the day it runs.
+        language: of the weekly report, `en` or `ko`.
+        timezone: of them all.
         source: folder or archive of labelled images.
         format: of both sources.
         incoming: folder or archive of new images.
@@ -169,7 +173,21 @@ class SchedulePolicy:
     retrain: str = ""
     watch: str = ""
     alerts: str = "*/5 * * * *"
+    weekly: str = ""
+    language: Literal["en", "ko"] = "en"
     timezone: str = "UTC"
     source: str = ""
     format: str = ""
     incoming: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError) as error:
+            message = f"timezone must be a name of the IANA time zones such as Asia/Seoul, found {self.timezone!r}"
+            raise ValueError(message) from error
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the time zone."""
+        return ZoneInfo(self.timezone)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "Curve", "intervals", "plot"]
+__all__ = ["Bar", "Column", "Curve", "Mark", "columns", "intervals", "marks", "plot"]
 
 Points = Sequence[tuple[float, float]]
 
@@ -42,6 +42,25 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `columns`: a whole, the part of it that stands out, the name below and what is told above."""
+
+    name: str
+    whole: int
+    part: int
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One mark of `marks`: the name below it, how high it stands, and `pass`, `fail` or `undecided`."""
+
+    name: str
+    value: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Frame:
     """A plot's area in the units of its SVG, and the data it shows."""
 
@@ -62,14 +81,17 @@ class _Frame:
 _ROW = 34
 
 
-def intervals(bars: Sequence[Bar]) -> str:
-    """Return recall with its bounds against the limit, a row for each class, from below the lowest figure to 1."""
+def intervals(bars: Sequence[Bar], *, title: str = "recall by class with bounds") -> str:
+    """Return recall with its bounds against the limit, a row for each class, from below the lowest figure to 1.
+
+    `title` is read aloud instead of the picture.
+    """
     edges = [bar.lower for bar in bars] + [bar.limit for bar in bars if bar.limit is not None]
     low = max(0.0, math.floor(min(edges, default=0.0) * 10 - 0.3) / 10)
     frame = _Frame(150, 6, 440, len(bars) * _ROW, (low, 0.0), (1.0, float(len(bars))))
     bottom = frame.top + frame.height
     step = 0.1 if low < 0.75 else 0.05
-    parts = [f'<svg class="wide" viewBox="0 0 760 {bottom + 30}" role="img" aria-label="recall by class with bounds">']
+    parts = [f'<svg class="wide" viewBox="0 0 760 {bottom + 30}" role="img" aria-label="{escape(title)}">']
     for tick in range(round((1 - low) / step) + 1):
         at = frame.x(low + tick * step)
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{frame.top}" y2="{bottom}"/>')
@@ -143,6 +165,53 @@ def plot(
     middle = frame.left + frame.width / 2
     parts.append(f'<text class="tick mid" x="{middle}" y="{bottom + 33}">{escape(axes[0])}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def columns(items: Sequence[Column], *, title: str) -> str:
+    """Return a column for each item, the part that stands out at its foot; `title` is read aloud."""
+    highest = _ceiling(float(max((item.whole for item in items), default=1)))
+    frame = _Frame(56, 24, 680, 130, (0.0, 0.0), (float(max(len(items), 1)), highest))
+    parts = _canvas(frame, title)
+    width = min(64.0, frame.width / max(len(items), 1) * 0.6)
+    for place, item in enumerate(items):
+        middle, foot = frame.x(place + 0.5), frame.top + frame.height
+        for value, style in ((item.whole, "whole"), (item.part, "part")):
+            top = frame.y(value)
+            at = f'x="{middle - width / 2:.1f}" y="{top}" width="{width:.1f}" height="{foot - top:.1f}"'
+            parts.append(f'<rect class="{style}" {at}/>')
+        parts.append(f'<text class="told mid" x="{middle}" y="{frame.y(item.whole) - 6}">{escape(item.told)}</text>')
+        parts.append(f'<text class="tick mid" x="{middle}" y="{foot + 18}">{escape(item.name)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def marks(items: Sequence[Mark], *, title: str, limit: float) -> str:
+    """Return a mark for each item against a limit that must not be reached; `title` is read aloud."""
+    highest = _ceiling(max([item.value for item in items] + [limit * 1.2]))
+    frame = _Frame(56, 24, 680, 130, (0.0, 0.0), (float(max(len(items), 1)), highest))
+    parts, at = _canvas(frame, title), frame.y(limit)
+    parts.append(
+        f'<rect class="short" x="{frame.left}" y="{frame.top}" width="{frame.width}" height="{at - frame.top}"/>'
+    )
+    parts.append(f'<line class="limit" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{at}" y2="{at}"/>')
+    for place, item in enumerate(items):
+        middle = frame.x(place + 0.5)
+        parts.append(_mark(item.verdict, middle, frame.y(item.value)))
+        parts.append(
+            f'<text class="tick mid" x="{middle}" y="{frame.top + frame.height + 18}">{escape(item.name)}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _canvas(frame: _Frame, title: str) -> list[str]:
+    """Return the start of a wide picture with three lines from zero to the highest value."""
+    parts = [
+        f'<svg class="wide" viewBox="0 0 760 {frame.top + frame.height + 28}" role="img" aria-label="{escape(title)}">'
+    ]
+    for share in (0.0, 0.5, 1.0):
+        y = frame.y(share * frame.high[1])
+        parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="tick end" x="{frame.left - 8}" y="{y + 4}">{_tick(share * frame.high[1])}</text>')
+    return parts
 
 
 def _tick(value: float) -> str:

@@ -5,14 +5,13 @@ text that is filled in; what is marked safe is made of numbers, or escaped by `w
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Rate, SliceFigures
-from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.gate import GateDecision, RuleResult
 from wafergate.domain.judging import ALARM_KINDS, MISS_KINDS
 from wafergate.domain.matching import NEAR
 from wafergate.domain.report import Certificate, ClassCurves
@@ -20,6 +19,7 @@ from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.formats.charts import Bar, Curve, intervals, plot
+from wafergate.formats.pages import render_page, summary_sentence
 
 __all__ = ["Picture", "ReportContent", "write_report"]
 
@@ -72,23 +72,18 @@ class ReportContent:
 
 def write_report(content: ReportContent) -> bytes:
     """Return the page as UTF-8; the same content gives the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("wafergate.formats", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    evaluation, decision = content.evaluation, content.decision
+    rules = _class_rules(decision)
+    filters: dict[str, Callable[..., object]] = {
         "share": _share,
         "figure": _figure,
         "rate": _rate,
         "picture": _picture,
-        "sentence": _sentence,
+        "sentence": summary_sentence,
     }
-    evaluation, decision = content.evaluation, content.decision
-    rules = _class_rules(decision)
-    page = environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
+        filters,
         content=content,
         decision=decision,
         evaluation=evaluation,
@@ -105,7 +100,6 @@ def write_report(content: ReportContent) -> bytes:
         near=NEAR,
         operating={point.defect_class: point for point in content.model.operating},
     )
-    return page.encode()
 
 
 def _class_rules(decision: GateDecision) -> dict[str, RuleResult]:
@@ -172,8 +166,3 @@ def _rate(rate: Rate) -> str:
 
 def _picture(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode()}"
-
-
-def _sentence(summary: str, verdict: Verdict) -> str:
-    told = summary.removeprefix(f"{verdict.value}: ")
-    return f"{told[:1].upper()}{told[1:]}."

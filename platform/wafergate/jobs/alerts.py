@@ -10,9 +10,11 @@ from wafergate.domain.gate import LedgerKind
 from wafergate.errors import AlertError, NotFoundError, ServiceError, StorageError, WafergateError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.ports import AlertChannel, Attachment, LedgerDraft
-from wafergate.stages.alerts import together, without_picture
+from wafergate.stages.alerts import together, without_attachment
 
 __all__ = ["Dispatch", "acknowledge", "dispatch"]
+
+_SUFFIXES = {b"\x89PNG": ".png", b"%PDF-": ".pdf"}
 
 
 class Dispatch(NamedTuple):
@@ -91,9 +93,9 @@ def _send(parts: Parts, channel: AlertChannel, group: Sequence[Alert]) -> tuple[
         return 0, ""
     newest = group[-1]
     title, body = together(newest, group[:-1])
-    pictures, body = _pictures(parts, newest, body)
+    attached, body = _attachments(parts, newest, body)
     try:
-        channel(title, body, pictures, taken=trial.taken)
+        channel(title, body, attached, taken=trial.taken)
     except AlertError as error:
         parts.facts.mark_alert(replace(trial, last_error=str(error), taken=error.taken), was=trial)
         return 0, str(error)
@@ -110,15 +112,22 @@ def _send(parts: Parts, channel: AlertChannel, group: Sequence[Alert]) -> tuple[
     return len(group), ""
 
 
-def _pictures(parts: Parts, alert: Alert, body: str) -> tuple[list[Attachment], str]:
-    """Return an alert's pictures; one that cannot be read is told of in the text, which matters more."""
+def _attachments(parts: Parts, alert: Alert, body: str) -> tuple[list[Attachment], str]:
+    """Return what goes with an alert; what cannot be read is told of in the text, which matters more."""
     found: list[Attachment] = []
     for place, digest in enumerate(alert.attachments, start=1):
         try:
-            found.append(Attachment(f"{alert.id}-{place}.png", parts.files.get(digest)))
+            data = parts.files.get(digest)
         except (NotFoundError, StorageError, ServiceError) as error:
-            body = without_picture(body, digest, str(error))
+            body = without_attachment(body, digest, str(error))
+        else:
+            found.append(Attachment(f"{alert.id}-{place}{_suffix(data)}", data))
     return found, body
+
+
+def _suffix(data: bytes) -> str:
+    """Return the suffix that a file's first bytes ask for: alerts carry pictures, PDFs and HTML pages."""
+    return next((suffix for start, suffix in _SUFFIXES.items() if data.startswith(start)), ".html")
 
 
 def acknowledge(parts: Parts, alert_id: str, *, actor: str, reason: str) -> Outcome:

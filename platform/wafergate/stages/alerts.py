@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from wafergate.domain.alerts import Alert, AlertCause, AlertState
@@ -11,8 +12,18 @@ from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.identity import identify
 from wafergate.domain.training import ModelVersion
+from wafergate.domain.weekly import WeeklyReport
 
-__all__ = ["approval_alert", "drift_alert", "flow_alert", "gate_alert", "labels_alert", "together", "without_picture"]
+__all__ = [
+    "approval_alert",
+    "drift_alert",
+    "flow_alert",
+    "gate_alert",
+    "labels_alert",
+    "together",
+    "weekly_alert",
+    "without_attachment",
+]
 
 _CAUSES = {
     "brightness": "light or exposure",
@@ -59,9 +70,9 @@ def together(newest: Alert, earlier: Sequence[Alert]) -> tuple[str, str]:
     )
 
 
-def without_picture(body: str, digest: str, problem: str) -> str:
-    """Return a body that says that a picture is missing, and why."""
-    return f"{body}\n\nThe picture {digest[:12]} could not be read and is not attached: {problem}"
+def without_attachment(body: str, digest: str, problem: str) -> str:
+    """Return a body that says that an attachment is missing, and why."""
+    return f"{body}\n\nThe attachment {digest[:12]} could not be read and is not attached: {problem}"
 
 
 def gate_alert(decision: GateDecision, model: ModelVersion, evaluation: Evaluation, *, now: datetime) -> Alert:
@@ -106,6 +117,12 @@ def approval_alert(decision: GateDecision, model: ModelVersion, *, now: datetime
     title = f"{decision.line}: {_model(model)} passed the gate and awaits approval"
     key = (decision.id,)
     return _alert(decision.line, AlertCause.APPROVAL, decision.id, title=title, body="\n".join(body), key=key, now=now)
+
+
+def weekly_alert(report: WeeklyReport, *, title: str, body: str, now: datetime) -> Alert:
+    """Return the message that carries a weekly report, as PDF where there is one; each is a cause of its own."""
+    alert = _alert(report.line, AlertCause.REPORT, report.id, title=title, body=body, key=(report.id,), now=now)
+    return replace(alert, attachments=(report.paper or report.page,))
 
 
 def _model(model: ModelVersion) -> str:

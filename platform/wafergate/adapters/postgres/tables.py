@@ -41,6 +41,7 @@ from wafergate.domain.training import (
     TrainingItem,
     TrainingSet,
 )
+from wafergate.domain.weekly import WeeklyReport
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import StorageError
 
@@ -142,6 +143,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     InspectedImage: ("inspected_image", ("run_id", "position"), "run_id, position"),
     DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
     GovernorDecision: ("governor_decision", ("id",), "created_at DESC, id"),
+    WeeklyReport: ("weekly_report", ("id",), "created_at DESC, id"),
     Alert: ("alert", ("id",), "created_at DESC, id"),
 }
 

@@ -1,0 +1,160 @@
+"""Write a line's week as one self-contained HTML page that prints on A4, and as the few lines of a message."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+from pathlib import Path
+
+from markupsafe import Markup
+
+from wafergate.domain.drift import DriftReport, DriftVerdict
+from wafergate.domain.gate import RuleResult
+from wafergate.domain.line_state import LineState, weakest_recall
+from wafergate.domain.training import ModelVersion
+from wafergate.domain.weekly import JudgedModel, WeekContent
+from wafergate.formats.charts import Bar, Mark, intervals, marks
+from wafergate.formats.pages import render_page, summary_sentence
+from wafergate.formats.words import Words
+
+__all__ = ["WeeklyWords", "sentences", "weekly_summary", "weekly_words", "write_weekly"]
+
+_MARKS = {DriftVerdict.STABLE: "pass", DriftVerdict.DRIFTED: "fail", DriftVerdict.NOT_ENOUGH: "undecided"}
+
+
+@cache
+def sentences() -> dict[str, dict[str, str]]:
+    """Return the report's sentences in every language."""
+    return tomllib.loads((Path(__file__).parent / "weekly.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyWords(Words):
+    """The words of one language for a weekly report; plain text, escaped by the page."""
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a sentence."""
+        return sentences()[self.language][key].format(**values)
+
+    def day(self, moment: datetime) -> str:
+        """Return a date as the language writes it."""
+        return moment.astimezone(self.zone).strftime("%Y. %m. %d." if self.language == "ko" else "%Y-%m-%d")
+
+    def short_day(self, moment: datetime) -> str:
+        """Return month and day."""
+        return moment.astimezone(self.zone).strftime("%m. %d." if self.language == "ko" else "%m-%d")
+
+    def name(self, model: ModelVersion) -> str:
+        """Return a model's name."""
+        return f"{model.candidate.name} v{model.number}"
+
+    def past(self, report: DriftReport) -> str:
+        """Return the features that have drifted, by their words."""
+        drifted = [self.word(feature.feature) for feature in report.features if feature.drifted]
+        return ", ".join(drifted) or self.say("drift_none")
+
+
+def weekly_words(language: str, zone: tzinfo | None) -> WeeklyWords:
+    """Return the words of a language, with times told in a zone."""
+    return WeeklyWords(language, zone or UTC)
+
+
+def write_weekly(content: WeekContent, words: WeeklyWords) -> bytes:
+    """Return the page as UTF-8; the same content gives the same bytes."""
+    champion = content.champion
+    return render_page(
+        "weekly.html.j2",
+        {"when": words.when, "word": words.word, "sentence": summary_sentence},
+        content=content,
+        words=words,
+        title=words.say("title", line=content.line, last=_last(content, words)),
+        days=words.say("range", since=words.day(content.week.since), last=_last(content, words)),
+        sentence=_sentence(content, words),
+        classes=Markup(_classes(champion, words)) if champion else None,  # noqa: S704 - escaped by charts
+        drift=Markup(_drift(content.drift, words)),  # noqa: S704
+        subjects={item.decision.id: words.name(item.model) for item in content.decisions}
+        | {model.id: words.name(model) for model in content.models},
+    )
+
+
+def weekly_summary(content: WeekContent, words: WeeklyWords) -> tuple[str, str]:
+    """Return title and body of the message that carries the page."""
+    state = words.word(content.state)
+    drifted = sum(report.verdict is DriftVerdict.DRIFTED for report in content.drift)
+    body = [
+        _sentence(content, words),
+        "",
+        words.say("mail_decisions", count=len(content.decisions)),
+        words.say("mail_drift", count=len(content.drift), drifted=drifted),
+        words.say("mail_alerts", count=len(content.alerts)),
+        "",
+        words.say("mail_page"),
+    ]
+    return words.say("mail_title", line=content.line, last=_last(content, words), state=state), "\n".join(body)
+
+
+def _last(content: WeekContent, words: WeeklyWords) -> str:
+    last = datetime.combine(content.week.last_day, datetime.min.time(), tzinfo=content.week.until.tzinfo)
+    return words.day(last)
+
+
+def _sentence(content: WeekContent, words: WeeklyWords) -> str:
+    """Return the reason of the line's state."""
+    champion = content.champion
+    if champion is None:
+        return words.say("blind")
+    if content.state is LineState.AT_RISK:
+        drifted = content.drifted_now is not None and content.drifted_now.verdict is DriftVerdict.DRIFTED
+        features = words.past(content.drifted_now) if content.drifted_now else ""
+        key = "at_risk_drifted" if drifted else "at_risk_unproven"
+        return words.say(key, model=words.name(champion.model), features=features)
+    weakest = weakest_recall(champion.decision)
+    if weakest is None:
+        return words.say("covered_plain")
+    return words.say(
+        "covered",
+        weakest=weakest.subject,
+        recall=words.value(weakest.value),
+        bound=words.at_least(weakest.bound),
+        limit=words.limit(weakest.limit),
+    )
+
+
+def _classes(judged: JudgedModel, words: WeeklyWords) -> str:
+    rules = {rule.subject: rule for rule in judged.decision.rules if rule.rule in {"classes_present", "recall"}}
+    bars = []
+    for figures in judged.evaluation.classes:
+        rule, recall = rules.get(figures.defect_class), figures.recall
+        told = words.say("found", found=words.found(recall)) if recall.trials else words.say("no_instances")
+        bars.append(
+            Bar(
+                name=figures.defect_class,
+                value=recall.value,
+                lower=_compared(rule, recall.lower),
+                upper=recall.upper,
+                limit=rule.limit if rule else None,
+                verdict=rule.verdict.value if rule else "",
+                told=told,
+            )
+        )
+    return intervals(bars, title=words.say("classes_alt"))
+
+
+def _compared(rule: RuleResult | None, lower: float) -> float:
+    """Return the lower bound that the gate compared, which may be stricter than the plain one."""
+    return lower if rule is None or rule.bound is None else rule.bound
+
+
+def _drift(reports: Sequence[DriftReport], words: WeeklyWords) -> str:
+    items = [
+        Mark(
+            words.short_day(report.created_at),
+            max(feature.distance / feature.threshold for feature in report.features),
+            _MARKS[report.verdict],
+        )
+        for report in reports
+        if report.features
+    ]
+    # One mark shows no course; the table below says the same.
+    return marks(items, title=words.say("drift_alt"), limit=1.0) if len(items) > 1 else ""

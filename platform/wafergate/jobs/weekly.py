@@ -1,0 +1,102 @@
+"""A line's week to one page: read off the stored rows as they stood at its end, stored, and sent by the channels."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from wafergate.domain.alerts import Alert
+from wafergate.domain.drift import DriftReport
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind
+from wafergate.domain.identity import identify
+from wafergate.domain.line_state import line_state
+from wafergate.domain.training import ModelVersion
+from wafergate.domain.weekly import JudgedModel, Week, WeekContent, WeeklyReport
+from wafergate.formats.weekly_page import weekly_summary, weekly_words, write_weekly
+from wafergate.jobs.parts import Outcome, Parts
+from wafergate.line import LineFile
+from wafergate.ports import FactStore
+from wafergate.stages.alerts import weekly_alert
+
+__all__ = ["PrintPage", "week_of", "weekly"]
+
+PrintPage = Callable[[bytes], bytes]
+"""A self-contained HTML page to a PDF."""
+
+
+def week_of(facts: FactStore, line: str, week: Week, *, now: datetime, product: str = "") -> WeekContent:
+    """Return what is stored of a line's week; a week that is over gives the same content whenever it is asked for.
+
+    Alerts are the exception: they are told as they stand now.
+
+    Args:
+        facts: the store, of whichever role.
+        line: name of the line.
+        week: the seven days.
+        now: the time, with its zone.
+        product: what is made on the line.
+    """
+    end = min(now, week.until)
+    ledger = [entry for entry in facts.ledger(line) if entry.created_at < end]
+    promotion = _last_promotion(ledger)
+    champion = _judged(facts, [facts.get(GateDecision, str(promotion.details["decision"]))])[0] if promotion else None
+    decisions = [row for row in facts.find(GateDecision, line=line) if week.since <= row.created_at < end]
+    reports = [row for row in facts.find(DriftReport, line=line) if row.created_at < end]
+    drift = _on_data_of(champion, reports)
+    told = [entry for entry in ledger if week.holds(entry.created_at)]
+    return WeekContent(
+        line=line,
+        product=product,
+        week=week,
+        state=line_state(champion.decision.verdict if champion else None, drift.verdict if drift else None),
+        champion=champion,
+        promotion=promotion,
+        decisions=_judged(facts, decisions),
+        drift=[row for row in reversed(reports) if week.holds(row.created_at)],
+        drifted_now=drift,
+        ledger=told,
+        models=facts.find(ModelVersion, id=sorted({entry.subject for entry in told})),
+        alerts=[alert for alert in facts.find(Alert, line=line) if week.since <= alert.created_at < end],
+        told_at=end,
+    )
+
+
+def weekly(parts: Parts, line: LineFile, week: Week, *, language: str, print_page: PrintPage | None = None) -> Outcome:
+    """Write the page about a week, store it, and put it into the outbox; a week's page goes out once.
+
+    Args:
+        parts: the stores and the clock.
+        line: the line file.
+        week: the seven days.
+        language: `en` or `ko`.
+        print_page: makes the PDF that goes with the message; without it the HTML page goes.
+    """
+    row_id = identify("weekly", line.name, week.since, week.until, language)
+    if parts.facts.find(WeeklyReport, id=row_id):
+        return Outcome(row_id, reused=True)
+    now = parts.clock()
+    content = week_of(parts.facts, line.name, week, now=now, product=line.line.product)
+    words = weekly_words(language, week.until.tzinfo)
+    page = write_weekly(content, words)
+    paper = parts.files.put(print_page(page)) if print_page else ""
+    row = WeeklyReport(row_id, line.name, week.since, week.until, language, parts.files.put(page), paper, now)
+    title, body = weekly_summary(content, words)
+    alert = weekly_alert(row, title=title, body=body, now=now)
+    return Outcome(row_id, not parts.facts.save(row, alerts=[alert]))
+
+
+def _last_promotion(ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
+    kinds = {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
+    return next((entry for entry in reversed(ledger) if entry.kind in kinds), None)
+
+
+def _judged(facts: FactStore, decisions: Sequence[GateDecision]) -> list[JudgedModel]:
+    """Return decisions with what they judged, all read at once."""
+    models = {row.id: row for row in facts.find(ModelVersion, id=[item.model_id for item in decisions])}
+    evaluations = {row.id: row for row in facts.find(Evaluation, id=[item.evaluation_id for item in decisions])}
+    return [JudgedModel(item, models[item.model_id], evaluations[item.evaluation_id]) for item in decisions]
+
+
+def _on_data_of(champion: JudgedModel | None, reports: Sequence[DriftReport]) -> DriftReport | None:
+    if champion is None:
+        return None
+    return next((report for report in reports if report.dataset_id == champion.model.dataset_id), None)
