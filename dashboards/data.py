@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision
@@ -142,6 +142,8 @@ def _open_alerts(
     newest = {"gate": decision, "drift": drift, "flow": decision}
 
     def is_open(alert: Alert) -> bool:
+        if alert.cause == AlertCause.REPORT:  # it asks for nothing once it has gone out
+            return alert.state is AlertState.WAITING
         about = newest.get(alert.cause)
         return (
             alert.state is AlertState.WAITING

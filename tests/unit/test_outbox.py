@@ -214,7 +214,7 @@ def test_a_picture_goes_along_and_a_lost_one_is_told_of(parts: Parts, inbox: Inb
     parts.facts.save(alert)
     assert send(parts, inbox) == Dispatch(sent=1)
     assert inbox.pictures == [Attachment(f"{alert.id}-1.png", b"\x89PNG picture")]
-    assert "The picture abababababab could not be read" in inbox.mail[0][2]
+    assert "The attachment abababababab could not be read" in inbox.mail[0][2]
 
 
 @given(tries=st.integers(1, 10_000), seed=st.text(max_size=20))

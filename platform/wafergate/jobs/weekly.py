@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from wafergate.domain.alerts import Alert
+from wafergate.domain.alerts import Alert, AlertCause
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind
@@ -55,7 +55,11 @@ def week_of(facts: FactStore, line: str, week: Week, *, now: datetime, product: 
         drifted_now=drift,
         ledger=told,
         models=facts.find(ModelVersion, id=sorted({entry.subject for entry in told})),
-        alerts=[alert for alert in facts.find(Alert, line=line) if week.since <= alert.created_at < end],
+        alerts=[
+            alert
+            for alert in facts.find(Alert, line=line)
+            if week.since <= alert.created_at < end and alert.cause != AlertCause.REPORT
+        ],
         told_at=end,
     )
 
