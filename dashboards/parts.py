@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
+from dashboards.tables import to_csv
 from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import WafergateError
 
-__all__ = ["commands", "fact", "section", "state_badge", "trouble"]
+__all__ = ["RETRAIN", "commands", "fact", "section", "show_table", "state_badge", "trouble"]
+
+RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
 
 STATES = {
     LineState.COVERED: ("blue", "verified"),
@@ -47,3 +51,30 @@ def trouble(key: str, error: WafergateError, text: Text) -> None:
     with st.container(key="trouble"):
         st.error(text.say(key), icon=":material/cloud_off:")
         st.caption(text.say("detail", message=error))
+
+
+def show_table(
+    shown: pd.DataFrame, *, name: str, text: Text, alt: str, data: pd.DataFrame | None = None, key: str | None = None
+) -> None:
+    """Show a table, and offer it as CSV.
+
+    Args:
+        shown: cells as Markdown, escaped where they hold data.
+        name: the file's name without its ending.
+        text: the reader's language.
+        alt: key of the sentence that tells a screen reader what the table shows.
+        data: the same rows as values for the file, unrounded and unescaped; `shown` itself where it holds plain values.
+        key: the container tests find it by; `name` where absent.
+    """
+    with st.container(key=key or name):
+        st.table(shown, border="horizontal", hide_index=True, alt=text.plain(alt))
+        st.download_button(
+            text.plain("csv"),
+            to_csv(shown if data is None else data),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            key=f"{key or name}-csv",
+            on_click="ignore",
+        )

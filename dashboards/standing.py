@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dashboards.data import LineView
+from dashboards.reading.line import LineView
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.gate import Verdict
 from wafergate.domain.line_state import LineState, line_state, weakest_recall

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dashboards.charts import class_rules, compared_bound, weakest_first
-from dashboards.data import Judged
 from dashboards.palette import VERDICT_HUES
+from dashboards.reading.line import Judged
 from dashboards.texts import Text, literal
-from wafergate.domain.gate import RuleResult, Verdict
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 
-__all__ = ["class_csv", "class_table", "rule_table", "verdict_badge"]
+__all__ = ["class_data", "class_table", "rule_data", "rule_table", "to_csv", "verdict_badge"]
 
 ICONS = {Verdict.PASS: "check_circle", Verdict.UNDECIDED: "help", Verdict.FAIL: "cancel"}
 DIGITS = {"latency": 1, "size": 1, "test_looks": 0, "classes_present": 0}
@@ -62,18 +62,18 @@ def rule_table(rules: Sequence[RuleResult], text: Text) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def class_csv(judged: Judged) -> bytes:
-    """Return the figures of every class, unrounded, as CSV in UTF-8 with a byte-order mark for spreadsheets."""
+def class_data(judged: Judged) -> pd.DataFrame:
+    """Return the figures of every class, unrounded."""
     rules = class_rules(judged.decision)
     rows = []
     for figures in judged.evaluation.classes:
         rule = rules.get(figures.defect_class)
         rows.append(
             {
-                "line": _cell(judged.decision.line),
-                "model": _cell(f"{judged.model.candidate.name} v{judged.model.number}"),
+                "line": judged.decision.line,
+                "model": f"{judged.model.candidate.name} v{judged.model.number}",
                 "evaluation": judged.evaluation.id,
-                "defect_class": _cell(figures.defect_class),
+                "defect_class": figures.defect_class,
                 "instances": figures.recall.trials,
                 "found": figures.recall.hits,
                 "recall": figures.recall.value,
@@ -93,7 +93,20 @@ def class_csv(judged: Judged) -> bytes:
                 "confidence": judged.evaluation.confidence,
             }
         )
-    return pd.DataFrame(rows).to_csv(index=False).encode("utf-8-sig")
+    return pd.DataFrame(rows)
+
+
+def rule_data(decision: GateDecision) -> pd.DataFrame:
+    """Return the rules of a decision as they are stored."""
+    fields = ("rule", "subject", "verdict", "value", "bound", "limit", "evidence", "next_step")
+    rows = [{field: getattr(rule, field) for field in fields} for rule in decision.rules]
+    return pd.DataFrame(rows, columns=list(fields)).assign(line=decision.line, decision=decision.id)
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV in UTF-8 with a byte-order mark; no cell of it can run as a formula in a spreadsheet."""
+    guarded = table.map(lambda value: _cell(value) if isinstance(value, str) else value)
+    return guarded.rename(columns=lambda name: _cell(str(name))).to_csv(index=False).encode("utf-8-sig")
 
 
 def _bound(rule: RuleResult, text: Text) -> str:

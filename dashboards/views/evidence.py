@@ -3,9 +3,9 @@
 import streamlit as st
 
 from dashboards import charts, tables
-from dashboards.data import Judged, LineView
 from dashboards.palette import Palette
-from dashboards.parts import commands, section
+from dashboards.parts import commands, section, show_table
+from dashboards.reading.line import Judged, LineView
 from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
@@ -15,7 +15,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["alerts", "dataset", "drift", "gate", "rates"]
+__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall"]
 
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
 DRIFT_BADGES = {
@@ -23,6 +23,33 @@ DRIFT_BADGES = {
     DriftVerdict.DRIFTED: ("red", "cancel"),
     DriftVerdict.NOT_ENOUGH: ("orange", "help"),
 }
+
+
+def recall(judged: Judged, text: Text, palette: Palette) -> None:
+    """Show each class's recall with its bounds against the limit, as a picture and as a table."""
+    section("recall_title", text, "recall")
+    evaluation = judged.evaluation
+    st.caption(
+        text.say(
+            "recall_of",
+            model=text.model(judged.model),
+            images=text.count(evaluation.images),
+            confidence=text.percent(evaluation.confidence),
+            iou=f"{evaluation.iou:g}",
+        )
+    )
+    figure = charts.recall_intervals(evaluation, judged.decision, text, palette)
+    st.plotly_chart(
+        figure, key="recall-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("recall_alt")
+    )
+    show_table(
+        tables.class_table(judged, text),
+        name=f"{judged.decision.line}-{judged.evaluation.id}",
+        text=text,
+        alt="class_table_alt",
+        data=tables.class_data(judged),
+        key="class-table",
+    )
 
 
 def rates(judged: Judged, looks: int, text: Text) -> None:
@@ -73,9 +100,14 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
     steps = [rule.next_step for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
     if steps:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
-    with st.container(key="rule-table"):
-        table = tables.rule_table(decision.rules, text)
-        st.table(table, border="horizontal", hide_index=True, alt=text.plain("rules_alt"))
+    show_table(
+        tables.rule_table(decision.rules, text),
+        name=f"{decision.line}-{decision.id}",
+        text=text,
+        alt="rules_alt",
+        data=tables.rule_data(decision),
+        key="rule-table",
+    )
     if report is not None:
         st.markdown(text.say("report_of", decision=report.decision_id))
     if text.language != "en":

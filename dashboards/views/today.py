@@ -5,27 +5,31 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboards import charts, tables
-from dashboards.data import Judged, LineView
-from dashboards.palette import Palette
-from dashboards.parts import commands, fact, section, state_badge
+from dashboards.context import Context
+from dashboards.parts import RETRAIN, commands, fact, state_badge
+from dashboards.reading.line import LineView, load_view
 from dashboards.standing import Standing, StandingNote, judge_standing
 from dashboards.texts import Text, literal, terms
 from dashboards.views import evidence
 from wafergate.domain.line_state import LineState, weakest_recall
 
-__all__ = ["overview", "render"]
+__all__ = ["PATH", "TITLE", "overview", "render"]
 
-RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
+TITLE, PATH = "title_today", "today"
 
 
-def render(view: LineView, text: Text, palette: Palette) -> None:
-    """Show one line."""
+def render(context: Context) -> None:
+    """Show how every line stands, and one of them whole."""
+    text, palette = context.text, context.palette
+    views = {line: context.read(load_view, line) for line in context.lines}
+    if len(views) > 1:
+        overview(tuple(views.values()), text)
+    view = views[context.line]
     _standing(view, text)
     if view.shown is None:
         commands("empty_model", [RETRAIN], text)
     else:
-        _recall(view.shown, text, palette)
+        evidence.recall(view.shown, text, palette)
         evidence.rates(view.shown, view.looks, text)
     if view.latest is not None:
         evidence.gate(view.latest, view.report, text)
@@ -112,35 +116,6 @@ def _champion(view: LineView, text: Text) -> None:
             fact(text.plain("newest_model"), text.model(judged.model), key="newest-model")
         with cells[2]:
             fact(text.plain("judged_at"), text.when(judged.decision.created_at), key="newest-judged")
-
-
-def _recall(judged: Judged, text: Text, palette: Palette) -> None:
-    section("recall_title", text, "recall")
-    evaluation = judged.evaluation
-    st.caption(
-        text.say(
-            "recall_of",
-            model=text.model(judged.model),
-            images=text.count(evaluation.images),
-            confidence=text.percent(evaluation.confidence),
-            iou=f"{evaluation.iou:g}",
-        )
-    )
-    figure = charts.recall_intervals(evaluation, judged.decision, text, palette)
-    st.plotly_chart(
-        figure, key="recall-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("recall_alt")
-    )
-    with st.container(key="class-table"):
-        table = tables.class_table(judged, text)
-        st.table(table, border="horizontal", hide_index=True, alt=text.plain("class_table_alt"))
-    st.download_button(
-        text.plain("download"),
-        tables.class_csv(judged),
-        file_name=f"{judged.decision.line}-{judged.evaluation.id}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
 
 
 def _terms(text: Text) -> None:

@@ -4,8 +4,10 @@ from functools import partial
 
 import streamlit as st
 
+from dashboards.context import Doors
 from dashboards.shell import run
 from tests.dashboards.stories import open_story
 
-STORY = st.query_params.get("story", "covered")
-run(partial(open_story, STORY), store=STORY)
+# The menu leads to addresses without a story: the one opened first is kept.
+STORY = st.session_state.setdefault("story", st.query_params.get("story", "covered"))
+run(Doors(facts=partial(open_story, STORY)), store=STORY)

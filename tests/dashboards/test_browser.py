@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.data import load_view
-from dashboards.texts import JOINER
+from dashboards.context import View
+from dashboards.reading.line import load_view
+from dashboards.shell import VIEWS
+from dashboards.texts import JOINER, phrases
 from tests.dashboards.browser import chromium, find_chromium, read_dashboard, read_page, served, wait_until_drawn
 from tests.dashboards.screenshots import SIZES
 from tests.dashboards.stories import HOSTILE, STORIES, open_story
@@ -68,6 +70,26 @@ def test_no_state_shows_an_exception_or_runs_over_the_side(address: str, page: A
         assert wide == [], width
 
 
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.PATH)
+def test_every_page_opens_under_its_address(address: str, page: Any, view: View, lang: str) -> None:
+    page.goto(f"{address}/{view.PATH}?story=two_lines&lang={lang}&line=tiles")
+    wait_until_drawn(page)
+    assert page.locator("[data-testid='stException']").count() == 0
+    assert page.locator("h1").inner_text() == phrases()[lang][view.TITLE]
+    assert page.get_by_role("combobox").input_value() == "tiles"
+
+
+def test_the_menu_keeps_the_line_and_the_language(address: str, page: Any) -> None:
+    page.goto(f"{address}/?story=two_lines&lang=ko&line=tiles")
+    wait_until_drawn(page)
+    page.get_by_role("link", name="데이터", exact=True).click()
+    page.wait_for_function("() => document.querySelector('h1')?.innerText === '데이터'")
+    wait_until_drawn(page)
+    assert "line=tiles" in page.url
+    assert "lang=ko" in page.url
+
+
 def test_text_from_data_becomes_no_element(address: str, page: Any) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -103,7 +125,7 @@ def test_the_class_table_downloads_as_csv(address: str, page: Any, tmp_path: Pat
     page.goto(f"{address}/?story=covered&lang=en")
     wait_until_drawn(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Class table as CSV").click()
+        page.locator(".st-key-class-table-csv button").click()
     file = tmp_path / "classes.csv"
     download.value.save_as(file)
     assert file.read_text(encoding="utf-8-sig").startswith("line,model,evaluation,defect_class,instances,found,recall,")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.charts import drift_distances, instance_counts, recall_intervals
-from dashboards.data import Judged, load_view
 from dashboards.palette import SYMBOLS, load_palette
+from dashboards.reading.line import Judged, load_view
 from dashboards.texts import Text
 from tests.dashboards.stories import MORNING, Act, drifted, empty, failed, tell, two_lines
 from wafergate.adapters.memory import MemoryFacts

@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboards.data import load_view
+from dashboards.reading.line import load_view
 from dashboards.texts import literal, phrases, terms
 from tests.dashboards.stories import STORIES, open_story
 from wafergate.domain.gate import Verdict
@@ -40,7 +40,7 @@ def _said(page: AppTest) -> str:
 def test_every_state_opens_in_both_languages(story: str, lang: str) -> None:
     page = _open(story, lang=lang)
     assert not page.exception
-    assert page.title[0].value == phrases()[lang]["page_title"]
+    assert page.title[0].value == phrases()[lang]["title_today"]
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from dashboards.charts import recall_intervals
-from dashboards.data import Judged, LineView, list_lines, load_view
 from dashboards.palette import load_palette
+from dashboards.reading.line import Judged, LineView, list_lines, load_view
 from dashboards.standing import StandingNote, judge_standing
-from dashboards.tables import class_csv, class_table, rule_table
+from dashboards.tables import class_data, class_table, rule_table, to_csv
 from dashboards.texts import Text
 from tests.dashboards import stories
 from wafergate.domain.drift import DriftVerdict
@@ -151,7 +151,7 @@ def test_a_missing_row_is_an_error_of_ours() -> None:
 
 def test_the_csv_holds_the_stored_figures_to_the_last_bit() -> None:
     judged = _shown("failed")
-    content = class_csv(judged).decode("utf-8-sig")
+    content = to_csv(class_data(judged)).decode("utf-8-sig")
     rows = {row["defect_class"]: row for row in csv.DictReader(io.StringIO(content))}
     for figures in judged.evaluation.classes:
         row = rows[figures.defect_class]
@@ -167,7 +167,7 @@ def test_a_name_cannot_become_a_formula_in_a_spreadsheet() -> None:
     stories.tell(facts, stories.Act(1, {"=1+1": (3, 4)}, stories.MORNING), promote=False)
     shown = load_view(facts, "die-a").shown
     assert shown is not None
-    assert ",'=1+1," in class_csv(shown).decode("utf-8-sig")
+    assert ",'=1+1," in to_csv(class_data(shown)).decode("utf-8-sig")
 
 
 def test_the_class_table_shows_stored_values_and_the_class_with_least_room_first() -> None:

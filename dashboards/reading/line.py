@@ -1,4 +1,4 @@
-"""What the pages show of a line, read from the fact store in one go."""
+"""What is known of a line at one moment, read from the fact store in one go."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,0 +1,1 @@
+"""What the pages read, a module a page: plain functions from a store to frozen values, only what is shown."""
