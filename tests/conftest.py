@@ -13,9 +13,9 @@ from tests.flows.commands import CONSOLE_SILENT, ForkedCommands
 from tests.flows.small import LineRun, retrained, write_line
 from wafergate import wiring
 from wafergate.adapters.embedded import StackState
-from wafergate.adapters.postgres import PostgresFacts
+from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.adapters.postgres.tables import KINDS
-from wafergate.ports import FactStore
+from wafergate.ports import FactStore, InspectionStore
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.settings import Settings
 
@@ -65,12 +65,26 @@ def stored(service_settings: Settings) -> Iterator[FactStore]:
 
 
 @pytest.fixture(scope="session")
+def inspections(service_settings: Settings) -> Iterator[InspectionStore]:
+    """The inspections of the session's services."""
+    store = PostgresInspections(
+        service_settings.database_url.get_secret_value(),
+        clock=wiring.now,
+        owner=service_settings.database_admin_url.get_secret_value(),
+    )
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
 def count_rows(service_settings: Settings) -> Callable[[], dict[str, int]]:
     """Return a function that counts the rows of every table."""
+    tables = [name for name, _, _ in KINDS.values()]
+    tables += ["inspected_image", "detection", "inspection_day", "inspection_lot", "inspection_month"]
 
     def count() -> dict[str, int]:
         with psycopg.connect(service_settings.database_url.get_secret_value()) as connection:
-            found = {name: connection.execute(f'SELECT count(*) FROM "{name}"') for name, _, _ in KINDS.values()}  # noqa: S608
+            found = {name: connection.execute(f'SELECT count(*) FROM "{name}"') for name in tables}  # noqa: S608
             return {name: sum(row[0] for row in cursor) for name, cursor in found.items()}
 
     return count

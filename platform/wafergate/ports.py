@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -17,6 +17,13 @@ from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
 from wafergate.domain.governor import GovernorDecision
+from wafergate.domain.inspection import (
+    InspectedImage,
+    InspectionDay,
+    InspectionLot,
+    InspectionMonth,
+    InspectionRun,
+)
 from wafergate.domain.samples import ImageRecord, ValidationFinding
 from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
 
@@ -30,6 +37,7 @@ __all__ = [
     "FactStore",
     "FileStore",
     "ImageExaminer",
+    "InspectionStore",
     "LabelScorer",
     "LedgerDraft",
     "Progress",
@@ -170,6 +178,64 @@ class FactStore(Protocol):
 
         Returns:
             False when somebody else was faster, or there is no such alert; then nothing is written.
+        """
+
+
+class InspectionStore(Protocol):
+    """What the champion said of every image, by the million; periods are half-open, `since <= … < until`."""
+
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+        """Make a run visible with its images, their detections and the sums by day and lot, in one transaction.
+
+        Returns:
+            False when a run with this id was already there; then nothing is written.
+        """
+
+    def images(
+        self,
+        *,
+        line: str,
+        run_id: str | None = None,
+        lot: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """Return a line's images by time of capture, newest first; those of one time by run and position."""
+
+    def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
+        """Return a line's runs, newest first."""
+
+    def days(self, line: str, since: date | None = None, until: date | None = None) -> list[InspectionDay]:
+        """Return a line's sums by day, newest first, then by model, station and product."""
+
+    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
+        """Return a line's sums by lot and model, the one with the newest image first."""
+
+    def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
+        """Count what is stored of each month of capture, oldest first; those that began before a day."""
+
+    def reroll(self, line: str) -> dict[date, int]:
+        """Count the sums again, month by month; return how many sums of each were wrong and are right now.
+
+        The sums of a month that `retain` dropped stay as they are: there is nothing left to count.
+        """
+
+    def retain(
+        self, line: str, *, before: date, ledger: Callable[[Sequence[InspectionMonth]], LedgerDraft]
+    ) -> list[InspectionMonth]:
+        """Drop the images and detections of the months that began before a day; runs and sums stay.
+
+        Args:
+            line: whose months.
+            before: the first day of a month.
+            ledger: makes the entry, from what is dropped, that is written in the same transaction.
+
+        Returns:
+            What was dropped; where nothing is so old, nothing is written.
+
+        Raises:
+            ServiceError: the line is being read or written for longer than is waited; nothing was dropped.
         """
 
 

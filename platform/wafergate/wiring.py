@@ -13,12 +13,12 @@ import urllib3
 
 from wafergate.adapters import embedded
 from wafergate.adapters.apprise import AppriseChannel
-from wafergate.adapters.postgres import PostgresFacts, migrate
+from wafergate.adapters.postgres import PostgresFacts, PostgresInspections, migrate
 from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import AlertChannel, FactStore, LabelScorer, Source
+from wafergate.ports import AlertChannel, FactStore, InspectionStore, LabelScorer, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "migrate_schema",
     "open_parts",
     "open_readonly_facts",
+    "open_readonly_inspections",
     "open_source",
     "page_printer",
     "point_prefect",
@@ -120,6 +121,9 @@ def open_parts() -> Parts:
         examiner=lambda max_pixels: images.Examiner(max_pixels=max_pixels),
         decode=images.decode,
         encode=images.encode_png,
+        inspections=PostgresInspections(
+            values.database_url.get_secret_value(), clock=now, owner=values.database_admin_url.get_secret_value()
+        ),
         validate=GreatExpectationsValidator(),
         trainers={"libreyolo": LibreYoloTrainer(), "ultralytics": UltralyticsTrainer()},
         load_detector=OnnxDetectorLoader(),
@@ -170,6 +174,12 @@ def open_readonly_facts() -> FactStore:
     """Return the fact store of the role that can only read, for the dashboard."""
     values = load_dashboard_settings(os.environ, home())
     return PostgresFacts(values.database_readonly_url.get_secret_value(), clock=now)
+
+
+def open_readonly_inspections() -> InspectionStore:
+    """Return the inspections as the role that can only read sees them, for the dashboard."""
+    values = load_dashboard_settings(os.environ, home())
+    return PostgresInspections(values.database_readonly_url.get_secret_value(), clock=now)
 
 
 def alert_channel(line: LineFile, environment: Mapping[str, str] = os.environ) -> AlertChannel | None:

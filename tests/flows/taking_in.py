@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.unit.small_line import parts_in
 from wafergate import wiring
-from wafergate.adapters.postgres import PostgresFacts
+from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.adapters.s3 import S3Files
 from wafergate.adapters.source import open_source
 from wafergate.jobs.ingest import ingest
@@ -25,6 +25,7 @@ def real_parts(values: Settings, work: Path) -> Parts:
     return replace(
         parts_in(work),
         facts=PostgresFacts(values.database_url.get_secret_value(), clock=wiring.now),
+        inspections=PostgresInspections(values.database_url.get_secret_value(), clock=wiring.now),
         files=S3Files(
             values.s3_endpoint,
             values.s3_access_key.get_secret_value(),

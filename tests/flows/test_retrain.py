@@ -25,7 +25,7 @@ from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation, Truth
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
-from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
@@ -33,7 +33,7 @@ from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.formats.predictions import read_predictions
-from wafergate.ports import FactStore
+from wafergate.ports import FactStore, InspectionStore
 from wafergate.settings import Settings
 
 pytestmark = [pytest.mark.services, pytest.mark.training]
@@ -278,13 +278,13 @@ def test_a_first_champion_cannot_be_rolled_back(
 
 
 def test_inspection_stores_every_image_and_twice_adds_nothing(
-    wafergate: ForkedCommands, stored: FactStore, line_run: LineRun, count_rows: Rows
+    wafergate: ForkedCommands, stored: FactStore, line_run: LineRun, count_rows: Rows, inspections: InspectionStore
 ) -> None:
     options = ("--line", str(line_run.line), "--source", str(line_run.source))
     first = wafergate("inspect", *options)
     assert first.code == 0, first.err
     (run,) = stored.find(InspectionRun, line=line_run.name)
-    images = stored.find(InspectedImage, run_id=run.id)
+    images = inspections.images(line=line_run.name, run_id=run.id)
     dataset = stored.get(DatasetVersion, stored.get(ModelVersion, run.model_id).dataset_id)
     assert run.images == len(images) == dataset.images
     assert sum(run.instances.values()) == sum(len(image.detections) for image in images)

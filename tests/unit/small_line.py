@@ -18,7 +18,7 @@ from scipy.stats import ks_2samp
 
 from wafergate.adapters.expectations import GreatExpectationsValidator
 from wafergate.adapters.images import Examiner, decode, encode_png
-from wafergate.adapters.memory import MemoryFacts, MemoryFiles
+from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
 from wafergate.domain.drift import DriftPolicy, FeatureDrift
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.parity import ExportParity
@@ -226,9 +226,11 @@ def parts_in(folder: Path, *, trainer: Trainer | None = None, **changes: Any) ->
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     clock = ticking()
+    facts = changes.pop("facts", None) or MemoryFacts(clock=clock)
     parts = Parts(
-        facts=MemoryFacts(clock=clock),
+        facts=facts,
         files=MemoryFiles(cache),
+        inspections=MemoryInspections(facts),
         examiner=lambda max_pixels: Examiner(max_pixels=max_pixels),
         decode=decode,
         encode=encode_png,

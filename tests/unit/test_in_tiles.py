@@ -12,7 +12,6 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import line_of, open_contrast, parts_in
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.geometry import Box
-from wafergate.domain.inspection import InspectedImage
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.tiling import TilePolicy, tile_windows
 from wafergate.jobs.augment import augment
@@ -112,7 +111,7 @@ def test_a_champion_taught_on_tiles_inspects_whole_images_by_tiles(tmp_path: Pat
     lot = {name: data for name, data in files.items() if name != "annotations.json"}
     done = inspect_lot(replace(parts, load_detector=watching), line, MemorySource(lot), "images", limit=9)
     assert set(shown) == {(96, 48, 3)}
-    boxes = [item[2:] for image in parts.facts.find(InspectedImage, run_id=done.id) for item in image.detections]
+    boxes = [item[2:] for image in parts.inspections.images(line="dies", run_id=done.id) for item in image.detections]
     assert max(box[2] for box in boxes) > 48, "in the pixels of the whole image"
     assert taught_on(parts, tiles) == [policy]
     version = parts.facts.get(DatasetVersion, tiles)

@@ -27,7 +27,7 @@ from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
-from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.samples import (
     DatasetVersion,
     ImageRecord,
@@ -732,7 +732,7 @@ def test_inspection_keeps_what_passes_the_frozen_thresholds_and_twice_adds_nothi
     first = inspect_lot(parts, line_of(), lot(files), "images")
     assert inspect_lot(parts, line_of(), lot(files), "images") == (first.id, True)
     row = parts.facts.get(InspectionRun, first.id)
-    images = parts.facts.find(InspectedImage, run_id=first.id)
+    images = parts.inspections.images(line="dies", run_id=first.id)
     thresholds = parts.facts.get(ModelVersion, model_id).thresholds
     found = [(name, score) for image in images for name, score, *_ in image.detections]
     assert row.images == len(images) == len(annotations(files)["images"])

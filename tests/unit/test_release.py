@@ -198,11 +198,21 @@ def inspected(parts: Parts, key: str, model: str, lots: Mapping[str, int]) -> No
     run = InspectionRun(f"run-{key}", "pcb", model, "folder", sum(lots.values()), 1, {}, 0, parts.clock())
     found = (("scratch", 0.9, 0.0, 0.0, 4.0, 4.0),)
     images = [
-        InspectedImage(run.id, 100 * place + number, f"{lot}-{number}", "ab" * 32, lot, found if number == 0 else ())
+        InspectedImage(
+            run_id=run.id,
+            position=100 * place + number,
+            line="pcb",
+            model_id=model,
+            name=f"{lot}-{number}",
+            image="ab" * 32,
+            captured_at=run.created_at,
+            lot=lot,
+            detections=found if number == 0 else (),
+        )
         for place, (lot, images) in enumerate(lots.items())
         for number in range(images)
     ]
-    parts.facts.save(run, images)
+    parts.inspections.save(run, images)
 
 
 def story(parts: Parts, clock: Clock) -> None:

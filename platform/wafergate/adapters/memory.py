@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -21,10 +22,22 @@ from wafergate.domain.gate import (
     check_promotion,
 )
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.inspection import (
+    InspectedImage,
+    InspectionDay,
+    InspectionLot,
+    InspectionMonth,
+    InspectionRun,
+    add_up_lots,
+    join_days,
+    month_of,
+    roll_days,
+    roll_lots,
+)
 from wafergate.errors import NotFoundError, StorageError
 from wafergate.ports import Clock, LedgerDraft
 
-__all__ = ["MemoryFacts", "MemoryFiles"]
+__all__ = ["MemoryFacts", "MemoryFiles", "MemoryInspections"]
 
 Row = TypeVar("Row")
 
@@ -67,7 +80,7 @@ class MemoryFacts:
             for part in [*parts, *alerts]:
                 self._put(part)
             for draft in ledger:
-                self._append(draft)
+                self.append(draft)
             return True
 
     def save_all(self, rows: Iterable[object]) -> int:
@@ -111,9 +124,10 @@ class MemoryFacts:
             self._of(Champion)[(champion.line,)] = champion
             story = dict(details) | {"before": before.model_id if before else None, "decision": champion.decision_id}
             draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)
-            return self._append(draft)
+            return self.append(draft)
 
-    def _append(self, draft: LedgerDraft) -> LedgerEntry:
+    def append(self, draft: LedgerDraft) -> LedgerEntry:
+        """Write the ledger's next entry."""
         last = next(iter(self.find(LedgerEntry, limit=1)), None)
         seq, previous = (last.seq, last.hash) if last else (0, FIRST_HASH)
         now = self._clock()
@@ -158,8 +172,107 @@ class MemoryFacts:
                 return False
             self._of(Alert)[(alert.id,)] = replace(now, **{name: getattr(alert, name) for name in ALERT_CHANGES})
             for draft in ledger:
-                self._append(draft)
+                self.append(draft)
             return True
+
+
+class MemoryInspections:
+    """`InspectionStore` in lists; the runs are rows of the fact store."""
+
+    def __init__(self, facts: MemoryFacts) -> None:
+        self._facts = facts
+        self._images: list[InspectedImage] = []
+        self._days: dict[tuple[object, ...], InspectionDay] = {}
+        self._lots: list[tuple[date, InspectionLot]] = []
+        self._dropped: set[tuple[str, date]] = set()
+
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+        """See `InspectionStore.save`."""
+        images = list(images)
+        if not self._facts.save(run):
+            return False
+        self._images += images
+        self._add_up(images)
+        return True
+
+    def _add_up(self, images: Sequence[InspectedImage]) -> None:
+        for day in roll_days(images):
+            key = (day.line, day.day, day.model_id, day.station, day.product)
+            self._days[key] = join_days(self._days[key], day) if key in self._days else day
+        months = sorted({month_of(image.captured_at) for image in images})
+        self._lots += [
+            (month, lot)
+            for month in months
+            for lot in roll_lots(image for image in images if month_of(image.captured_at) == month)
+        ]
+
+    def images(
+        self,
+        *,
+        line: str,
+        run_id: str | None = None,
+        lot: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.images`."""
+        found = [
+            image
+            for image in self._images
+            if image.line == line
+            and run_id in {None, image.run_id}
+            and lot in {None, image.lot}
+            and (since is None or image.captured_at >= since)
+            and (until is None or image.captured_at < until)
+        ]
+        found.sort(key=attrgetter("run_id", "position"))
+        return sorted(found, key=attrgetter("captured_at"), reverse=True)[:limit]
+
+    def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
+        """See `InspectionStore.runs`."""
+        return self._facts.find(InspectionRun, line=line, limit=limit)
+
+    def days(self, line: str, since: date | None = None, until: date | None = None) -> list[InspectionDay]:
+        """See `InspectionStore.days`."""
+        found = [
+            day
+            for day in self._days.values()
+            if day.line == line and (since is None or day.day >= since) and (until is None or day.day < until)
+        ]
+        found.sort(key=attrgetter("model_id", "station", "product"))
+        return sorted(found, key=attrgetter("day"), reverse=True)
+
+    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
+        """See `InspectionStore.lots`."""
+        return add_up_lots(lot for _, lot in self._lots if lot.line == line)[:limit]
+
+    def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
+        """See `InspectionStore.months`."""
+        groups: dict[date, list[InspectedImage]] = {}
+        for image in self.images(line=line):
+            groups.setdefault(month_of(image.captured_at), []).append(image)
+        return [
+            InspectionMonth(line, month, len(group), sum(len(image.detections + image.weak) for image in group))
+            for month, group in sorted(groups.items())
+            if before is None or month < before
+        ]
+
+    def reroll(self, line: str) -> dict[date, int]:
+        """See `InspectionStore.reroll`; sums in memory are never wrong."""
+        return {item.month: 0 for item in self.months(line) if (line, item.month) not in self._dropped}
+
+    def retain(
+        self, line: str, *, before: date, ledger: Callable[[Sequence[InspectionMonth]], LedgerDraft]
+    ) -> list[InspectionMonth]:
+        """See `InspectionStore.retain`."""
+        dropped = self.months(line, before=before)
+        gone = {(line, item.month) for item in dropped}
+        self._images = [image for image in self._images if (image.line, month_of(image.captured_at)) not in gone]
+        self._dropped |= gone
+        if dropped:
+            self._facts.append(ledger(dropped))
+        return dropped
 
 
 class MemoryFiles:

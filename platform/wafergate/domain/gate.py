@@ -152,6 +152,7 @@ class LedgerKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     CORRECTED = "corrected"
     REVIEWED = "reviewed"
+    DROPPED = "dropped"  # inspections past their months
 
 
 FIRST_HASH = "0" * 64

@@ -1,22 +1,80 @@
-"""What the champion said of new images."""
+"""What the champion said of new images, image by image and summed by day and by lot."""
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 
-__all__ = ["InspectedImage", "InspectionRun"]
+__all__ = [
+    "EARLIEST",
+    "FoundBox",
+    "InspectedImage",
+    "InspectionDay",
+    "InspectionLot",
+    "InspectionMonth",
+    "InspectionRun",
+    "add_up_lots",
+    "day_of",
+    "join_days",
+    "month_of",
+    "roll_days",
+    "roll_lots",
+]
+
+FoundBox = tuple[str, float, float, float, float, float]
+"""A detection: class, score in [0, 1], then x1, y1, x2, y2 in the image's pixels."""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No image was captured before: an earlier time is a clock that was never set."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InspectedImage:
-    """What the champion said of one image; detections as (class, score, x1, y1, x2, y2)."""
+    """What the champion said of one image.
+
+    Attributes:
+        run_id: the inspection run it is part of.
+        position: its place in the run, from 0, each once.
+        line: the production line.
+        model_id: the model that judged it.
+        name: its path in the source.
+        image: SHA-256 of the image file.
+        lot: lot, as wafer, die, station and product after it, from metadata; empty where not told.
+        wafer: wafer.
+        die: die.
+        station: inspection station.
+        product: product.
+        captured_at: when the picture was taken, with time zone; the time of the inspection where nothing tells.
+        novelty: distance from the training images in the model's own embedding; None where it was not measured.
+        detections: at or above the frozen threshold of their class.
+        weak: below their threshold, but near it.
+    """
 
     run_id: str
     position: int
+    line: str
+    model_id: str
     name: str
     image: str
-    lot: str
-    detections: tuple[tuple[str, float, float, float, float, float], ...]
+    captured_at: datetime
+    lot: str = ""
+    wafer: str = ""
+    die: str = ""
+    station: str = ""
+    product: str = ""
+    novelty: float | None = None
+    detections: tuple[FoundBox, ...] = ()
+    weak: tuple[FoundBox, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a time that no camera can have told.
+
+        Raises:
+            ValueError: `captured_at` has no time zone or lies before `EARLIEST`.
+        """
+        if self.captured_at.tzinfo is None or self.captured_at < EARLIEST:
+            message = f"captured_at of {self.name}: required a time with zone from 2000 on, found {self.captured_at}"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +90,124 @@ class InspectionRun:
     instances: Mapping[str, int]
     quarantined: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionDay:
+    """What one model found at one station on one product in a day (UTC) of capture.
+
+    `images` and `defective` count inspections: an image that two runs inspected counts twice. `instances` holds the
+    classes that were found, each with the number of its detections.
+    """
+
+    line: str
+    day: date
+    model_id: str
+    station: str
+    product: str
+    images: int
+    defective: int
+    instances: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionLot:
+    """What one model found in a lot; counts as in `InspectionDay`, `first_at` and `last_at` of capture."""
+
+    line: str
+    lot: str
+    model_id: str
+    first_at: datetime
+    last_at: datetime
+    images: int
+    defective: int
+    instances: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionMonth:
+    """How much is stored of a line's month of capture (its first day, UTC); `detections` with the weak ones."""
+
+    line: str
+    month: date
+    images: int
+    detections: int
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day, UTC."""
+    return moment.astimezone(UTC).date()
+
+
+def month_of(moment: datetime | date) -> date:
+    """Return the first day of the month, UTC."""
+    return (day_of(moment) if isinstance(moment, datetime) else moment).replace(day=1)
+
+
+def roll_days(images: Iterable[InspectedImage]) -> list[InspectionDay]:
+    """Sum images by line, day, model, station and product, in that order."""
+    groups: dict[tuple[str, date, str, str, str], list[InspectedImage]] = defaultdict(list)
+    for image in images:
+        groups[image.line, day_of(image.captured_at), image.model_id, image.station, image.product].append(image)
+    return [InspectionDay(*key, *_counts(group)) for key, group in sorted(groups.items())]
+
+
+def roll_lots(images: Iterable[InspectedImage]) -> list[InspectionLot]:
+    """Sum images by line, lot and model, in that order; images that belong to no lot are left out."""
+    groups: dict[tuple[str, str, str], list[InspectedImage]] = defaultdict(list)
+    for image in images:
+        if image.lot:
+            groups[image.line, image.lot, image.model_id].append(image)
+    return [
+        InspectionLot(*key, min(times := [image.captured_at for image in group]), max(times), *_counts(group))
+        for key, group in sorted(groups.items())
+    ]
+
+
+def join_days(first: InspectionDay, second: InspectionDay) -> InspectionDay:
+    """Add two sums of the same day, model, station and product."""
+    return InspectionDay(
+        first.line,
+        first.day,
+        first.model_id,
+        first.station,
+        first.product,
+        first.images + second.images,
+        first.defective + second.defective,
+        _added(first.instances, second.instances),
+    )
+
+
+def add_up_lots(parts: Iterable[InspectionLot]) -> list[InspectionLot]:
+    """Add the sums of each lot and model; the lot whose last image is newest comes first."""
+    whole: dict[tuple[str, str, str], InspectionLot] = {}
+    for part in parts:
+        key = (part.line, part.lot, part.model_id)
+        whole[key] = _join_lots(whole[key], part) if key in whole else part
+    return sorted(sorted(whole.values(), key=lambda item: (item.lot, item.model_id)), key=_last_at, reverse=True)
+
+
+def _last_at(item: InspectionLot) -> datetime:
+    return item.last_at
+
+
+def _join_lots(first: InspectionLot, second: InspectionLot) -> InspectionLot:
+    return InspectionLot(
+        first.line,
+        first.lot,
+        first.model_id,
+        min(first.first_at, second.first_at),
+        max(first.last_at, second.last_at),
+        first.images + second.images,
+        first.defective + second.defective,
+        _added(first.instances, second.instances),
+    )
+
+
+def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in sorted(first.keys() | second.keys())}
+
+
+def _counts(images: list[InspectedImage]) -> tuple[int, int, dict[str, int]]:
+    instances = Counter(name for image in images for name, *_ in image.detections)
+    return len(images), sum(bool(image.detections) for image in images), dict(sorted(instances.items()))

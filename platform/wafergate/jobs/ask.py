@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind
-from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import NotFoundError
@@ -103,7 +103,7 @@ def ask(parts: Parts, *, line: str, lot: str, at: datetime) -> Answer:
 
 
 def _runs_of(parts: Parts, line: str, lot: str) -> list[LotRun]:
-    images = parts.facts.find(InspectedImage, lot=lot)
+    images = parts.inspections.images(line=line, lot=lot)
     seen = Counter(image.run_id for image in images)
     defective = Counter(image.run_id for image in images if image.detections)
     runs = parts.facts.find(InspectionRun, id=sorted(seen), line=line)

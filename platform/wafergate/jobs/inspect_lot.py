@@ -64,8 +64,23 @@ def inspect_lot(
         detector = in_tiles(detector, policy)
     stage = "inspecting images"
     detections = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
+    now = parts.clock()
     images = [
-        InspectedImage(row_id, place, sample.name, sample.image, sample.metadata.get("lot", ""), _kept(model, said))
+        InspectedImage(
+            run_id=row_id,
+            position=place,
+            line=line.name,
+            model_id=model.id,
+            name=sample.name,
+            image=sample.image,
+            captured_at=now,
+            lot=sample.metadata.get("lot", ""),
+            wafer=sample.metadata.get("wafer", ""),
+            die=sample.metadata.get("die", ""),
+            station=sample.metadata.get("station", ""),
+            product=sample.metadata.get("product", ""),
+            detections=_kept(model, said),
+        )
         for place, (sample, said) in enumerate(zip(samples, detections, strict=True))
     ]
     instances = Counter(name for image in images for name, *_ in image.detections)
@@ -78,9 +93,9 @@ def inspect_lot(
         defective=sum(bool(image.detections) for image in images),
         instances=_every_class(model, instances),
         quarantined=len(refused),
-        created_at=parts.clock(),
+        created_at=now,
     )
-    return Outcome(row_id, not parts.facts.save(row, images))
+    return Outcome(row_id, not parts.inspections.save(row, images))
 
 
 def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:

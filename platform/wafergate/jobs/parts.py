@@ -19,6 +19,7 @@ from wafergate.ports import (
     FactStore,
     FileStore,
     ImageExaminer,
+    InspectionStore,
     SuiteValidator,
     Trainer,
 )
@@ -40,6 +41,7 @@ class Parts:
     Attributes:
         facts: rows.
         files: blobs.
+        inspections: what the champion said of every image.
         examiner: makes an examiner that refuses images with more pixels than given.
         decode: image file to `(h, w, 3)` uint8, BGR.
         encode: the same back to a PNG file.
@@ -55,6 +57,7 @@ class Parts:
 
     facts: FactStore
     files: FileStore
+    inspections: InspectionStore
     examiner: Callable[[int], ImageExaminer]
     decode: Callable[[bytes], Pixels]
     encode: Callable[[Pixels], bytes]

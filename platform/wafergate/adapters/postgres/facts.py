@@ -1,23 +1,21 @@
 """The fact store on PostgreSQL: rows appear in one transaction and never change."""
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import ConnectionPool
 
+from wafergate.adapters.postgres.connections import Connection, Connections
 from wafergate.adapters.postgres.errors import translated
 from wafergate.adapters.postgres.tables import ALERT_CHANGES, Table, table_of
+from wafergate.adapters.postgres.writing import append, columns_of, copy, insert, insertion, marks
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import (
-    FIRST_HASH,
     Champion,
     GateDecision,
     LedgerEntry,
@@ -31,9 +29,6 @@ from wafergate.ports import Clock, LedgerDraft
 __all__ = ["PostgresFacts"]
 
 Row = TypeVar("Row")
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-_LEDGER_LOCK = 7_204_117_002
 
 
 class PostgresFacts:
@@ -43,27 +38,11 @@ class PostgresFacts:
         """Remember where the database is; it is first spoken to when it is first needed."""
         self._conninfo = conninfo
         self._clock = clock
-        self._pool: ConnectionPool[Connection] | None = None
-        self._max_connections = max_connections
+        self._connections = Connections(conninfo, most=max_connections)
 
     def close(self) -> None:
         """Close every connection."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        with translated(self._conninfo):
-            if self._pool is None:
-                # A plain connection first: it fails at once with the server's own words, where a pool would retry.
-                psycopg.connect(self._conninfo, connect_timeout=5).close()
-                logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-                self._pool = ConnectionPool(
-                    self._conninfo, min_size=1, max_size=self._max_connections, timeout=15, open=True
-                )
-            with self._pool.connection() as connection:
-                yield connection
+        self._connections.close()
 
     def save(
         self,
@@ -75,25 +54,25 @@ class PostgresFacts:
     ) -> bool:
         """See `FactStore.save`."""
         table = table_of(type(row))
-        with self._connection() as connection:
+        with self._connections.transaction() as connection:
             row = _numbered(connection, table, row)
-            if not _insert(connection, table, row):
+            if not insert(connection, table, row):
                 return False
             for kind, group in groupby(parts, key=type):
-                _copy(connection, table_of(kind), group)
+                copy(connection, table_of(kind), group)
             for draft in ledger:
-                _append(connection, draft, self._clock())
+                append(connection, draft, self._clock())
             for alert in alerts:
-                _insert(connection, table_of(Alert), alert)
+                insert(connection, table_of(Alert), alert)
             return True
 
     def save_all(self, rows: Iterable[object]) -> int:
         """See `FactStore.save_all`."""
         new = 0
-        with self._connection() as connection, connection.cursor() as cursor:
+        with self._connections.transaction() as connection, connection.cursor() as cursor:
             for kind, group in groupby(rows, key=type):
                 table = table_of(kind)
-                cursor.executemany(_insertion(table), (table.encode(row) for row in group))
+                cursor.executemany(insertion(table), (table.encode(row) for row in group))
                 new += cursor.rowcount
         return new
 
@@ -113,14 +92,14 @@ class PostgresFacts:
             for name, value in equal.items()
         ]
         query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
-            _columns(table),
+            columns_of(table),
             sql.Identifier(table.name),
             sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""),
             sql.SQL(table.newest_first),
             sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
         )
         values = [list(value) if isinstance(value, tuple) else value for value in equal.values()]
-        with self._connection() as connection:
+        with self._connections.transaction() as connection:
             rows = connection.execute(query, values).fetchall()
         return [cast("Row", table.decode(row)) for row in rows]
 
@@ -136,17 +115,17 @@ class PostgresFacts:
         changes = sql.SQL(", ").join(
             sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in table.columns if name != "line"
         )
-        with self._connection() as connection:
+        with self._connections.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [champion.line])
             before = connection.execute("SELECT model_id FROM champion WHERE line = %s FOR UPDATE", [champion.line])
             previous = before.fetchone()
             statement = sql.SQL("INSERT INTO champion ({}) VALUES ({}) ON CONFLICT (line) DO UPDATE SET {}").format(
-                _columns(table), _marks(table), changes
+                columns_of(table), marks(table), changes
             )
             connection.execute(statement, table.encode(champion))
             story = dict(details) | {"before": previous[0] if previous else None, "decision": champion.decision_id}
             draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)
-            return _append(connection, draft, self._clock())
+            return append(connection, draft, self._clock())
 
     @contextmanager
     def exclusive(self, name: str, *, waiting: Callable[[], None]) -> Iterator[None]:
@@ -174,7 +153,7 @@ class PostgresFacts:
             for name in table.columns
         ]
         query = sql.SQL("SELECT {} FROM ledger ORDER BY seq").format(sql.SQL(", ").join(columns))
-        with self._connection() as connection:
+        with self._connections.transaction() as connection:
             rows = connection.execute(query).fetchall()
         entries, rewritten = [], set()
         for row in rows:
@@ -199,37 +178,12 @@ class PostgresFacts:
         unchanged = sql.SQL(" AND state = %s AND attempts = %s" if was else "")
         query = sql.SQL("UPDATE alert SET {} WHERE id = %s{}").format(changes, unchanged)
         guard = [was.state.value, was.attempts] if was else []
-        with self._connection() as connection:
+        with self._connections.transaction() as connection:
             if not connection.execute(query, [*(values[name] for name in ALERT_CHANGES), alert.id, *guard]).rowcount:
                 return False
             for draft in ledger:
-                _append(connection, draft, self._clock())
+                append(connection, draft, self._clock())
             return True
-
-
-def _columns(table: Table) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, table.columns))
-
-
-def _marks(table: Table) -> sql.Composed:
-    return sql.SQL(", ").join([sql.Placeholder()] * len(table.columns))
-
-
-def _insertion(table: Table) -> sql.Composed:
-    return sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING").format(
-        sql.Identifier(table.name), _columns(table), _marks(table), sql.SQL(", ").join(map(sql.Identifier, table.key))
-    )
-
-
-def _insert(connection: Connection, table: Table, row: object) -> bool:
-    return connection.execute(_insertion(table), table.encode(row)).rowcount == 1
-
-
-def _copy(connection: Connection, table: Table, rows: Iterable[object]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), _columns(table))
-    with connection.cursor().copy(statement) as copy:
-        for row in rows:
-            copy.write_row(table.encode(row))
 
 
 def _numbered(connection: Connection, table: Table, row: Any) -> object:
@@ -239,14 +193,3 @@ def _numbered(connection: Connection, table: Table, row: Any) -> object:
     query = sql.SQL("SELECT coalesce(max(number), 0) + 1 FROM {} WHERE line = %s").format(sql.Identifier(table.name))
     found = connection.execute(query, [row.line]).fetchone()
     return cast("object", replace(row, number=found[0] if found else 1))
-
-
-def _append(connection: Connection, draft: LedgerDraft, now: datetime) -> LedgerEntry:
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
-    last = connection.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
-    seq, previous = last or (0, FIRST_HASH)
-    entry = LedgerEntry(
-        seq + 1, draft.line, draft.kind, draft.subject, draft.actor, draft.reason, draft.details, now, previous
-    ).sealed()
-    _insert(connection, table_of(LedgerEntry), entry)
-    return entry

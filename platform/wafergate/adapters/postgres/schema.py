@@ -13,7 +13,14 @@ from wafergate.adapters.postgres.tables import ALERT_CHANGES
 
 __all__ = ["migrate"]
 
-_UPDATED = {"champion": (), "alert": ALERT_CHANGES}  # no column named: all of them
+_SUMS = ("images", "defective", "instances")
+_UPDATED = {  # no column named: all of them
+    "champion": (),
+    "alert": ALERT_CHANGES,
+    "inspection_day": _SUMS,
+    "inspection_lot": ("first_at", "last_at", *_SUMS),
+}
+_CALLED = ("make_inspection_month", "roll_inspection_month")
 _MIGRATION_LOCK = 7_204_117_001
 
 
@@ -60,3 +67,5 @@ def _grant(connection: psycopg.Connection[tuple[object, ...]], role: str, *, wri
                     sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
                 )
                 connection.execute(sql.SQL("GRANT UPDATE {} ON {} TO {}").format(which, sql.Identifier(table), name))
+            for function in _CALLED:
+                connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.Identifier(function), name))

@@ -20,7 +20,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.governor import GovernorDecision
-from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.learning_curve import CurveRun, LearningCurve
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
@@ -140,7 +140,6 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
-    InspectedImage: ("inspected_image", ("run_id", "position"), "run_id, position"),
     DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
     GovernorDecision: ("governor_decision", ("id",), "created_at DESC, id"),
     WeeklyReport: ("weekly_report", ("id",), "created_at DESC, id"),

@@ -1,0 +1,300 @@
+"""Inspections on PostgreSQL: millions of images by line and month, with sums that are right in every transaction."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from wafergate.adapters.postgres.connections import Connection, Connections
+from wafergate.adapters.postgres.errors import address, translated
+from wafergate.adapters.postgres.tables import table_of
+from wafergate.adapters.postgres.writing import append, columns_of, insert
+from wafergate.domain.inspection import (
+    FoundBox,
+    InspectedImage,
+    InspectionDay,
+    InspectionLot,
+    InspectionMonth,
+    InspectionRun,
+    add_up_lots,
+    month_of,
+    roll_days,
+    roll_lots,
+)
+from wafergate.errors import ServiceError
+from wafergate.ports import Clock, LedgerDraft
+
+__all__ = ["PostgresInspections"]
+
+_IMAGE = (
+    "run_id", "position", "line", "model_id", "name", "image", "captured_at", "lot", "wafer", "die", "station",
+    "product", "novelty",
+)  # fmt: skip
+_LEAVES = ("inspected_image", "detection")
+_PATIENCE = "10s"
+
+_ADD_DAY = """
+INSERT INTO inspection_day AS d (line, day, model_id, station, product, images, defective, instances)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (line, day, model_id, station, product) DO UPDATE SET
+    images = d.images + EXCLUDED.images, defective = d.defective + EXCLUDED.defective,
+    instances = add_counts(d.instances, EXCLUDED.instances)
+"""
+_ADD_LOT = """
+INSERT INTO inspection_lot AS d (line, lot, model_id, month, first_at, last_at, images, defective, instances)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (line, lot, model_id, month) DO UPDATE SET
+    first_at = least(d.first_at, EXCLUDED.first_at), last_at = greatest(d.last_at, EXCLUDED.last_at),
+    images = d.images + EXCLUDED.images, defective = d.defective + EXCLUDED.defective,
+    instances = add_counts(d.instances, EXCLUDED.instances)
+"""
+_NEWEST_LOTS = """
+SELECT line, lot, model_id, first_at, last_at, images, defective, instances FROM inspection_lot
+WHERE line = %(line)s AND (lot, model_id) IN (
+    SELECT lot, model_id FROM inspection_lot WHERE line = %(line)s
+    GROUP BY lot, model_id ORDER BY max(last_at) DESC, lot, model_id LIMIT %(limit)s
+)
+"""
+_BOXES = """
+SELECT d.run_id, d.position, d.weak, d.defect_class, d.score, d.x1, d.y1, d.x2, d.y2
+FROM detection d JOIN unnest(%(runs)s::text[], %(positions)s::integer[]) AS wanted (run_id, position)
+    USING (run_id, position)
+WHERE d.line = %(line)s AND d.captured_at BETWEEN %(first)s AND %(last)s
+ORDER BY d.run_id, d.position, d.place
+"""
+
+
+class PostgresInspections:
+    """`InspectionStore` over a small connection pool; safe to share between threads."""
+
+    def __init__(self, conninfo: str, *, clock: Clock, owner: str = "") -> None:
+        """Remember where the database is.
+
+        Args:
+            conninfo: of the role that adds and reads.
+            clock: now.
+            owner: of the role that owns the tables; only `retain` needs it.
+        """
+        self._connections = Connections(conninfo)
+        self._owner = owner
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._connections.close()
+
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+        """See `InspectionStore.save`."""
+        images = list(images)
+        # In a transaction of its own and before: whoever reads the line waits while a month is attached.
+        with self._connections.transaction() as connection:
+            for month in sorted({month_of(image.captured_at) for image in images}):
+                connection.execute("SELECT make_inspection_month(%s, %s)", [run.line, month])
+        with self._connections.transaction() as connection:
+            if not insert(connection, table_of(InspectionRun), run):
+                return False
+            _copy_images(connection, images)
+            _copy_detections(connection, images)
+            _add_up(connection, run.line, images)
+            return True
+
+    def images(
+        self,
+        *,
+        line: str,
+        run_id: str | None = None,
+        lot: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.images`."""
+        where, values = _where(
+            line, {"run_id =": run_id, "lot =": lot, "captured_at >=": since, "captured_at <": until}
+        )
+        query = sql.SQL("SELECT {} FROM inspected_image WHERE {} ORDER BY captured_at DESC, run_id, position").format(
+            sql.SQL(", ").join(map(sql.Identifier, _IMAGE)), where
+        )
+        with self._connections.transaction() as connection:
+            rows = connection.execute(_limited(query, limit), values).fetchall()
+            return _with_boxes(connection, line, rows)
+
+    def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
+        """See `InspectionStore.runs`."""
+        table = table_of(InspectionRun)
+        query = sql.SQL("SELECT {} FROM inspection_run WHERE line = %s ORDER BY created_at DESC, id").format(
+            columns_of(table)
+        )
+        with self._connections.transaction() as connection:
+            return [table.decode(row) for row in connection.execute(_limited(query, limit), [line])]  # type: ignore[misc]
+
+    def days(self, line: str, since: date | None = None, until: date | None = None) -> list[InspectionDay]:
+        """See `InspectionStore.days`."""
+        where, values = _where(line, {"day >=": since, "day <": until})
+        query = sql.SQL(
+            "SELECT line, day, model_id, station, product, images, defective, instances FROM inspection_day "
+            "WHERE {} ORDER BY day DESC, model_id, station, product"
+        ).format(where)
+        with self._connections.transaction() as connection:
+            return [InspectionDay(*row) for row in connection.execute(query, values)]
+
+    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
+        """See `InspectionStore.lots`."""
+        with self._connections.transaction() as connection:
+            rows = connection.execute(_NEWEST_LOTS, {"line": line, "limit": limit})
+            return add_up_lots(InspectionLot(*row) for row in rows)
+
+    def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
+        """See `InspectionStore.months`."""
+        with self._connections.transaction() as connection:
+            return _months(connection, line, before)
+
+    def reroll(self, line: str) -> dict[date, int]:
+        """See `InspectionStore.reroll`."""
+        with self._connections.transaction() as connection:
+            months = connection.execute(
+                "SELECT month FROM inspection_month WHERE line = %s AND dropped_at IS NULL ORDER BY month", [line]
+            ).fetchall()
+        changed = {}
+        for (month,) in months:
+            with self._connections.transaction() as connection:
+                row = connection.execute("SELECT roll_inspection_month(%s, %s)", [line, month]).fetchone()
+                changed[month] = row[0] if row else 0
+        return changed
+
+    def retain(
+        self, line: str, *, before: date, ledger: Callable[[Sequence[InspectionMonth]], LedgerDraft]
+    ) -> list[InspectionMonth]:
+        """See `InspectionStore.retain`."""
+        with translated(self._owner), psycopg.connect(self._owner, connect_timeout=5) as connection:
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_PATIENCE)))
+            try:
+                return _drop(connection, line, before, ledger, self._clock())
+            except psycopg.errors.LockNotAvailable as error:
+                message = (
+                    f"line {line!r} is being read or written at {address(self._owner)}: nothing was dropped within "
+                    f"{_PATIENCE}; run it again when the line is quiet"
+                )
+                raise ServiceError(message) from error
+
+
+def _limited(query: sql.Composed, limit: int | None) -> sql.Composed:
+    return query if limit is None else query + sql.SQL(" LIMIT {}").format(sql.Literal(limit))
+
+
+def _where(line: str, tests: dict[str, object]) -> tuple[sql.Composed, list[object]]:
+    """Return the condition `line = … AND …` of the tests (`column operator`) whose value is given."""
+    given = {test: value for test, value in tests.items() if value is not None}
+    terms = [sql.SQL("{} {} %s").format(sql.Identifier(name), sql.SQL(sign)) for name, sign in map(str.split, given)]
+    return sql.SQL(" AND ").join([sql.SQL("line = %s"), *terms]), [line, *given.values()]
+
+
+def _copy_images(connection: Connection, images: Sequence[InspectedImage]) -> None:
+    names = sql.SQL(", ").join(map(sql.Identifier, (*_IMAGE, "found")))
+    with connection.cursor().copy(sql.SQL("COPY inspected_image ({}) FROM STDIN").format(names)) as stream:
+        for image in images:
+            stream.write_row((*(getattr(image, name) for name in _IMAGE), len(image.detections)))
+
+
+def _copy_detections(connection: Connection, images: Sequence[InspectedImage]) -> None:
+    statement = (
+        "COPY detection (run_id, position, line, captured_at, place, weak, defect_class, score, x1, y1, x2, y2) "
+        "FROM STDIN"
+    )
+    with connection.cursor().copy(statement) as stream:
+        for image in images:
+            key = (image.run_id, image.position, image.line, image.captured_at)
+            strong = len(image.detections)
+            for place, box in enumerate(image.detections + image.weak):
+                stream.write_row((*key, place, place >= strong, *box))
+
+
+def _add_up(connection: Connection, line: str, images: Sequence[InspectedImage]) -> None:
+    """Add the images to the sums, always in the same order: two runs that end together wait and never lock up."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", [line])
+    by_month = defaultdict(list)
+    for image in images:
+        by_month[month_of(image.captured_at)].append(image)
+    days = [
+        (day.line, day.day, day.model_id, day.station, day.product, day.images, day.defective, Jsonb(day.instances))
+        for day in roll_days(images)
+    ]
+    lots = [
+        (lot.line, lot.lot, lot.model_id, month, lot.first_at, lot.last_at, lot.images, lot.defective,
+         Jsonb(lot.instances))
+        for month, group in sorted(by_month.items())
+        for lot in roll_lots(group)
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.executemany(_ADD_DAY, days)
+        cursor.executemany(_ADD_LOT, lots)
+
+
+def _with_boxes(connection: Connection, line: str, rows: Sequence[tuple[Any, ...]]) -> list[InspectedImage]:
+    if not rows:
+        return []
+    wanted = {
+        "runs": [row[0] for row in rows],
+        "positions": [row[1] for row in rows],
+        "line": line,
+        "first": rows[-1][_IMAGE.index("captured_at")],
+        "last": rows[0][_IMAGE.index("captured_at")],
+    }
+    boxes: dict[tuple[str, int, bool], list[FoundBox]] = defaultdict(list)
+    for run_id, position, weak, *box in connection.execute(_BOXES, wanted):
+        boxes[run_id, position, weak].append(tuple(box))
+    return [
+        InspectedImage(
+            **dict(zip(_IMAGE, row, strict=True)),
+            detections=tuple(boxes[row[0], row[1], False]),
+            weak=tuple(boxes[row[0], row[1], True]),
+        )
+        for row in rows
+    ]
+
+
+def _leaf(connection: Connection, base: str, line: str, month: date) -> str | None:
+    """Return the name of the table that holds a line's month, None where there is none."""
+    query = "SELECT to_regclass(inspection_partition(%s, %s, %s))::text"
+    found = connection.execute(query, [base, line, month]).fetchone()
+    return found[0] if found else None
+
+
+def _months(connection: Connection, line: str, before: date | None) -> list[InspectionMonth]:
+    where, values = _where(line, {"month <": before})
+    query = sql.SQL("SELECT month FROM inspection_month WHERE {} ORDER BY month").format(where)
+    found = []
+    for (month,) in connection.execute(query, values).fetchall():
+        leaves = [_leaf(connection, base, line, month) for base in _LEAVES]
+        counts = [_count(connection, leaf) for leaf in leaves if leaf]
+        found += [InspectionMonth(line, month, *counts)] if counts else []
+    return found
+
+
+def _count(connection: Connection, table: str) -> int:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
+    return row[0] if row else 0
+
+
+def _drop(
+    connection: Connection,
+    line: str,
+    before: date,
+    ledger: Callable[[Sequence[InspectionMonth]], LedgerDraft],
+    now: datetime,
+) -> list[InspectionMonth]:
+    dropped = _months(connection, line, before)
+    for item in dropped:
+        for base in _LEAVES:
+            leaf = _leaf(connection, base, line, item.month)
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(leaf or "")))
+        connection.execute(
+            "UPDATE inspection_month SET dropped_at = %s WHERE line = %s AND month = %s", [now, line, item.month]
+        )
+    if dropped:
+        append(connection, ledger(dropped), now)
+    return dropped

@@ -1,0 +1,334 @@
+"""One suite for every store of inspections: the one in memory behaves as the one on PostgreSQL."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from random import Random
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import rows
+from wafergate.adapters.memory import MemoryFacts, MemoryInspections
+from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
+from wafergate.domain.gate import LedgerKind
+from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun
+from wafergate.errors import ServiceError
+from wafergate.ports import FactStore, InspectionStore, LedgerDraft
+from wafergate.settings import Settings
+
+NUMBERS = count()
+NOW = datetime(2026, 3, 2, 9, 0, 0, 654321, tzinfo=UTC)
+CLASSES = ("scratch", "particle", "한글 A'1")
+
+
+@dataclass(frozen=True)
+class Stores:
+    """A line with two models, its facts and its inspections."""
+
+    facts: FactStore
+    inspections: InspectionStore
+    line: str
+
+    def model(self, name: str) -> str:
+        return f"model-{self.line}-{name}"
+
+
+def fresh_line(facts: FactStore) -> str:
+    """Return a line of one's own, as the store is shared, with models `a` and `b`."""
+    line = f"inspected-{next(NUMBERS)}"
+    for row in (rows.dataset(line), rows.split(line), rows.training_set(line)):
+        facts.save(row)
+    for name in ("a", "b"):
+        facts.save(rows.model(line, name))
+    return line
+
+
+@pytest.fixture(
+    params=[pytest.param("memory", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.services)]
+)
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    if request.param == "memory":
+        facts = MemoryFacts(clock=lambda: NOW)
+        yield Stores(facts, MemoryInspections(facts), fresh_line(facts))
+        return
+    real: FactStore = request.getfixturevalue("stored")
+    yield Stores(real, request.getfixturevalue("inspections"), fresh_line(real))
+
+
+def run_of(stores: Stores, key: str, *, model: str = "a", minutes: int = 0) -> InspectionRun:
+    created = NOW + timedelta(minutes=minutes)
+    return InspectionRun(f"run-{stores.line}-{key}", stores.line, stores.model(model), "x", 0, 0, {}, 0, created)
+
+
+def image_of(run: InspectionRun, position: int, **more: object) -> InspectedImage:
+    plain = InspectedImage(
+        run_id=run.id, position=position, line=run.line, model_id=run.model_id, name=f"{position}.png",
+        image="ab" * 32, captured_at=run.created_at,
+    )  # fmt: skip
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def box(name: str = "scratch", score: float = 0.9) -> tuple[str, float, float, float, float, float]:
+    return (name, score, 1.0, 2.5, 10.125, 1e-7)
+
+
+def recounted(images: Sequence[InspectedImage]) -> dict[tuple[object, ...], list[object]]:
+    """Sum by day, model, station and product, one image and one box at a time."""
+    sums: dict[tuple[object, ...], list[object]] = {}
+    for image in images:
+        day = image.captured_at.astimezone(UTC).date()
+        entry = sums.setdefault((day, image.model_id, image.station, image.product), [0, 0, Counter()])
+        entry[0] += 1  # type: ignore[operator]
+        entry[1] += 1 if image.detections else 0  # type: ignore[operator]
+        for found in image.detections:
+            entry[2][found[0]] += 1  # type: ignore[index]
+    return sums
+
+
+def stored_sums(stores: Stores) -> dict[tuple[object, ...], list[object]]:
+    days = stores.inspections.days(stores.line)
+    return {(d.day, d.model_id, d.station, d.product): [d.images, d.defective, Counter(d.instances)] for d in days}
+
+
+def scattered(run: InspectionRun, images: int, seed: int) -> list[InspectedImage]:
+    """Images of three lots at two stations over some 80 days; some without, some with several detections."""
+    random = Random(seed)  # noqa: S311 - no secret
+    return [
+        image_of(
+            run,
+            position,
+            lot=random.choice(["", "L1", "L2", "L3"]),
+            station=random.choice(["", "AOI-2"]),
+            captured_at=run.created_at - timedelta(hours=random.randrange(2000)),
+            detections=tuple(box(random.choice(CLASSES), random.random()) for _ in range(random.choice([0, 0, 1, 3]))),
+            weak=tuple(box("void", 0.1) for _ in range(random.choice([0, 1]))),
+        )
+        for position in range(images)
+    ]
+
+
+def test_every_image_comes_back_as_it_went_in_newest_first(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    first = image_of(
+        run, 0, lot="L'1", wafer="한글", die="3,4", station="AOI-2", product="CIS", novelty=0.1,
+        captured_at=NOW - timedelta(days=40), detections=(box("scratch", 0.1 + 0.2), box("particle"), box("scratch")),
+        weak=(box("particle", 0.2),),
+    )  # fmt: skip
+    others = [image_of(run, 2), image_of(run, 1, weak=(box(),))]
+    assert stores.inspections.save(run, iter([first, *others]))
+    assert stores.inspections.images(line=stores.line) == [others[1], others[0], first]
+    assert stores.inspections.images(line=stores.line, limit=1) == [others[1]]
+    assert stores.facts.get(InspectionRun, run.id) == run
+    assert stores.inspections.runs(stores.line) == [run]
+
+
+def test_images_are_found_by_run_lot_and_time_of_their_line_alone(stores: Stores) -> None:
+    old, new = run_of(stores, "old"), run_of(stores, "new", minutes=60)
+    elsewhere = replace(stores, line=fresh_line(stores.facts))
+    other = run_of(elsewhere, "other")
+    for run in (old, new, other):
+        stores.inspections.save(run, [image_of(run, 0, lot="L1"), image_of(run, 1, lot="L2")])
+
+    def found(**asked: object) -> list[tuple[str, int]]:
+        images = stores.inspections.images(line=stores.line, **asked)  # type: ignore[arg-type]
+        return [(image.run_id, image.position) for image in images]
+
+    assert found(run_id=old.id) == [(old.id, 0), (old.id, 1)]
+    assert found(lot="L1") == [(new.id, 0), (old.id, 0)]
+    assert found(since=new.created_at) == [(new.id, 0), (new.id, 1)]
+    assert found(until=new.created_at, limit=1) == [(old.id, 0)]
+    assert found(run_id=other.id) == []
+    assert [run.id for run in stores.inspections.runs(stores.line, 1)] == [new.id]
+
+
+def test_the_same_run_twice_adds_nothing(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    images = scattered(run, 20, 1)
+    assert stores.inspections.save(run, images)
+    before = (stores.inspections.images(line=stores.line), stored_sums(stores), stores.inspections.lots(stores.line))
+    assert not stores.inspections.save(run, [*images, image_of(run, 99)])
+    after = (stores.inspections.images(line=stores.line), stored_sums(stores), stores.inspections.lots(stores.line))
+    assert before == after
+
+
+def test_sums_are_those_of_a_recount_after_every_run_and_rerolling_finds_nothing(stores: Stores) -> None:
+    saved: list[InspectedImage] = []
+    for seed, model in enumerate(("a", "b", "a")):
+        run = run_of(stores, str(seed), model=model)
+        images = scattered(run, 60, seed)
+        stores.inspections.save(run, images)
+        saved += images
+        assert stored_sums(stores) == recounted(saved)
+    by_lot = {(lot.lot, lot.model_id): lot for lot in stores.inspections.lots(stores.line)}
+    assert by_lot.keys() == {(image.lot, image.model_id) for image in saved if image.lot}
+    for (name, model_id), lot in by_lot.items():
+        members = [image for image in saved if (image.lot, image.model_id) == (name, model_id)]
+        assert (lot.images, lot.defective) == (len(members), sum(bool(image.detections) for image in members))
+        assert Counter(lot.instances) == Counter(found[0] for image in members for found in image.detections)
+        assert (lot.first_at, lot.last_at) == (
+            min(image.captured_at for image in members), max(image.captured_at for image in members)
+        )  # fmt: skip
+    changed = stores.inspections.reroll(stores.line)
+    assert set(changed) == {image.captured_at.date().replace(day=1) for image in saved}
+    assert not any(changed.values())
+    assert stored_sums(stores) == recounted(saved)
+
+
+def test_days_and_lots_come_newest_first_and_within_their_limits(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    ages = {"L1": 40, "L2": 3, "L3": 20}
+    images = [
+        image_of(run, place, lot=lot, captured_at=NOW - timedelta(days=age))
+        for place, (lot, age) in enumerate(ages.items())
+    ]
+    images.append(image_of(run, 9, lot="L1", captured_at=NOW))  # the oldest lot is also the newest, over two months
+    stores.inspections.save(run, images)
+    lots = stores.inspections.lots(stores.line, 2)
+    assert [(lot.lot, lot.images) for lot in lots] == [("L1", 2), ("L2", 1)]
+    assert lots[0].first_at == NOW - timedelta(days=40)
+    days = stores.inspections.days(stores.line, date(2026, 2, 10), date(2026, 3, 2))
+    assert [day.day for day in days] == [date(2026, 2, 27), date(2026, 2, 10)]
+
+
+def test_dropping_old_months_keeps_sums_runs_and_other_lines_and_tells_the_ledger(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    ages = (0, 30, 31, 90)  # 2 March, 31 and 30 January, 2 December
+    images = [
+        image_of(run, place, lot="L1", detections=(box(),), weak=(box(),), captured_at=NOW - timedelta(days=age))
+        for place, age in enumerate(ages)
+    ]
+    elsewhere = replace(stores, line=fresh_line(stores.facts))
+    other = run_of(elsewhere, "other")
+    stores.inspections.save(run, images)
+    stores.inspections.save(other, [image_of(other, 0, captured_at=NOW - timedelta(days=90))])
+    sums, lots = stored_sums(stores), stores.inspections.lots(stores.line)
+
+    def told(months: Sequence[InspectionMonth]) -> LedgerDraft:
+        details = {"images": sum(month.images for month in months)}
+        return LedgerDraft(stores.line, LedgerKind.DROPPED, stores.line, "kim", "policy", details)
+
+    expected = [
+        InspectionMonth(stores.line, date(2025, 12, 1), 1, 2),
+        InspectionMonth(stores.line, date(2026, 1, 1), 2, 4),
+    ]
+    assert stores.inspections.months(stores.line, before=date(2026, 2, 1)) == expected
+    assert stores.inspections.retain(stores.line, before=date(2026, 2, 1), ledger=told) == expected
+    assert stores.inspections.retain(stores.line, before=date(2026, 2, 1), ledger=told) == []
+    assert [entry.kind for entry in stores.facts.ledger(stores.line)] == [LedgerKind.DROPPED]
+    kept = [image for image in images if image.captured_at >= datetime(2026, 2, 1, tzinfo=UTC)]
+    assert stores.inspections.images(line=stores.line) == kept
+    assert len(stores.inspections.images(line=elsewhere.line)) == 1
+    assert stores.inspections.runs(stores.line) == [run]
+    stores.inspections.reroll(stores.line)
+    assert (stored_sums(stores), stores.inspections.lots(stores.line)) == (sums, lots)
+    late = run_of(stores, "late")
+    stores.inspections.save(late, [image_of(late, 0, captured_at=NOW - timedelta(days=90))])
+    stores.inspections.reroll(stores.line)
+    assert sum(day.images for day in stores.inspections.days(stores.line)) == len(ages) + 1
+
+
+@pytest.mark.unit
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab"), st.integers(0, 10**6)), max_size=12))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_sums_are_those_of_a_recount_whatever_runs_there_were(runs: list[tuple[int, str, int]]) -> None:
+    facts = MemoryFacts(clock=lambda: NOW)
+    stores = Stores(facts, MemoryInspections(facts), "any")
+    saved = []
+    for place, (images, model, seed) in enumerate(runs):
+        run = run_of(stores, str(place), model=model)
+        saved += (some := scattered(run, images, seed))
+        stores.inspections.save(run, some)
+    assert stored_sums(stores) == recounted(saved)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("moment", [datetime(2026, 3, 1), datetime(1970, 1, 1, tzinfo=UTC)])  # noqa: DTZ001
+def test_a_time_that_no_camera_told_is_refused(moment: datetime) -> None:
+    with pytest.raises(ValueError, match="required a time with zone from 2000 on"):
+        InspectedImage(run_id="r", position=0, line="l", model_id="m", name="n", image="i", captured_at=moment)
+
+
+@pytest.mark.services
+class TestDatabaseItself:
+    """What holds on PostgreSQL whoever asks."""
+
+    @pytest.fixture
+    def stores(self, stored: PostgresFacts, inspections: PostgresInspections) -> Stores:
+        return Stores(stored, inspections, fresh_line(stored))
+
+    def test_a_run_that_breaks_off_in_the_middle_leaves_nothing(self, stores: Stores) -> None:
+        run = run_of(stores, "1")
+        images = scattered(run, 50, 1)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            stores.inspections.save(run, [*images, images[0]])  # only the last row cannot be
+        assert stores.inspections.images(line=stores.line) == []
+        assert stores.inspections.runs(stores.line) == []
+        assert stores.inspections.days(stores.line) == []
+        assert stores.inspections.save(run, images)
+
+    def test_runs_that_end_together_lose_no_count(self, stores: Stores) -> None:
+        runs = [run_of(stores, str(place)) for place in range(4)]
+        every = [scattered(run, 40, place) for place, run in enumerate(runs)]
+        threads = [
+            threading.Thread(target=stores.inspections.save, args=(run, images))
+            for run, images in [*zip(runs, every, strict=True), (runs[0], every[0])]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert stored_sums(stores) == recounted([image for images in every for image in images])
+
+    def test_rerolling_mends_sums_that_were_changed_or_taken_away(
+        self, stores: Stores, service_settings: Settings
+    ) -> None:
+        run = run_of(stores, "1")
+        images = scattered(run, 60, 3)
+        stores.inspections.save(run, images)
+        lots = stores.inspections.lots(stores.line)
+        with psycopg.connect(service_settings.database_admin_url.get_secret_value()) as owner:
+            owner.execute("UPDATE inspection_day SET images = images + 7 WHERE line = %s AND day < %s", [run.line, NOW])
+            owner.execute("DELETE FROM inspection_lot WHERE line = %s AND lot = 'L2'", [run.line])
+            owner.execute(
+                "INSERT INTO inspection_lot SELECT line, 'never', model_id, month, first_at, last_at, 1, 0, '{}' "
+                "FROM inspection_lot WHERE line = %s LIMIT 1",
+                [run.line],
+            )
+        changed = stores.inspections.reroll(stores.line)
+        assert all(changed.values())
+        assert stored_sums(stores) == recounted(images)
+        assert stores.inspections.lots(stores.line) == lots
+        assert not any(stores.inspections.reroll(stores.line).values())
+
+    def test_the_application_adds_and_reads_and_drops_nothing(self, stores: Stores, service_settings: Settings) -> None:
+        run = run_of(stores, "1")
+        stores.inspections.save(run, [image_of(run, 0)])
+        for statement in (
+            "DELETE FROM inspected_image",
+            "UPDATE detection SET score = 1",
+            "DELETE FROM inspection_day",
+            "CREATE TABLE mine (x integer)",
+        ):
+            with (
+                psycopg.connect(service_settings.database_url.get_secret_value()) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute(statement)  # type: ignore[arg-type]
+
+    def test_the_dashboard_can_only_read(self, stores: Stores, service_settings: Settings) -> None:
+        run = run_of(stores, "1")
+        stores.inspections.save(run, [image_of(run, 0, detections=(box(),))])
+        readonly = PostgresInspections(service_settings.database_readonly_url.get_secret_value(), clock=lambda: NOW)
+        assert [image.detections for image in readonly.images(line=stores.line)] == [(box(),)]
+        assert (len(readonly.days(stores.line)), len(readonly.runs(stores.line))) == (1, 1)
+        with pytest.raises(ServiceError, match="refuses"):
+            readonly.save(run_of(stores, "2"), [])
+        with pytest.raises(ServiceError, match="refuses"):
+            readonly.reroll(stores.line)
+        readonly.close()
