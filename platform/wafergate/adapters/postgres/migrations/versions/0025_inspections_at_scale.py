@@ -1,13 +1,13 @@
 """Inspections by line and month, detections as rows, and sums by day and by lot.
 
-Revision ID: 0024
-Revises: 0023
+Revision ID: 0025
+Revises: 0024
 """
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 TABLES = """
 ALTER TABLE inspected_image RENAME TO inspected_image_before;
