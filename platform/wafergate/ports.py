@@ -1,6 +1,6 @@
 """What the jobs need from the outside world, as small Protocols; wiring.py chooses who fills them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,6 +24,7 @@ from wafergate.domain.inspection import (
     InspectionMonth,
     InspectionRun,
 )
+from wafergate.domain.runs import PlannedFlow, RunOfFlow
 from wafergate.domain.samples import ImageRecord, ValidationFinding
 from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
 
@@ -42,6 +43,7 @@ __all__ = [
     "LedgerDraft",
     "Progress",
     "Retrainings",
+    "RunReader",
     "Source",
     "SuiteOutcome",
     "SuiteValidator",
@@ -393,4 +395,35 @@ class Retrainings(Protocol):
 
         Raises:
             ServiceError: the orchestrator does not take it.
+        """
+
+
+class RunReader(Protocol):
+    """What the orchestrator knows of a line's runs; nothing can be started through it."""
+
+    def flows(self) -> list[str]:
+        """Return the names of all flows, sorted.
+
+        Raises:
+            ServiceError: it does not answer or refuses.
+        """
+
+    def runs(self, line: str, *, flows: Sequence[str], known: Collection[str] = (), limit: int) -> list[RunOfFlow]:
+        """Return the runs of a line that have begun or should have, newest first.
+
+        Args:
+            line: name of the line.
+            flows: names of the flows to look at.
+            known: ids of runs of the line that a person started without a deployment.
+            limit: at most so many.
+
+        Raises:
+            ServiceError: as for `flows`.
+        """
+
+    def planned(self, line: str) -> list[PlannedFlow]:
+        """Return the deployments of a line, what runs next first.
+
+        Raises:
+            ServiceError: as for `flows`.
         """

@@ -40,6 +40,7 @@ class DashboardSettings(BaseSettings):
         s3_bucket: Bucket that holds every file.
         s3_secure: Whether the endpoint speaks TLS.
         s3_region: Region name the requests are signed for.
+        prefect_api_url: Prefect's API, ending in ``/api`` on a server of one's own.
         prefect_ui_url: Address of Prefect's pages; made from `prefect_api_url` where absent.
     """
 
@@ -52,6 +53,7 @@ class DashboardSettings(BaseSettings):
     s3_bucket: str = Field(default="wafergate", pattern=r"^[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]$")
     s3_secure: bool = True
     s3_region: str = Field(default="us-east-1", min_length=1)
+    prefect_api_url: str = Field(default="", pattern=r"^(https?://.+)?$")
     prefect_ui_url: str = Field(default="", pattern=r"^(https?://.*)?$")
 
     @classmethod
@@ -82,7 +84,7 @@ class Settings(DashboardSettings):
     Attributes:
         database_url: ``postgresql://`` URL of the application's role.
         database_admin_url: The same database as the role that owns the tables; for migrations only.
-        prefect_api_url: Prefect's API, ending in ``/api`` on a server of one's own.
+        prefect_api_url: as for the dashboard, and required.
         alert_urls: Apprise URLs that get alerts beside those of the line file; separated by white space.
         cache_dir: Folder of the local file cache.
         cache_bytes: Bound of that cache, in bytes; ``4GiB`` is understood.

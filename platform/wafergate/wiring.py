@@ -18,7 +18,7 @@ from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import AlertChannel, FactStore, InspectionStore, LabelScorer, Source
+from wafergate.ports import AlertChannel, FactStore, InspectionStore, LabelScorer, RunReader, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "open_parts",
     "open_readonly_facts",
     "open_readonly_inspections",
+    "open_runs",
     "open_source",
     "page_printer",
     "point_prefect",
@@ -180,6 +181,14 @@ def open_readonly_inspections() -> InspectionStore:
     """Return the inspections as the role that can only read sees them, for the dashboard."""
     values = load_dashboard_settings(os.environ, home())
     return PostgresInspections(values.database_readonly_url.get_secret_value(), clock=now)
+
+
+def open_runs() -> RunReader:
+    """Return what Prefect knows of runs, for the dashboard."""
+    from wafergate.adapters.prefect_api import PrefectRuns
+
+    values = load_dashboard_settings(os.environ, home())
+    return PrefectRuns(values.prefect_api_url, values.prefect_ui_url)
 
 
 def alert_channel(line: LineFile, environment: Mapping[str, str] = os.environ) -> AlertChannel | None:
