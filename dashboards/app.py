@@ -2,6 +2,6 @@
 
 from dashboards.context import Doors
 from dashboards.shell import run
-from wafergate.wiring import open_readonly_facts
+from wafergate.wiring import open_readonly_facts, open_runs
 
-run(Doors(facts=open_readonly_facts))
+run(Doors(facts=open_readonly_facts, runs=open_runs))

@@ -9,7 +9,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboards.palette import Palette
 from dashboards.texts import Text
-from wafergate.ports import FactStore
+from wafergate.ports import FactStore, RunReader
 
 __all__ = ["Context", "Doors", "View"]
 
@@ -22,6 +22,7 @@ class Doors:
     """How to open each store the pages read, once in the life of the process; none of them can be written through."""
 
     facts: Callable[[], FactStore]
+    runs: Callable[[], RunReader]
 
 
 # The leading underscores keep Streamlit from hashing functions; `store` tells one set of stores from another.

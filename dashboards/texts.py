@@ -32,8 +32,12 @@ def literal(text: object) -> str:
 
 @cache
 def phrases() -> dict[str, dict[str, str]]:
-    """Return the sentences of every language."""
-    return tomllib.loads((HERE / "phrases.toml").read_text(encoding="utf-8"))
+    """Return the sentences of every language: those of every page, then those of single pages."""
+    files = [HERE / "phrases.toml", *sorted((HERE / "phrases").glob("*.toml"))]
+    tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {
+        language: {key: text for table in tables for key, text in table[language].items()} for language in LANGUAGES
+    }
 
 
 def choose_language(asked: str | None, browser: str | None) -> str:

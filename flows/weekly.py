@@ -20,7 +20,7 @@ __all__ = ["weekly"]
 def write_week(line: LineFile, week: Week, language: str) -> str:
     """Write the page about a week and put it into the outbox."""
     outcome = job.weekly(open_parts(), line, week, language=language, print_page=page_printer())
-    say(f"week to {week.last_day}: {outcome.id}" + (", sent before" if outcome.reused else ""))
+    say(f"week to {week.last_day}: {outcome.id}" + (" (known)" if outcome.reused else ""))
     return outcome.id
 
 

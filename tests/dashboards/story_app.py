@@ -6,8 +6,9 @@ import streamlit as st
 
 from dashboards.context import Doors
 from dashboards.shell import run
+from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import open_story
 
 # The menu leads to addresses without a story: the one opened first is kept.
 STORY = st.session_state.setdefault("story", st.query_params.get("story", "covered"))
-run(Doors(facts=partial(open_story, STORY)), store=STORY)
+run(Doors(facts=partial(open_story, STORY), runs=partial(open_runs, STORY)), store=STORY)
