@@ -1,6 +1,6 @@
 """Small pieces that several places of a page share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -10,7 +10,7 @@ from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import WafergateError
 
-__all__ = ["RETRAIN", "commands", "fact", "section", "show_table", "state_badge", "trouble"]
+__all__ = ["RETRAIN", "choose", "commands", "fact", "section", "show_table", "state_badge", "trouble"]
 
 RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
 
@@ -78,3 +78,26 @@ def show_table(
             key=f"{key or name}-csv",
             on_click="ignore",
         )
+
+
+def choose(name: str, label: str, options: Mapping[str, str]) -> str:
+    """Let the reader choose one of several things, and keep the choice in the address.
+
+    Args:
+        name: the query parameter.
+        label: what is chosen, without Markdown.
+        options: at least one value with the words it is shown as; the first one is shown until another is asked for.
+
+    Returns:
+        The chosen value.
+    """
+    key = f"choose-{name}"
+    asked = st.query_params.get(name)
+    # Set before the box is made: a link may have asked for another value than the box showed last.
+    st.session_state[key] = asked if asked in options else next(iter(options))
+
+    def keep() -> None:
+        st.query_params[name] = st.session_state[key]
+
+    chosen: str = st.selectbox(label, list(options), key=key, format_func=options.__getitem__, on_change=keep)
+    return chosen

@@ -1,5 +1,6 @@
 """The frame around every page: navigation, language, line, and one sentence when a store does not answer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,24 +26,25 @@ VIEWS: tuple[View, ...] = (today, classes, drift, data, decisions, lots, runs, w
 ICON = Path(__file__).parent / "icon.svg"
 
 
-def run(doors: Doors, *, store: str = "facts") -> None:
+def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS) -> None:
     """Show the dashboard over its stores; nothing is ever written through it.
 
     Args:
         doors: opens the stores, each once in the life of the process.
         store: their name; what is read is cached under it.
+        views: the pages in the order of the menu.
     """
     language = choose_language(_kept("lang"), st.context.locale)
     text = Text(language, choose_zone(st.context.timezone))
     palette = load_palette("dark" if st.context.theme.type == "dark" else "light")
     pages: dict[str, StreamlitPage] = {}
     context = Context("", (), text, palette, doors, store, pages)
-    for view in VIEWS:
+    for view in views:
         pages[view.PATH] = st.Page(
             partial(_show, view, context),
             title=text.plain(view.TITLE),
             url_path=view.PATH,
-            default=view is VIEWS[0],
+            default=view is views[0],
         )
     page = st.navigation(list(pages.values()), position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")

@@ -13,7 +13,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training import ModelVersion
 from wafergate.ports import FactStore
 
-__all__ = ["Judged", "LineView", "list_lines", "load_view"]
+__all__ = ["Judged", "LineView", "list_lines", "load_judged", "load_view"]
 
 ALERTS_READ = 50  # a line with more undelivered messages than this has one problem: its channel
 
@@ -95,10 +95,10 @@ def load_view(facts: FactStore, line: str) -> LineView:
         ServiceError: the store does not answer.
     """
     champion = facts.champion(line)
-    judged = _judged(facts, facts.get(GateDecision, champion.decision_id)) if champion else None
+    judged = load_judged(facts, facts.get(GateDecision, champion.decision_id)) if champion else None
     decisions = facts.find(GateDecision, line=line, limit=1)
     same = judged is not None and bool(decisions) and decisions[0].id == judged.decision.id
-    latest = judged if same else _judged(facts, decisions[0]) if decisions else None
+    latest = judged if same else load_judged(facts, decisions[0]) if decisions else None
     pages = facts.find(DecisionReport, decision_id=latest.decision.id, limit=1) if latest else []
     datasets = facts.find(DatasetVersion, line=line, limit=1)
     newest = datasets[0] if datasets else None
@@ -122,7 +122,12 @@ def load_view(facts: FactStore, line: str) -> LineView:
     )
 
 
-def _judged(facts: FactStore, decision: GateDecision) -> Judged:
+def load_judged(facts: FactStore, decision: GateDecision) -> Judged:
+    """Read the rows a gate decision stands on.
+
+    Raises:
+        NotFoundError: one of them is not there.
+    """
     evaluation = facts.get(Evaluation, decision.evaluation_id)
     model = facts.get(ModelVersion, decision.model_id)
     split = facts.get(Split, evaluation.split_id)

@@ -89,9 +89,10 @@ def _tile(term: str, value: str, lines: list[str], text: Text) -> None:
         st.caption("  \n".join(lines))
 
 
-def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
-    """Show the newest verdict rule by rule, with what would change it and where its stored report is."""
-    section("gate_title", text, "gate")
+def gate(judged: Judged, report: DecisionReport | None, text: Text, *, titled: bool = True) -> None:
+    """Show a verdict rule by rule, with what would change it and where its stored report is."""
+    if titled:
+        section("gate_title", text, "gate")
     decision = judged.decision
     with st.container(key="gate-verdict"):
         named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))

@@ -1,9 +1,10 @@
-"""Pictures of the dashboard in every language, size and theme: `python -m tests.dashboards.screenshots URL FOLDER`."""
+"""Pictures of every page in every language, size and theme: `python -m tests.dashboards.screenshots URL FOLDER`."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from dashboards.shell import VIEWS
 from tests.dashboards.browser import chromium, wait_until_drawn
 
 SIZES = ((1440, 900), (820, 1180))
@@ -38,14 +39,16 @@ def _photograph(page: Any, file: Path, width: int, height: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Photograph the dashboard at an address."""
+    """Photograph every page of the dashboard at an address, or the one named."""
     if len(arguments) not in {2, 3}:
-        sys.stderr.write("usage: python -m tests.dashboards.screenshots URL FOLDER [NAME]\n")
+        sys.stderr.write("usage: python -m tests.dashboards.screenshots URL FOLDER [PAGE]\n")
         return 2
-    url, folder, name = arguments[0], Path(arguments[1]), arguments[2] if len(arguments) == 3 else "today"
+    address, _, query = arguments[0].partition("?")
+    names = arguments[2:] or [view.PATH for view in VIEWS]
     with chromium() as browser:
-        for file in take(browser, url, folder, name):
-            sys.stdout.write(f"{file}\n")
+        for name in names:
+            for file in take(browser, f"{address.rstrip('/')}/{name}?{query}", Path(arguments[1]), name):
+                sys.stdout.write(f"{file}\n")
     return 0
 
 

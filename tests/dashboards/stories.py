@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.choice import CandidateStanding, ModelChoice, RungResult
 from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, FeatureDrift
-from wafergate.domain.evaluation import ClassFigures, Evaluation, Rate
+from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.licences import LicencedPart
@@ -17,7 +18,7 @@ from wafergate.domain.samples import DatasetVersion, ValidationFinding, Validati
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
 from wafergate.errors import ServiceError
-from wafergate.ports import FactStore
+from wafergate.ports import FactStore, LedgerDraft
 from wafergate.stages.alerts import flow_alert, gate_alert
 from wafergate.stages.decide import decide
 
@@ -55,7 +56,9 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     for row in (dataset, _validation(act, key), split, _training_set(act, key), model, evaluation):
         facts.save(row)
     alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, model, evaluation, now=act.at))]
-    facts.save(decision, alerts=alerts)
+    told = {"model": model.id, "verdict": decision.verdict.value}
+    draft = LedgerDraft(act.line, LedgerKind.DECIDED, decision.id, "flow retrain", decision.summary, told)
+    facts.save(decision, alerts=alerts, ledger=[draft])
     facts.save(DecisionReport(f"report-{key}", act.line, decision.id, "5" * 64, "", act.at))
     if promote:
         since = act.at + timedelta(minutes=1)
@@ -133,6 +136,8 @@ def failed() -> MemoryFacts:
     decision = tell(facts, Act(3, BROKEN, MORNING + timedelta(hours=26), overkill=(5, 60)), promote=False)
     alert = next(alert for alert in facts.find(Alert) if alert.subject == decision.id)
     facts.mark_alert(replace(alert, state=AlertState.SENT, attempts=1, sent_at=alert.created_at))
+    facts.save(_comparison(decision))
+    facts.save(_choice(decision.created_at))
     return facts
 
 
@@ -186,6 +191,26 @@ STORIES: dict[str, Callable[[], FactStore]] = {
 def open_story(name: str) -> FactStore:
     """Open the store that tells the story `name`."""
     return STORIES[name]()
+
+
+def _comparison(decision: GateDecision) -> Comparison:
+    pairs = tuple(
+        Paired(name, both=found - 1, only_champion=trials - found, only_challenger=1, neither=0, change_upper=0.0312)
+        for name, (found, trials) in BROKEN.items()
+    )
+    made = decision.created_at
+    return Comparison("comparison-3", decision.evaluation_id, "model-die-a-2", 131, 9, pairs, "", "6" * 64, made)
+
+
+def _choice(at: datetime) -> ModelChoice:
+    free = {"code": "Apache-2.0", "weights": "Apache-2.0"}
+    rungs = (RungResult(4, 0.71, "void", 0.64), RungResult(12, 0.88, "bridge", 0.79))
+    standings = (
+        CandidateStanding("rtmdet-x", free, 9216.0, None, None, (), "memory", "9,216 MiB, limit 6,144 MiB"),
+        CandidateStanding("yolox-nano", free, 812.0, 4.2, 3.6, rungs),
+        CandidateStanding("yolo11n", {"code": "AGPL-3.0"}, dropped_by="licence", reason="AGPL-3.0 is not allowed"),
+    )
+    return ModelChoice("choice-3", "die-a", "training-die-a-3", "yolox-nano", standings, at)
 
 
 def _tried(alert: Alert) -> Alert:

@@ -5,10 +5,16 @@ from functools import partial
 import streamlit as st
 
 from dashboards.context import Doors
-from dashboards.shell import run
+from dashboards.shell import VIEWS, run
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import open_story
 
 # The menu leads to addresses without a story: the one opened first is kept.
 STORY = st.session_state.setdefault("story", st.query_params.get("story", "covered"))
-run(Doors(facts=partial(open_story, STORY), runs=partial(open_runs, STORY)), store=STORY)
+# Tests without a browser open the first page only.
+FIRST = st.query_params.get("first", VIEWS[0].PATH)
+run(
+    Doors(facts=partial(open_story, STORY), runs=partial(open_runs, STORY)),
+    store=STORY,
+    views=sorted(VIEWS, key=lambda view: view.PATH != FIRST),
+)

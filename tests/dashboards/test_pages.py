@@ -6,10 +6,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards.context import View
 from dashboards.reading.line import load_view
+from dashboards.shell import VIEWS
 from dashboards.texts import literal, phrases, terms
 from tests.dashboards.stories import STORIES, open_story
-from wafergate.domain.gate import Verdict
+from wafergate.domain.gate import GateDecision, Verdict
 
 pytestmark = pytest.mark.unit
 APP = Path(__file__).parent / "story_app.py"
@@ -21,13 +23,17 @@ def _fresh_caches() -> None:
     st.cache_resource.clear()
 
 
-def _open(story: str, *, lang: str | None = None, line: str | None = None, locale: str | None = None) -> AppTest:
+def _open(
+    story: str, *, lang: str | None = None, line: str | None = None, locale: str | None = None, **asked: str
+) -> AppTest:
     page = AppTest.from_file(APP, default_timeout=60)
     page.query_params["story"] = story
     page.context["locale"] = locale
     for key, value in (("lang", lang), ("line", line)):
         if value is not None:
             page.query_params[key] = value
+    for key, value in asked.items():
+        page.query_params[key] = value
     return page.run()
 
 
@@ -35,12 +41,12 @@ def _said(page: AppTest) -> str:
     return "\n".join(element.value for element in [*page.markdown, *page.caption, *page.error, *page.warning])
 
 
-@pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("story", STORIES)
-def test_every_state_opens_in_both_languages(story: str, lang: str) -> None:
-    page = _open(story, lang=lang)
+@pytest.mark.parametrize(("story", "lang"), [*((story, "ko") for story in STORIES), ("failed", "en")])
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.PATH)
+def test_every_page_opens_in_every_state_and_both_languages(view: View, story: str, lang: str) -> None:
+    page = _open(story, lang=lang, first=view.PATH)
     assert not page.exception
-    assert page.title[0].value == phrases()[lang]["title_today"]
+    assert page.title[0].value == phrases()[lang][view.TITLE]
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -143,3 +149,27 @@ def test_every_line_is_told_when_there_are_several() -> None:
     said = _said(_open("two_lines", lang="en"))
     assert literal("die-a") + "** is covered" in said
     assert "Line **tiles** is blind" in said
+
+
+def test_a_decision_is_told_rule_by_rule_with_what_it_stands_on() -> None:
+    page = _open("failed", lang="en", first="decisions")
+    shown = [table.value for table in page.table]
+    assert [next(iter(table.columns)) for table in shown] == ["When", "Rule", "Defect class", "Candidate"]
+    assert len(shown[1]) == len(load_view(open_story("failed"), "die-a").latest.decision.rules)  # type: ignore[union-attr]
+    assert literal("9,216 MiB, limit 6,144 MiB") in shown[3].to_string()
+    assert literal("yolox-nano v2") in _said(page)
+
+
+def test_an_address_opens_the_decision_it_names() -> None:
+    first = open_story("failed").find(GateDecision)[-1]
+    page = _open("failed", lang="en", first="decisions", decision=first.id)
+    assert literal(first.summary) in _said(page)
+    assert page.selectbox[0].value == first.id
+
+
+def test_choosing_a_decision_changes_the_page_and_the_address() -> None:
+    second = open_story("failed").find(GateDecision)[1]
+    page = _open("failed", lang="en", first="decisions")
+    page.selectbox[0].select(second.id).run()
+    assert page.query_params["decision"] == second.id
+    assert literal(second.summary) in _said(page)
