@@ -186,9 +186,14 @@ def open_contrast(model: ModelVersion, onnx: Path) -> Detector:
         raise TrainingError(message) from error
 
     def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
-        return [_blobs(_difference(item), rules, min_score=min_score) for item in images]
+        return [_seen(_difference(item), rules, min_score=min_score) for item in images]
 
     return detect
+
+
+def _seen(difference: NDArray[np.int64], rules: Sequence[float], *, min_score: float) -> Detections:
+    embedding = np.array([[difference.mean(), difference.std()]], np.float32)
+    return replace(_blobs(difference, rules, min_score=min_score), embedding=embedding)
 
 
 def _blobs(difference: NDArray[np.int64], rules: Sequence[float], *, min_score: float) -> Detections:

@@ -12,18 +12,24 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import line_of, open_contrast, parts_in
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.geometry import Box
-from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.novelty import ModelReference
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.tiling import TilePolicy, tile_windows
+from wafergate.domain.training import ModelVersion
+from wafergate.formats.embeddings import read_embeddings
+from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.augment import augment
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.ingest import ingest
-from wafergate.jobs.inspect_lot import inspect_lot, taught_on
+from wafergate.jobs.inspect_lot import inspect_lot
+from wafergate.jobs.novelty import refer
 from wafergate.jobs.promote import promote
 from wafergate.jobs.split import split
 from wafergate.jobs.tile import tile
 from wafergate.jobs.train import train
 from wafergate.jobs.validate import validate
+from wafergate.jobs.versions import taught_on
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.merge_tiles import in_tiles, merge_tiles
 
@@ -103,7 +109,8 @@ def test_a_champion_taught_on_tiles_inspects_whole_images_by_tiles(tmp_path: Pat
         line_of(recall="recall = 0.05", critical_recall="critical_recall = 0.05"),
     )
     policy = TilePolicy(1, 2)
-    tiles = tile(parts, line, ingest(parts, line, MemorySource(files), "coco").id, policy=policy).id
+    whole = ingest(parts, line, MemorySource(files), "coco").id
+    tiles = tile(parts, line, whole, policy=policy).id
     validate(parts, line, tiles)
     model = train(parts, line, augment(parts, line, split(parts, line, tiles).id).id).id
     decision = decide(parts, line, evaluate(parts, line, model).id, actor="kim").id
@@ -113,6 +120,12 @@ def test_a_champion_taught_on_tiles_inspects_whole_images_by_tiles(tmp_path: Pat
     assert set(shown) == {(96, 48, 3)}
     boxes = [item[2:] for image in parts.inspections.images(line="dies", run_id=done.id) for item in image.detections]
     assert max(box[2] for box in boxes) > 48, "in the pixels of the whole image"
+    reference = parts.facts.get(ModelReference, refer(parts, parts.facts.get(ModelVersion, model)).id)
+    shown_to_it = set(read_predictions(parts.files.get(reference.predictions)).names)
+    assert shown_to_it < {sample.image for sample in parts.facts.find(Sample, dataset_id=whole)}, "whole images"
+    rows, image = read_embeddings(parts.files.get(reference.embeddings or ""))
+    assert np.bincount(image).tolist() == [2] * reference.images, "each by its two tiles"
+    assert rows.shape[1] == reference.dimensions
     assert taught_on(parts, tiles) == [policy]
     version = parts.facts.get(DatasetVersion, tiles)
     corrected = replace(version, id="data-corrected", number=0, parent=tiles)

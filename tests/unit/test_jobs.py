@@ -28,6 +28,7 @@ from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
 from wafergate.domain.inspection import InspectionRun
+from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import (
     DatasetVersion,
     ImageRecord,
@@ -60,11 +61,13 @@ from wafergate.errors import (
     ValidationFailedError,
 )
 from wafergate.jobs.alerts import Dispatch, dispatch
+from wafergate.jobs.augment import samples_on
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.ingest import examine_files, ingest
 from wafergate.jobs.inspect_lot import inspect_lot
-from wafergate.jobs.parts import Parts
+from wafergate.jobs.novelty import novelty_of, refer, taught_images
+from wafergate.jobs.parts import Parts, composed
 from wafergate.jobs.promote import promote, rollback
 from wafergate.jobs.split import require_clean
 from wafergate.jobs.taxonomy import propose, sign
@@ -740,6 +743,20 @@ def test_inspection_keeps_what_passes_the_frozen_thresholds_and_twice_adds_nothi
     assert all(score >= thresholds[name] for name, score in found)
     assert row.defective > 40
     assert len(parts.facts.find(InspectionRun)) == 1
+
+
+def test_a_model_looks_at_its_training_images_once_and_tells_how_new_others_are(files: Files, parts: Parts) -> None:
+    model = parts.facts.get(ModelVersion, champions(parts, files, 1)[0])
+    tell = novelty_of(parts, model)
+    (reference,) = parts.facts.find(ModelReference)
+    assert refer(parts, model) == (reference.id, True)
+    taught = taught_images(parts, model)
+    assert len(taught) == reference.images == len(samples_on(parts, model.split_id, Side.TRAIN))
+    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    (usual,) = detector([composed(parts, taught[0], model.channels)], min_score=0.1)
+    far = replace(usual, embedding=np.full((1, reference.dimensions), 255, np.float32))
+    assert 0 < (tell(usual) or 0) < 10 < (tell(far) or 0)
+    assert tell(replace(usual, embedding=None)) is None
 
 
 def test_inspection_goes_on_without_what_it_cannot_judge_and_lists_it(files: Files, parts: Parts) -> None:

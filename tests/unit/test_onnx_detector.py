@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from tests import rows
 from wafergate.adapters.catalogue import load_catalogue
 from wafergate.adapters.libreyolo import family_and_size
 from wafergate.adapters.onnx.decode import MAX_DETECTIONS, decode, suppress
+from wafergate.adapters.onnx.embedding import with_embedding
 from wafergate.adapters.onnx.letterbox import PADDING, fit, letterbox
 from wafergate.adapters.onnx_detector import OnnxDetector, OnnxDetectorLoader
 from wafergate.adapters.training_process import require_extra
@@ -68,6 +70,23 @@ def write_probe(path: Path) -> Path:
         helper.make_node("Add", ["row", "box"], ["output"]),
     ]
     return save(path, helper.make_graph(nodes, "probe", [images], [result], [shape, starts, ends, axes, *pads, full]))
+
+
+def write_pyramid(path: Path) -> Path:
+    """Write an end-to-end model that halves the input into one of 3 channels, then enlarges that; its output is fixed."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
+    result = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 1, 6])
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+    shape = numpy_helper.from_array(np.array([-1, 1, 6], np.int64), "row")
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["deepest"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["deepest", "", "scales"], ["enlarged"], mode="nearest"),
+        helper.make_node("Add", ["enlarged", "images"], ["neck"]),
+        helper.make_node("ReduceMax", ["neck"], ["most"], axes=[2, 3], keepdims=0),
+        helper.make_node("Concat", ["most", "most"], ["six"], axis=1),
+        helper.make_node("Reshape", ["six", "row"], ["output"]),
+    ]
+    return save(path, helper.make_graph(nodes, "pyramid", [images], [result], [scales, shape]))
 
 
 def save(path: Path, graph: onnx.GraphProto, classes: Sequence[str] | None = None) -> Path:
@@ -203,6 +222,43 @@ def test_every_image_of_every_batch_gets_boxes_in_its_own_pixels(tmp_path: Path)
     assert results[2][1].boxes.tolist() == [[0, 32, 64, 96], [80, 40, 120, 60]]
     wide = results[2][3].boxes  # 100 x 50 in the middle: 16 rows of border above
     assert np.allclose(wide, [[0, 0, 50, 50], [62.5, 6.25, 93.75, 21.875]])
+
+
+def test_each_image_comes_with_the_mean_of_the_deepest_map_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    path = write_pyramid(tmp_path / "m.onnx")
+    before = path.read_bytes()
+    detector = OnnxDetector(path, decoder=Decoder.END_TO_END, image_size=SIZE, classes=2, batch=2)
+    rng = np.random.default_rng(5)
+    images = [rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(3)]
+    found = detector(images, min_score=0.1)
+    assert path.read_bytes() == before
+    for item, said in zip(images, found, strict=True):
+        assert said.embedding is not None
+        assert said.embedding.shape == (1, 3)
+        expected = item.astype(np.float64).mean(axis=(0, 1))[::-1] / 255
+        assert said.embedding[0] == pytest.approx(expected, rel=1e-4)
+    assert exposed(path)[0] == pytest.approx(bare(path), rel=1e-6)
+
+
+def exposed(path: Path) -> tuple[NDArray[np.float32], ...]:
+    changed = with_embedding(path.read_bytes())
+    assert changed is not None
+    return tuple(onnxruntime.InferenceSession(changed).run(None, {"images": ramp()}))
+
+
+def bare(path: Path) -> NDArray[np.float32]:
+    return np.asarray(onnxruntime.InferenceSession(str(path)).run(None, {"images": ramp()})[0])
+
+
+def ramp() -> NDArray[np.float32]:
+    return np.linspace(0, 1, 2 * 3 * SIZE * SIZE, dtype=np.float32).reshape(2, 3, SIZE, SIZE)
+
+
+def test_a_model_without_a_pyramid_gives_no_embedding(tmp_path: Path) -> None:
+    path = write_probe(tmp_path / "m.onnx")
+    assert with_embedding(path.read_bytes()) is None
+    detector = OnnxDetector(path, decoder=Decoder.END_TO_END, image_size=SIZE, classes=2)
+    assert detector([image(SIZE, SIZE)], min_score=0.1)[0].embedding is None
 
 
 def test_no_image_gives_no_result(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.adapters.onnx.decode import output_columns
+from wafergate.adapters.onnx.embedding import EMBEDDING, with_embedding
 from wafergate.adapters.onnx.export import METADATA_PREFIX
-from wafergate.adapters.onnx.run import DEFAULT_IOU, detect_batch
+from wafergate.adapters.onnx.run import DEFAULT_IOU, Computed, detect_batch
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.training import Decoder, ModelVersion
 from wafergate.errors import TrainingError
@@ -93,9 +94,9 @@ class OnnxDetector:
             iou=self._iou,
         )
 
-    def _forward(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
-        (raw,) = self._session.run(None, {self._session.get_inputs()[0].name: fed})
-        return np.asarray(raw, np.float32)
+    def _forward(self, fed: NDArray[np.float32]) -> Computed:
+        raw, *seen = self._session.run(None, {self._session.get_inputs()[0].name: fed})
+        return np.asarray(raw, np.float32), np.asarray(seen[0], np.float32) if seen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def _open(path: Path, threads: int) -> Any:
     options.log_severity_level = 3  # a warning for each constant it folds is of no use to anybody
     providers = [name for name in PREFERRED if name in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        file = path.read_bytes()
+        return onnxruntime.InferenceSession(with_embedding(file) or file, options, providers=providers)
     except Exception as error:  # its errors share no base class but this one
         reason = str(error).splitlines()[0][:200]
         message = f"{path.name} must be an ONNX model, but ONNX Runtime cannot open it: {reason}"
@@ -150,7 +152,8 @@ def _open(path: Path, threads: int) -> Any:
 
 
 def _check(session: Any, name: str, *, decoder: Decoder, image_size: int, classes: int) -> None:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    inputs = session.get_inputs()
+    outputs = [output for output in session.get_outputs() if output.name != EMBEDDING]
     if len(inputs) != 1 or len(outputs) != 1:
         message = f"{name} must have one input and one output, found {len(inputs)} and {len(outputs)}"
         raise TrainingError(message)

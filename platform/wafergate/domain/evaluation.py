@@ -35,11 +35,14 @@ class Detections:
         boxes: `(n, 4)` float32, x1, y1, x2, y2 in pixels of the image as it was given.
         scores: `(n,)` float32 in 0..1.
         classes: `(n,)` int64 indices into the model's classes.
+        embedding: `(k, c)` float32, the model's own view of the image: one row for each part it was shown in, so one
+            for a whole image and more for one seen by tiles; None from a model or a file that gives none.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
+    embedding: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectedImage, InspectionRun
-from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.tiling import TilePolicy, Tiling
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.evaluate import run_detector
@@ -16,11 +14,12 @@ from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import released_in, set_aside
+from wafergate.jobs.versions import taught_on
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.stages.merge_tiles import in_tiles
 
-__all__ = ["inspect_lot", "taught_on"]
+__all__ = ["inspect_lot"]
 
 
 def inspect_lot(
@@ -96,17 +95,6 @@ def inspect_lot(
         created_at=now,
     )
     return Outcome(row_id, not parts.inspections.save(row, images))
-
-
-def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:
-    """Return how the images of a dataset version were cut, the last cut first; nothing for whole images."""
-    cuts = []
-    version: str | None = dataset_id
-    while version:
-        found = parts.facts.find(Tiling, dataset_id=version, limit=1)
-        cuts += [found[0].policy] if found else []
-        version = found[0].parent_id if found else parts.facts.get(DatasetVersion, version).parent
-    return cuts
 
 
 def _kept(model: ModelVersion, said: Detections) -> tuple[tuple[str, float, float, float, float, float], ...]:

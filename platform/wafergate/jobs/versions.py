@@ -1,11 +1,12 @@
-"""Which dataset version a person means."""
+"""Which dataset version a person means, and how its images were cut."""
 
 from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.tiling import Tiling
+from wafergate.domain.tiling import TilePolicy, Tiling
 from wafergate.errors import ConfigError, NotFoundError
+from wafergate.jobs.parts import Parts
 from wafergate.ports import FactStore
 
-__all__ = ["find_version", "named_version"]
+__all__ = ["find_version", "named_version", "taught_on", "uncut"]
 
 
 def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = False) -> DatasetVersion:
@@ -52,3 +53,23 @@ def named_version(facts: FactStore, named: str, line: str = "") -> DatasetVersio
         message = "there is no dataset version yet: run `wafergate intake`"
         raise NotFoundError(message)
     return find_version(facts, lines[0], named)
+
+
+def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:
+    """Return how the images of a dataset version were cut, the last cut first; nothing for whole images."""
+    return [cut.policy for cut in _cuts(parts, dataset_id)]
+
+
+def uncut(parts: Parts, dataset_id: str) -> str:
+    """Return the version whose whole images a dataset version was cut from; itself where nothing was."""
+    return next((cut.parent_id for cut in reversed(_cuts(parts, dataset_id))), dataset_id)
+
+
+def _cuts(parts: Parts, dataset_id: str) -> list[Tiling]:
+    cuts = []
+    version: str | None = dataset_id
+    while version:
+        found = parts.facts.find(Tiling, dataset_id=version, limit=1)
+        cuts += found
+        version = found[0].parent_id if found else parts.facts.get(DatasetVersion, version).parent
+    return cuts

@@ -39,7 +39,7 @@ def merge_tiles(windows: Sequence[Box], found: Sequence[Detections]) -> Detectio
     Where tiles overlap, a defect is seen twice: two detections of a class from different tiles are one where they
     share at least half of the smaller. The larger box stays, because the other may be the part that a tile's edge
     left, and it takes the higher score. Detections of one tile are never joined, the detector has told them apart.
-    Tiles that only touch share nothing: a defect on the seam stays two detections.
+    Tiles that only touch share nothing: a defect on the seam stays two detections. The embeddings stay one a tile.
 
     Args:
         windows: pixels of the image that each tile shows.
@@ -67,7 +67,8 @@ def merge_tiles(windows: Sequence[Box], found: Sequence[Detections]) -> Detectio
         else:
             kept.append(index)
     order = np.array(sorted(kept, key=lambda index: (-best[index], index)), np.int64)
-    return Detections(boxes[order], best[order], classes[order])
+    seen = [item.embedding for item in found if item.embedding is not None]
+    return Detections(boxes[order], best[order], classes[order], np.concatenate(seen) if seen else None)
 
 
 def _shared(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

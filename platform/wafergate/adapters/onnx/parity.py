@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wafergate.adapters.onnx.run import detect_batch
+from wafergate.adapters.onnx.run import Computed, detect_batch
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.parity import ExportParity, compare_exports
 from wafergate.domain.training import Decoder, TrainingJob
@@ -37,13 +37,13 @@ def measure_parity(network: "nn.Module", onnx: Path, job: TrainingJob, *, decode
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     network = network.to("cpu").float().eval()
 
-    def trained(fed: NDArray[np.float32]) -> NDArray[np.float32]:
+    def trained(fed: NDArray[np.float32]) -> Computed:
         with torch.inference_mode():
             raw = network(torch.from_numpy(fed))
-        return np.asarray((raw[0] if isinstance(raw, (tuple, list)) else raw).numpy(), np.float32)
+        return np.asarray((raw[0] if isinstance(raw, (tuple, list)) else raw).numpy(), np.float32), None
 
-    def exported(fed: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(session.run(None, {session.get_inputs()[0].name: fed})[0], np.float32)
+    def exported(fed: NDArray[np.float32]) -> Computed:
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: fed})[0], np.float32), None
 
     said: tuple[list[Detections], list[Detections]] = ([], [])
     truth: list[Truth] = []

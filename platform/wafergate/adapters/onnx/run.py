@@ -11,10 +11,12 @@ from wafergate.adapters.onnx.letterbox import letterbox
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.training import Decoder
 
-__all__ = ["DEFAULT_IOU", "detect_batch"]
+__all__ = ["DEFAULT_IOU", "Computed", "detect_batch"]
 
 DEFAULT_IOU = 0.6
-Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Computed = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Raw output `(n, …)`, and embeddings `(n, c)` where the model gives them."""
+Forward = Callable[[NDArray[np.float32]], Computed]
 
 
 def detect_batch(
@@ -29,7 +31,7 @@ def detect_batch(
     """Detect in images `(h, w, 3)` uint8 in one batch; one result each, in their pixels.
 
     Args:
-        forward: computes the raw output `(n, …)` of `(n, 3, size, size)` float32.
+        forward: computes the raw output, and embeddings if any, of `(n, 3, size, size)` float32.
         images: at least one, as `cv2.imread` gives them.
         decoder: how the raw output is laid out.
         image_size: side of the input, pixels.
@@ -38,11 +40,12 @@ def detect_batch(
     """
     form = INPUTS[decoder]
     squares, placements = zip(*(letterbox(image, image_size, centred=form.centred) for image in images), strict=True)
-    raw = forward(cv2.dnn.blobFromImages(list(squares), form.scale, swapRB=form.reverse_channels))
+    raw, embeddings = forward(cv2.dnn.blobFromImages(list(squares), form.scale, swapRB=form.reverse_channels))
     results = []
-    for item, placement in zip(raw, placements, strict=True):
+    for place, (item, placement) in enumerate(zip(raw, placements, strict=True)):
         detections = decode(decoder, item, min_score=min_score, iou=iou)
         boxes = placement.to_image(detections.boxes)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # none lies wholly in the border
-        results.append(Detections(boxes[inside], detections.scores[inside], detections.classes[inside]))
+        seen = None if embeddings is None else embeddings[place : place + 1]
+        results.append(Detections(boxes[inside], detections.scores[inside], detections.classes[inside], seen))
     return results

@@ -23,6 +23,7 @@ from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.learning_curve import CurveRun, LearningCurve
 from wafergate.domain.near_duplicates import NearDuplicates
+from wafergate.domain.novelty import ModelReference
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
@@ -140,6 +141,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
+    ModelReference: ("model_reference", ("id",), "created_at DESC, id"),
     DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
     GovernorDecision: ("governor_decision", ("id",), "created_at DESC, id"),
     WeeklyReport: ("weekly_report", ("id",), "created_at DESC, id"),

@@ -1,0 +1,96 @@
+"""A model over its own training images, once; and how new another image is to it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.identity import identify
+from wafergate.domain.novelty import Familiar, ModelReference
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import Side
+from wafergate.domain.training import ModelVersion
+from wafergate.formats.embeddings import read_embeddings, write_embeddings
+from wafergate.formats.predictions import write_predictions
+from wafergate.jobs.augment import samples_on
+from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.versions import taught_on, uncut
+from wafergate.ports import Progress
+from wafergate.stages.merge_tiles import in_tiles
+from wafergate.stages.novelty import LEAST_IMAGES, fit, measure
+
+__all__ = ["MOST_IMAGES", "familiar", "novelty_of", "refer", "taught_images"]
+
+MOST_IMAGES = 1000
+"""More training images than this make a reference no better, and its making slow."""
+
+
+def refer(parts: Parts, model: ModelVersion, *, progress: Progress = silent) -> Outcome:
+    """Show a model its own training images as inspection would, and keep what it says; done once a model."""
+    row_id = identify("reference", model.id)
+    if parts.facts.find(ModelReference, id=row_id):
+        return Outcome(row_id, reused=True)
+    samples = taught_images(parts, model)
+    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    for policy in taught_on(parts, model.dataset_id):
+        detector = in_tiles(detector, policy)
+    said = run_detector(parts, detector, samples, model.channels, stage="looking at training images", progress=progress)
+    seen = [item.embedding for item in said if item.embedding is not None]
+    whole = len(seen) == len(said) >= LEAST_IMAGES
+    row = ModelReference(
+        id=row_id,
+        model_id=model.id,
+        images=len(samples),
+        dimensions=seen[0].shape[1] if whole else 0,
+        predictions=parts.files.put(
+            write_predictions(
+                [sample.image for sample in samples], [_kept(model, item) for item in said], model.classes
+            )
+        ),
+        embeddings=parts.files.put(write_embeddings(seen)) if whole else None,
+        created_at=parts.clock(),
+    )
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def taught_images(parts: Parts, model: ModelVersion) -> list[Sample]:
+    """Return the images a model learnt from, as a camera gives them: of tiles the whole images they were cut from.
+
+    At most `MOST_IMAGES`, spread evenly over their names.
+    """
+    samples = samples_on(parts, model.split_id, Side.TRAIN)
+    whole = uncut(parts, model.dataset_id)
+    if whole != model.dataset_id:
+        origins = {sample.part.name if sample.part else sample.name for sample in samples}
+        samples = [sample for sample in parts.facts.find(Sample, dataset_id=whole) if sample.name in origins]
+    once = sorted({sample.image: sample for sample in reversed(samples)}.values(), key=lambda sample: sample.name)
+    if len(once) <= MOST_IMAGES:
+        return once
+    return [once[(2 * place + 1) * len(once) // (2 * MOST_IMAGES)] for place in range(MOST_IMAGES)]
+
+
+def familiar(parts: Parts, reference: ModelReference) -> Familiar | None:
+    """Return what is familiar to a model; None where its exported file gives no embedding."""
+    if reference.embeddings is None:
+        return None
+    return fit(*read_embeddings(parts.files.get(reference.embeddings)))
+
+
+def novelty_of(
+    parts: Parts, model: ModelVersion, *, progress: Progress = silent
+) -> Callable[[Detections], float | None]:
+    """Return what tells the novelty of an image from what the model said of it; None where it gives no embedding."""
+    known = familiar(parts, parts.facts.get(ModelReference, refer(parts, model, progress=progress).id))
+
+    def tell(said: Detections) -> float | None:
+        return None if known is None or said.embedding is None else measure(known, said.embedding)
+
+    return tell
+
+
+def _kept(model: ModelVersion, said: Detections) -> Detections:
+    """Return the detections at or above their class's operating threshold."""
+    limits = np.array([model.thresholds[name] for name in model.classes])
+    kept = said.scores >= limits[said.classes]
+    return Detections(said.boxes[kept], said.scores[kept], said.classes[kept])
