@@ -73,7 +73,7 @@ def write_probe(path: Path) -> Path:
 
 
 def write_pyramid(path: Path) -> Path:
-    """Write an end-to-end model that halves the input into one of 3 channels, then enlarges that; its output is fixed."""
+    """Write an end-to-end model that halves its input, enlarges that again, and gives the maxima of both together."""
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
     result = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 1, 6])
     scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")

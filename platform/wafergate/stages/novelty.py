@@ -3,8 +3,8 @@
 The distance is Mahalanobis', to one normal distribution over the embeddings of the training images: what Rippel et al.
 ('Modeling the distribution of normal data in pre-trained deep features for anomaly detection', ICPR 2020) found best on
 features a network has learnt for another end. A line has few images, hardly more than an embedding has dimensions: the
-covariance is shrunk towards a multiple of the identity by the weight that minimises the expected squared error (Ledoit and
-Wolf, 'A well-conditioned estimator for large-dimensional covariance matrices', Journal of Multivariate Analysis 88, 2004).
+covariance is shrunk towards a multiple of the identity by the weight that minimises the expected squared error (Ledoit
+and Wolf, 'A well-conditioned estimator for large-dimensional covariance matrices', J. Multivariate Analysis 88, 2004).
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ def _distribution(rows: Matrix) -> tuple[Matrix, Matrix]:
     covariance, _ = shrunk_covariance(rows - mean)
     # Embeddings that never vary would make it singular; then everything else is infinitely new, or as good as.
     covariance += np.eye(len(mean)) * max(float(np.trace(covariance)) / len(mean), 1.0) * _TINY
-    return mean, np.linalg.inv(covariance)
+    return mean, np.asarray(np.linalg.inv(covariance), np.float64)
 
 
 def _distances(rows: Matrix, mean: Matrix, precision: Matrix) -> Matrix:

@@ -39,4 +39,5 @@ def with_embedding(model: bytes) -> bytes | None:
     graph.node.append(helper.make_node("GlobalAveragePool", [deepest], [pooled]))
     graph.node.append(helper.make_node("Flatten", [pooled], [EMBEDDING], axis=1))
     graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, None))
-    return proto.SerializeToString()
+    exposed: bytes = proto.SerializeToString()
+    return exposed

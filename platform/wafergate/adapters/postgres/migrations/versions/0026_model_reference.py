@@ -1,13 +1,13 @@
 """What a model says of its own training images.
 
-Revision ID: 0024
-Revises: 0023
+Revision ID: 0026
+Revises: 0025
 """
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0026"
+down_revision = "0025"
 
 TABLES = """
 CREATE TABLE model_reference (
