@@ -36,6 +36,8 @@ class Row:
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+    if row.ratio is not None and row.ratio >= 100:
+        ratio = f"{row.ratio:.0f}"  # never with an exponent
     return row.what, row.ours, row.peer, ratio, row.target, row.verdict
 
 

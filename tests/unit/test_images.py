@@ -303,6 +303,45 @@ def test_a_name_that_says_another_format_is_refused() -> None:
         Examiner()(JPEG, now=NOW, name="deep/a.png")
 
 
+def _told_by_pillow(data: bytes) -> tuple[int, int, str]:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.width, image.height, image.mode
+
+
+@given(
+    side=st.tuples(st.integers(1, 600), st.integers(1, 600)),
+    mode=st.sampled_from(["L", "RGB", "CMYK"]),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "progressive": st.just(True),
+            "optimize": st.just(True),
+            "restart_marker_rows": st.integers(1, 3),
+            "comment": st.just("taken at station 3"),
+            "dpi": st.just((300, 300)),
+            "quality": st.sampled_from([1, 50, 100]),
+        },
+    ),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_jpegs_header_is_what_pillow_tells_whatever_blocks_it_holds(
+    side: tuple[int, int], mode: str, options: dict[str, object]
+) -> None:
+    data = _file(Image.new(mode, side), "JPEG", **options)
+    header = read_header(data)
+    assert (header.width, header.height, header.mode) == _told_by_pillow(data)
+    assert (header.kind, header.frames, header.orientation) == ("JPEG", 1, 1)
+    assert 0 < header.body < len(data)
+
+
+@pytest.mark.parametrize("cut", range(2, 700, 7))
+def test_a_jpeg_cut_off_anywhere_is_refused(cut: int) -> None:
+    data = _file(GREY, "JPEG")
+    assert len(data) > 700
+    with pytest.raises(ImageRefusedError):
+        decode(data[:cut])
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000"])
 @given(data=st.data())

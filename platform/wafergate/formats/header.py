@@ -31,6 +31,10 @@ _BROKEN = (
 """What Pillow's parsers raise on damaged files."""
 
 _WIDTH, _HEIGHT = 0x0100, 0x0101  # TIFF 6.0, section 8
+_JPEG_TABLES = 0xDB  # of 64 steps of 8 bits, each under its number
+_JPEG_PLAIN = frozenset({0xE0, _JPEG_TABLES, 0xC4, 0xDD})  # JFIF, quantisation and Huffman tables, restart interval
+_JPEG_FRAMES = frozenset({0xC0, 0xC2})
+_JPEG_MODES = {1: "L", 3: "RGB"}  # components
 _ORIENTATION = 0x0112  # EXIF 2.32, table 4: 1 upright, 2..4 mirrored or turned by 180 degrees, 5..8 by 90 or 270
 
 
@@ -148,6 +152,33 @@ def _stored_size(image: Any, kind: str) -> tuple[int, int]:
     return (image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]) if kind == "TIFF" else image.size
 
 
+def _read_plain_jpeg(data: bytes) -> ImageHeader | None:
+    """Read a JPEG that begins as most do: JFIF block, tables, one baseline or progressive frame (ITU-T T.81, annex B).
+
+    Pillow's general reader takes four times as long, and holds the interpreter's lock that other threads wait for.
+
+    Returns:
+        The header; None where anything else stands there, which Pillow then tells or refuses.
+    """
+    at, size, mode = 2, (0, 0), ""
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], data[at + 2] << 8 | data[at + 3]
+        end = at + 2 + length
+        if end > len(data):
+            return None
+        if marker == 0xDA:
+            return ImageHeader("JPEG", *size, mode, 1, 1, end) if mode else None
+        if marker in _JPEG_FRAMES and not mode and length >= 8:
+            height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
+            if data[at + 4] != 8 or data[at + 9] not in _JPEG_MODES or not width or not height:
+                return None
+            size, mode = (width, height), _JPEG_MODES[data[at + 9]]
+        elif marker not in _JPEG_PLAIN or (marker == _JPEG_TABLES and length % 65 != 2):
+            return None
+        at = end
+    return None
+
+
 @functools.cache
 def _opener(plugin: str) -> Callable[[io.BytesIO], Any]:
     module, _, name = plugin.partition(":")
@@ -163,7 +194,7 @@ def _silence_pillow() -> None:
 
 
 def read_header(data: bytes, *, name: str = "") -> ImageHeader:
-    """Read an image file's header; costs some 15 microseconds and touches no pixel.
+    """Read an image file's header; costs 2 to 20 microseconds and touches no pixel.
 
     Args:
         data: the whole file.
@@ -174,6 +205,8 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
     """
     kind = _kind_of(data)
     _check_suffix(kind, name)
+    if kind.name == "JPEG" and (plain := _read_plain_jpeg(data)):
+        return plain
     stream = io.BytesIO(data)
     _silence_pillow()
     try:
