@@ -4,6 +4,7 @@ from prefect import flow, runtime, task
 
 from flows.intake import ingest
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import LinePath, MaybeFormat
 from flows.release import send_alerts
 from flows.retrainings import DeployedRetrainings
 from flows.telling import say
@@ -27,7 +28,9 @@ def ask(line: LineFile, event: str, actor: str) -> str:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def govern(line: str, event: str = "", actor: str = "scheduler", source: str = "", format: str = "") -> str:
+def govern(
+    line: LinePath, event: str = "", actor: str = "scheduler", source: str = "", format: MaybeFormat = ""
+) -> str:
     """Decide whether to retrain, and start the retraining where every rule holds; return the decision's id.
 
     Args:

@@ -3,6 +3,7 @@
 from prefect import flow, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import AnyFormat, Limit, LinePath
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
 from wafergate.domain.inspection import InspectionRun
@@ -25,7 +26,7 @@ def inspect(line: LineFile, source: str, format: str, limit: int) -> str:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def inspect_lot(line: str, source: str, format: str = "images", limit: int = 0) -> str:
+def inspect_lot(line: LinePath, source: str, format: AnyFormat = "images", limit: Limit = 0) -> str:
     """Inspect new images; return the inspection run's id.
 
     Args:

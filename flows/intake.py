@@ -6,6 +6,7 @@ from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import AnyFormat, Limit, LinePath
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
 from wafergate.domain.review import ReviewState
@@ -96,7 +97,7 @@ def _publish(result: ValidationResult) -> None:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def intake(line: str, source: str, format: str, limit: int = 0) -> str:
+def intake(line: LinePath, source: str, format: AnyFormat, limit: Limit = 0) -> str:
     """Ingest and validate; return the dataset version's id.
 
     Args:

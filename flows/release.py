@@ -6,6 +6,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import LinePath
 from flows.telling import say
 from wafergate.domain.gate import GateDecision, LedgerKind
 from wafergate.domain.training import ModelVersion
@@ -46,7 +47,7 @@ def awaiting_approval(decision_id: str) -> State[str]:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def release(line: str, actor: str, reason: str, decision: str = "", rollback_to: str = "") -> str:
+def release(line: LinePath, actor: str, reason: str, decision: str = "", rollback_to: str = "") -> str:
     """Release a decision that waits for approval, or roll back; return the champion's model id.
 
     Args:

@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 
 from flows.intake import ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import Limit, LinePath, MaybeFormat
 from flows.release import awaiting_approval, promote, send_alerts
 from flows.telling import Teller, say
 from wafergate.domain.augmentation import AugmentationPlan
@@ -201,10 +202,10 @@ def report(line: LineFile, decision_id: str) -> str:
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
 def retrain(
-    line: str,
+    line: LinePath,
     source: str = "",
-    format: str = "",
-    limit: int = 0,
+    format: MaybeFormat = "",
+    limit: Limit = 0,
     weights: str = "",
     actor: str = "scheduler",
     version: str = "",

@@ -3,7 +3,9 @@
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 
+from flows.events import tell_drift
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import AnyFormat, Limit, LinePath
 from flows.release import send_alerts
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
@@ -40,7 +42,7 @@ def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def watch(line: str, source: str, format: str = "images", limit: int = 0) -> str:
+def watch(line: LinePath, source: str, format: AnyFormat = "images", limit: Limit = 0) -> str:
     """Measure drift of new images and alert where there is some; return the drift report's id.
 
     Args:
@@ -51,6 +53,7 @@ def watch(line: str, source: str, format: str = "images", limit: int = 0) -> str
     """
     line_file = begin("watch", line, {"source": source, "format": format, "limit": limit})
     report = measure_drift(line_file, source, format, limit)
+    tell_drift(open_parts().facts.get(DriftReport, report))
     send_alerts(line_file)
     return report
 

@@ -6,6 +6,7 @@ from typing import Literal
 from prefect import flow, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.parameters import LinePath
 from flows.release import send_alerts
 from flows.telling import say
 from wafergate.domain.weekly import Week
@@ -25,7 +26,7 @@ def write_week(line: LineFile, week: Week, language: str) -> str:
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def weekly(line: str, language: Literal["", "en", "ko"] = "", until: date | None = None) -> str:
+def weekly(line: LinePath, language: Literal["", "en", "ko"] = "", until: date | None = None) -> str:
     """Write the page about seven days and send it, once; return its id.
 
     Args:

@@ -158,7 +158,9 @@ class SchedulePolicy:
 
     Attributes:
         retrain: of `retrain`, which reads `source`.
+        inspect: of `inspect-lot`, which reads `incoming`.
         watch: of `watch`, which reads `incoming`.
+        golden: of `golden`, which checks the sealed golden parts.
         alerts: of the dispatcher; it runs by itself only where there is a channel.
         weekly: of the weekly report, which tells the seven days before the day it runs.
         language: of the weekly report, `en` or `ko`.
@@ -166,12 +168,17 @@ class SchedulePolicy:
         source: folder or archive of labelled images.
         format: of both sources.
         incoming: folder or archive of new images.
+        incoming_format: of `incoming` where it differs from `format`, e.g. `images` for images alone.
+        lost_after_s: seconds; a deployed run that gave no sign of life for so long is marked as crashed, reported and
+            taken up again. Longer than a worker's process takes to start.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     retrain: str = ""
+    inspect: str = ""
     watch: str = ""
+    golden: str = ""
     alerts: str = "*/5 * * * *"
     weekly: str = ""
     language: Literal["en", "ko"] = "en"
@@ -179,6 +186,8 @@ class SchedulePolicy:
     source: str = ""
     format: str = ""
     incoming: str = ""
+    incoming_format: str = ""
+    lost_after_s: Annotated[int, Ge(60), Le(86400)] = 300
 
     def __post_init__(self) -> None:
         try:

@@ -25,7 +25,7 @@ from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
-__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "read_source"]
+__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "read_source", "require_format"]
 
 _LISTED = 5
 _BATCH = 1000
@@ -71,6 +71,18 @@ def ingest(
     return _save_version(parts, line, source, format_name, kept=kept, records=records, labels=labels, out=len(refused))
 
 
+def require_format(name: str) -> str:
+    """Return the name of a format there is a reader for.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in READERS:
+        message = f"--format must be one of {', '.join(sorted(READERS))}; found {name!r}"
+        raise ConfigError(message)
+    return name
+
+
 def read_source(
     line: LineFile, source: Source, format_name: str, *, limit: int = 0, released: Released = frozenset()
 ) -> tuple[list[RawSample], list[Refused]]:
@@ -87,9 +99,7 @@ def read_source(
         ConfigError: the format is unknown.
         SourceError: nothing can be read as that format.
     """
-    if format_name not in READERS:
-        message = f"--format must be one of {', '.join(sorted(READERS))}; found {format_name!r}"
-        raise ConfigError(message)
+    require_format(format_name)
     intake = line.intake
     options = ReadOptions(
         pattern=intake.pattern,

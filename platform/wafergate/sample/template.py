@@ -110,6 +110,14 @@ window_hours = 12                     # the same cause is told once in so many h
 
 [schedule]                            # cron; empty means by hand
 retrain = ""
+inspect = ""
 watch = ""
+golden = ""
 alerts = "*/5 * * * *"                # tries again what a channel did not take
+timezone = "UTC"
+source = ""                           # labelled images, for retrain
+format = ""                           # coco, deeppcb, masks, voc or yolo
+incoming = ""                         # new images, for inspect and watch
+incoming_format = ""                  # where it differs, e.g. "images"
+lost_after_s = 300                    # without a sign of life a run counts as crashed
 """

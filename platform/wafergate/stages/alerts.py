@@ -16,6 +16,7 @@ from wafergate.domain.weekly import WeeklyReport
 
 __all__ = [
     "approval_alert",
+    "crash_alert",
     "drift_alert",
     "flow_alert",
     "gate_alert",
@@ -249,3 +250,26 @@ def labels_alert(decision: GovernorDecision, *, now: datetime) -> Alert:
     ]
     title = f"{line}: retraining waits for labels: {lacking.evidence}"
     return _alert(line, AlertCause.LABELS, decision.id, title=title, body="\n".join(body), key=("labels",), now=now)
+
+
+def crash_alert(line: str, run: str, subject: str, reason: str, *, again: bool, now: datetime) -> Alert:
+    """Return the alert of a flow run that died without a word of its own.
+
+    Args:
+        line: the production line.
+        run: the run's name.
+        subject: id of the run and which of its crashes this is; told once.
+        reason: what Prefect says of it.
+        again: whether it was taken up again.
+        now: when that was found.
+    """
+    step = (
+        "Next step: none if it ends now: it was taken up again, and finished stages are reused. If it crashes again, "
+        "look at the worker's machine: memory, disk, power."
+        if again
+        else "Next step: it crashed too often and is not taken up again. Look at the worker's machine (memory, disk, "
+        "power), then run it again in Prefect: finished stages are reused and nothing is half-written."
+    )
+    title = f"{line}: run {run} crashed" + (" and was taken up again" if again else " too often")
+    body = [reason, "", step, "", f"Line {line}, run {subject}"]
+    return _alert(line, AlertCause.FLOW, subject, title=title, body="\n".join(body), key=("crash", run), now=now)
