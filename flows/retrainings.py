@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from wafergate.domain.governor import GovernorDecision
@@ -24,6 +25,7 @@ __all__ = ["DeployedRetrainings"]
 
 _OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
 _SOON = timedelta(minutes=1)
+_MOST = 200  # the earliest: what runs now is among them, however far ahead the schedule plans
 
 
 class DeployedRetrainings:
@@ -36,6 +38,8 @@ class DeployedRetrainings:
             runs = client.read_flow_runs(
                 deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
                 flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN))),
+                sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+                limit=_MOST,
             )
         due = datetime.now(UTC) + _SOON
         return [str(run.id) for run in runs if run.state_type is not StateType.SCHEDULED or _begins(run) <= due]
@@ -69,5 +73,5 @@ def _server() -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        message = f"Prefect does not answer the governor ({type(error).__name__}): see `wafergate status`"
+        message = f"Prefect does not answer the governor ({str(error)[:200]}): see `wafergate status`"
         raise ServiceError(message) from error

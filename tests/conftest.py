@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import urllib3
 
 from tests.flows.commands import CONSOLE_SILENT, ForkedCommands
 from tests.flows.small import LineRun, retrained, write_line
@@ -88,6 +90,18 @@ def count_rows(service_settings: Settings) -> Callable[[], dict[str, int]]:
             return {name: sum(row[0] for row in cursor) for name, cursor in found.items()}
 
     return count
+
+
+@pytest.fixture(scope="session")
+def prefect(service_settings: Settings) -> Callable[..., Any]:
+    """Ask Prefect's API something."""
+
+    def ask(method: str, path: str, body: object = None) -> Any:
+        answer = urllib3.request(method, f"{service_settings.prefect_api_url}{path}", json=body)
+        assert answer.status < 300, answer.data
+        return answer.json() if answer.data else None
+
+    return ask
 
 
 @pytest.fixture(scope="session")

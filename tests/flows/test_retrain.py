@@ -44,18 +44,6 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def prefect(service_settings: Settings) -> Ask:
-    """Ask Prefect's API something."""
-
-    def ask(method: str, path: str, body: object = None) -> Any:
-        answer = urllib3.request(method, f"{service_settings.prefect_api_url}{path}", json=body)
-        assert answer.status < 300, answer.data
-        return answer.json()
-
-    return ask
-
-
-@pytest.fixture(scope="module")
 def dark(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same dies under a lamp at 60 %."""
     folder = tmp_path_factory.mktemp("dark")
@@ -359,7 +347,7 @@ def test_deploy_registers_every_flow_with_the_schedules_of_the_line_file_and_the
     line = write_line(tmp_path / "small.toml", line_run.name, more=schedule)
     said = wafergate("deploy", "--line", str(line))
     assert said.code == 0, said.err
-    names = ["intake", "retrain", "release", "inspect-lot", "watch", "alerts"]
+    names = ["intake", "retrain", "release", "inspect-lot", "watch", "govern", "recover", "alerts"]
     assert said.out.split() == [f"{name}/small" for name in names]
     found = {name: prefect("GET", f"/deployments/name/{name}/small") for name in names}
     assert {name for name, item in found.items() if item["schedules"]} == {"retrain"}

@@ -36,14 +36,15 @@ HOUR = timedelta(hours=1)
 class Runs:
     """Retrainings of an orchestrator that remembers what it started."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, line: str = "dies", *, fails: bool = False) -> None:
+        self.line = line
         self.started: dict[str, str] = {}
         self.fails = fails
         self.ended = False
         self._lock = Lock()
 
     def running(self, line: str) -> Sequence[str]:
-        assert line == "dies"
+        assert line == self.line
         return () if self.ended else tuple(self.started.values())
 
     def start(self, decision: GovernorDecision) -> str:

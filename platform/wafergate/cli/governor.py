@@ -80,7 +80,7 @@ def _show(row: "GovernorDecision") -> None:
     ]
     out.print(pairs(told))
     out.print()
-    cells = [(rule.rule, rule.verdict.value, rule.next_step or rule.evidence) for rule in row.rules]
+    cells = [(r.rule, "yes" if r.verdict == "pass" else "no", r.next_step or r.evidence) for r in row.rules]
     out.print(table(("rule", "held", "evidence, or the next step"), cells))
     out.print()
     out.print(row.summary, markup=False)

@@ -51,7 +51,7 @@ def _cooled_down(standing: RetrainStanding, policy: GovernorPolicy, now: datetim
 
 def _within_budget(standing: RetrainStanding, policy: GovernorPolicy, now: datetime) -> RuleResult:
     recent = sorted(when for when in standing.started if now - when < _WEEK)
-    evidence = f"{len(recent)} retrainings within seven days, of {policy.runs_per_week} allowed"
+    evidence = f"{len(recent)} of {policy.runs_per_week} retrainings allowed within seven days"
     step = ""
     if len(recent) >= policy.runs_per_week:
         free = recent[-policy.runs_per_week] + _WEEK
