@@ -76,7 +76,9 @@ def registered(prefect: Ask, name: str) -> dict[str, Any]:
             for item in deployments
         },
         "automations": {
-            item["name"]: (item["id"], item["trigger"]["id"], item["actions"]) for item in automations if name in item["name"]
+            item["name"]: (item["id"], item["trigger"]["id"], item["actions"])
+            for item in automations
+            if name in item["name"]
         },
         "queues": {item["name"]: item["concurrency_limit"] for item in queues},
     }  # fmt: skip

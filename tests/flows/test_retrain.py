@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-import urllib3
 
 from tests.flows.commands import ForkedCommands, start_fresh
 from tests.flows.small import LineRun, retrained, write_line
@@ -34,7 +33,6 @@ from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem,
 from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.formats.predictions import read_predictions
 from wafergate.ports import FactStore, InspectionStore
-from wafergate.settings import Settings
 
 pytestmark = [pytest.mark.services, pytest.mark.training]
 
@@ -347,7 +345,7 @@ def test_deploy_registers_every_flow_with_the_schedules_of_the_line_file_and_the
     line = write_line(tmp_path / "small.toml", line_run.name, more=schedule)
     said = wafergate("deploy", "--line", str(line))
     assert said.code == 0, said.err
-    names = ["intake", "retrain", "release", "inspect-lot", "watch", "govern", "recover", "alerts"]
+    names = ["intake", "retrain", "release", "inspect-lot", "watch", "govern", "recover", "alerts", "weekly"]
     assert said.out.split() == [f"{name}/small" for name in names]
     found = {name: prefect("GET", f"/deployments/name/{name}/small") for name in names}
     assert {name for name, item in found.items() if item["schedules"]} == {"retrain"}
