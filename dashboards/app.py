@@ -2,6 +2,6 @@
 
 from dashboards.context import Doors
 from dashboards.shell import run
-from wafergate.wiring import open_readonly_facts, open_runs
+from wafergate.wiring import open_readonly_facts, open_readonly_files, open_readonly_inspections, open_runs
 
-run(Doors(facts=open_readonly_facts, runs=open_runs))
+run(Doors(facts=open_readonly_facts, inspections=open_readonly_inspections, files=open_readonly_files, runs=open_runs))

@@ -14,7 +14,17 @@ from wafergate.domain.evaluation import ClassFigures, Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["class_rules", "compared_bound", "drift_distances", "instance_counts", "recall_intervals", "weakest_first"]
+__all__ = [
+    "class_rules",
+    "compared_bound",
+    "dress",
+    "drift_distances",
+    "instance_counts",
+    "recall_intervals",
+    "shown",
+    "ticks",
+    "weakest_first",
+]
 
 ROW = 38  # pixels a row: a finger's height on a tablet
 HEAD = 96  # pixels for the legend above and the axis below
@@ -126,7 +136,7 @@ def instance_counts(split: Split, classes: Sequence[str], text: Text, palette: P
         counts = [split.counts.get(side, {}).get(name, 0) for name in classes]
         figure.add_bar(
             x=counts,
-            y=_ticks(classes),
+            y=ticks(classes),
             orientation="h",
             text=[text.count(count) for count in counts],
             textposition="outside",
@@ -139,7 +149,7 @@ def instance_counts(split: Split, classes: Sequence[str], text: Text, palette: P
             col=column,
         )
         figure.update_xaxes(range=[0, max([*counts, 1]) * 1.3], row=1, col=column)
-    _dress(figure, len(classes), palette)
+    dress(figure, len(classes), palette)
     figure.update_layout(showlegend=False, bargap=0.45, margin={"l": 8, "r": 24, "t": 40, "b": 56})
     figure.update_annotations(font={"color": palette.text, "size": 14})
     figure.update_xaxes(title_text=text.plain("counts_axis"), nticks=4)
@@ -182,11 +192,11 @@ def _dot_plot(rows: Sequence[_Row], reading: _Reading, palette: Palette) -> go.F
             text=row.label,
             align="left",
         )
-    _dress(figure, len(rows), palette)
+    dress(figure, len(rows), palette)
     figure.update_xaxes(range=reading.axis, nticks=8)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=_ticks(row.name for row in rows),
+        ticktext=ticks(row.name for row in rows),
         range=[len(rows) - 0.5, -0.5],
         showgrid=False,
         ticklabelstandoff=8,
@@ -208,7 +218,7 @@ def _add_marks(figure: go.Figure, group: Sequence[tuple[int, _Row]], colour: str
             "color": colour,
             "line": {"width": 2.5 if symbol.endswith("-open") else 0, "color": colour},
         },
-        customdata=[[_shown(row.name), row.hover] for _, row in group],
+        customdata=[[shown(row.name), row.hover] for _, row in group],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     )
 
@@ -247,7 +257,7 @@ def _add_limits(figure: go.Figure, rows: Sequence[_Row], reading: _Reading, pale
     )
 
 
-def _dress(figure: go.Figure, rows: int, palette: Palette) -> None:
+def dress(figure: go.Figure, rows: int, palette: Palette) -> None:
     """Give a figure the page's colours, a height by its rows, and no frame."""
     figure.update_layout(
         height=HEAD + 36 + ROW * max(rows, 1),
@@ -264,11 +274,12 @@ def _dress(figure: go.Figure, rows: int, palette: Palette) -> None:
     figure.update_yaxes(**axis, automargin=True)
 
 
-def _ticks(names: Iterable[str]) -> list[str]:
-    return [_shown(name) for name in names]
+def ticks(names: Iterable[str]) -> list[str]:
+    """Return names as the ticks of an axis."""
+    return [shown(name) for name in names]
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return a name as Plotly shows it to the letter: it reads a small HTML of its own in labels."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

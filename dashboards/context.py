@@ -9,7 +9,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboards.palette import Palette
 from dashboards.texts import Text
-from wafergate.ports import FactStore, RunReader
+from wafergate.ports import FactStore, FileReader, InspectionStore, RunReader
 
 __all__ = ["Context", "Doors", "View"]
 
@@ -22,6 +22,8 @@ class Doors:
     """How to open each store the pages read, once in the life of the process; none of them can be written through."""
 
     facts: Callable[[], FactStore]
+    inspections: Callable[[], InspectionStore]
+    files: Callable[[], FileReader]
     runs: Callable[[], RunReader]
 
 

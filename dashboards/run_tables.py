@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dashboards.texts import Text, literal
+from dashboards.texts import Text, literal, phrases
 from wafergate.domain.runs import PlannedFlow, RunOfFlow
 
 __all__ = ["planned_data", "planned_table", "run_data", "run_table", "spell_duration"]
@@ -29,7 +29,7 @@ def run_table(runs: Sequence[RunOfFlow], text: Text) -> pd.DataFrame:
     """Return runs as the page shows them."""
     rows = [
         {
-            text.plain("begun"): text.when(run.started_at or run.planned_at),
+            text.plain("begun"): literal(text.when(run.started_at or run.planned_at)),
             text.plain("run_label"): _link(run.flow or run.name, run.address),
             text.plain("state_label"): _state(run, text),
             text.plain("duration"): spell_duration(run.seconds, text) if run.started_at else text.value(None),
@@ -51,7 +51,7 @@ def planned_table(planned: Sequence[PlannedFlow], text: Text) -> pd.DataFrame:
     rows = [
         {
             text.plain("deployment"): _link(item.flow, item.address),
-            text.plain("next_run"): text.when(item.next_at) if item.next_at else text.value(None),
+            text.plain("next_run"): literal(text.when(item.next_at)) if item.next_at else text.value(None),
             text.plain("schedule"): _schedule(item, text),
         }
         for item in planned
@@ -80,8 +80,8 @@ def spell_duration(seconds: float, text: Text) -> str:
 def _state(run: RunOfFlow, text: Text) -> str:
     hue, icon = KINDS.get(run.kind, ("gray", "help"))
     # A state may have a name of its own (late, awaiting approval): that says more than its kind.
-    plain = run.state.casefold() == run.kind.casefold() and run.kind in KINDS
-    word = text.say(f"run_{run.kind.lower()}") if plain else literal(run.state)
+    key = f"run_{run.state.lower()}"
+    word = text.say(key) if key in phrases()[text.language] else literal(run.state)
     return f":{hue}-badge[:material/{icon}: {word}]"
 
 

@@ -1,13 +1,214 @@
-"""Lots: which model judged a lot, and with what result."""
+"""Lots: which model judged a lot, with what result, and the images with a defect."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashboards import lot_charts, lot_tables
 from dashboards.context import Context
-from dashboards.parts import commands
+from dashboards.parts import commands, section, show_table
+from dashboards.reading import lots as reading
+from dashboards.reading.pictures import load_annotated
+from dashboards.texts import literal
+from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionLot
+from wafergate.errors import NotFoundError, StorageError
 
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_lots", "lots"
+INSPECT = "wafergate inspect --line LINE.toml --source FOLDER"
+AT_ONCE = 8  # pictures that are read and drawn before the reader asks for more
+QUIET = {"displayModeBar": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the address asks for: a lot to the letter, else a day, at one station where it names one."""
+
+    lot: str
+    day: date | None
+    station: str | None
 
 
 def render(context: Context) -> None:
-    """Say what to run: nothing is read here yet."""
-    commands("empty_lots", ["wafergate inspect --line LINE.toml --source FOLDER"], context.text)
+    """Show the pictures asked for, the newest days and the newest lots."""
+    today = datetime.now(UTC).date()
+    days = context.read(reading.load_days, context.line, today, door="inspections")
+    lots = context.read(reading.load_lots, context.line, door="inspections")
+    if not days and not lots:
+        commands("empty_lots", [INSPECT], context.text)
+        return
+    asked = _controls(days, lots, context)
+    if asked.lot or asked.day:
+        _pictures(asked, context)
+    if days:
+        _days([row for row in days if asked.station in {None, row.station}], context)
+    _lots(lots, context)
+
+
+def _controls(days: Sequence[InspectionDay], lots: Sequence[InspectionLot], context: Context) -> _Asked:
+    text = context.text
+    names = {row.lot: row.lot for row in lots}
+    dates = {row.day.isoformat(): row.day.isoformat() for row in reversed(days)}
+    # A station may be named nothing at all, so the address tells it with a dot before it.
+    stations = {f".{row.station}": row.station or text.plain("no_station") for row in days}
+    cells = st.columns([2, 1, 1])
+    with cells[0]:
+        lot = _ask("lot", text.plain("choose_lot"), names, open_to_new=True)
+    with cells[1]:
+        day = _ask("day", text.plain("choose_day"), dates)
+    with cells[2]:
+        station = _ask("station", text.plain("station_label"), stations)
+    return _Asked(lot, _day_of(day), station.removeprefix(".") if station in stations else None)
+
+
+def _ask(name: str, label: str, options: Mapping[str, str], *, open_to_new: bool = False) -> str:
+    """Let the reader choose one thing or none; the choice stands in the address."""
+    asked = st.query_params.get(name, "")
+    if asked and asked not in options:
+        options = {asked: asked, **options} if open_to_new else options
+    key = f"ask-{name}"
+    st.session_state[key] = asked if asked in options else None
+
+    def keep() -> None:
+        if st.session_state[key]:
+            st.query_params[name] = st.session_state[key]
+        else:
+            st.query_params.pop(name, None)
+
+    chosen = st.selectbox(
+        label,
+        list(options),
+        key=key,
+        format_func=lambda value: options.get(value, value),
+        placeholder="–",
+        accept_new_options=open_to_new,
+        on_change=keep,
+    )
+    return chosen or ""
+
+
+def _day_of(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _pictures(asked: _Asked, context: Context) -> None:
+    text, images = context.text, _asked_images(asked, context)
+    section_title = _title(asked, context)
+    st.subheader(section_title, anchor=False)
+    if not images:
+        st.info(text.say("nothing_there"), icon=":material/search_off:")
+        return
+    defective = [image for image in images if image.detections]
+    models = _model_names({image.model_id for image in images}, context)
+    with st.container(key="judged-by"):
+        counts = {"images": text.count(len(images)), "defective": text.count(len(defective))}
+        st.markdown(text.say("judged_by", models=", ".join(sorted(models.values())), **counts))
+    if len(images) == reading.MOST_IMAGES:
+        st.caption(text.say("judged_newest", images=text.count(len(images))))
+    if defective:
+        figure = lot_charts.found_by_class(lot_tables.count_found(images), text, context.palette)
+        st.plotly_chart(figure, key="lot-classes", theme=None, config=QUIET, alt=text.plain("lot_classes_alt"))
+        _sheet(defective, context)
+    else:
+        st.caption(text.say("all_normal"))
+    with st.expander(text.plain("image_figures"), icon=":material/table_rows:"):
+        table = lot_tables.image_data(images)
+        name = f"{context.line}-{asked.lot or asked.day}-images"
+        shown = table[["name", "lot", "station", "captured_at", "defects", "classes"]].map(literal)
+        show_table(shown.head(200), name=name, text=text, alt="image_table_alt", data=table, key="image-table")
+
+
+def _asked_images(asked: _Asked, context: Context) -> Sequence[InspectedImage]:
+    if asked.lot:
+        found = context.read(reading.load_lot, context.line, asked.lot, door="inspections")
+        return found if asked.day is None else _of_day(found, asked.day)
+    found = context.read(reading.load_day, context.line, asked.day, door="inspections")
+    return found if asked.station is None else [image for image in found if image.station == asked.station]
+
+
+def _of_day(images: Sequence[InspectedImage], day: date) -> Sequence[InspectedImage]:
+    return [image for image in images if image.captured_at.astimezone(UTC).date() == day]
+
+
+def _title(asked: _Asked, context: Context) -> str:
+    text = context.text
+    if asked.lot:
+        return text.say("pictures_lot", lot=asked.lot)
+    if asked.station:
+        return text.say("pictures_station", day=asked.day, station=asked.station)
+    return text.say("pictures_day", day=asked.day)
+
+
+def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
+    """Show annotated pictures side by side, a few at once and more when asked for."""
+    text = context.text
+    asked = st.query_params.get("pictures", "")
+    most = int(asked) if asked.isdecimal() else AT_ONCE
+    shown = defective[: min(most, reading.MOST_IMAGES)]
+    section("pictures_title", text)
+    counts = {"shown": text.count(len(shown)), "defective": text.count(len(defective))}
+    st.caption(text.say("pictures_note", **counts))
+    with st.container(horizontal=True, key="picture-sheet"):
+        for image in shown:
+            with st.container(width=300):
+                _picture(image, context)
+    if len(shown) < len(defective):
+        st.button(
+            text.plain("pictures_more"),
+            on_click=lambda: st.query_params.update({"pictures": str(most + 2 * AT_ONCE)}),
+            icon=":material/expand_more:",
+        )
+
+
+def _picture(image: InspectedImage, context: Context) -> None:
+    text = context.text
+    try:
+        picture = context.read(load_annotated, image.image, image.detections, door="files")
+    except (NotFoundError, StorageError) as error:
+        st.caption(text.say("picture_gone", name=image.name, problem=error))
+        return
+    st.image(picture, width="stretch")
+    found = lot_tables.spell_found(lot_tables.count_found([image]), text)
+    st.caption(f"**{literal(found)}**  \n{literal(image.name)}  \n{literal(text.when(image.captured_at))}")
+
+
+def _days(days: Sequence[InspectionDay], context: Context) -> None:
+    text = context.text
+    section("days_title", text)
+    st.caption(text.say("days_of", days=reading.MOST_DAYS))
+    figure = lot_charts.by_day(days, text, context.palette)
+    st.plotly_chart(figure, key="days-chart", theme=None, config=QUIET, alt=text.plain("days_alt"))
+    with st.expander(text.plain("days_figures"), icon=":material/table_rows:"):
+        table, name = lot_tables.day_data(days), f"{context.line}-days"
+        show_table(table.map(literal), name=name, text=text, alt="days_table_alt", data=table, key="day-table")
+
+
+def _lots(lots: Sequence[InspectionLot], context: Context) -> None:
+    text = context.text
+    section("lots_title", text, "lot")
+    if not lots:
+        st.caption(text.say("no_lots"))
+        return
+    models = _model_names({row.model_id for row in lots}, context)
+    table = lot_tables.lot_table(lots, models, _address_of(context), text)
+    show_table(
+        table, name=f"{context.line}-lots", text=text, alt="lots_alt", data=lot_tables.lot_data(lots), key="lot-table"
+    )
+    st.caption(text.say("lots_note", count=text.count(len(lots))))
+
+
+def _model_names(ids: set[str], context: Context) -> dict[str, str]:
+    found = context.read(reading.load_models, tuple(sorted(ids)))
+    return {item: context.text.model(found[item]) if item in found else item for item in ids}
+
+
+def _address_of(context: Context) -> Callable[[str], str]:
+    kept = {"lang": context.text.language, "line": context.line}
+    return lambda lot: f"?{urlencode(kept | {'lot': lot})}"

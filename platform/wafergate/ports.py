@@ -36,6 +36,7 @@ __all__ = [
     "DetectorLoader",
     "DriftMeter",
     "FactStore",
+    "FileReader",
     "FileStore",
     "ImageExaminer",
     "InspectionStore",
@@ -239,6 +240,16 @@ class InspectionStore(Protocol):
         Raises:
             ServiceError: the line is being read or written for longer than is waited; nothing was dropped.
         """
+
+
+class FileReader(Protocol):
+    """Files that can be looked at; nothing can be put through it. A `FileStore` without its writing half."""
+
+    def get(self, digest: str) -> bytes:
+        """See `FileStore.get`."""
+
+    def link(self, digest: str, *, content_type: str) -> str:
+        """See `FileStore.link`."""
 
 
 class FileStore(Protocol):

@@ -18,7 +18,7 @@ from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import AlertChannel, FactStore, InspectionStore, LabelScorer, RunReader, Source
+from wafergate.ports import AlertChannel, FactStore, FileReader, InspectionStore, LabelScorer, RunReader, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "migrate_schema",
     "open_parts",
     "open_readonly_facts",
+    "open_readonly_files",
     "open_readonly_inspections",
     "open_runs",
     "open_source",
@@ -181,6 +182,24 @@ def open_readonly_inspections() -> InspectionStore:
     """Return the inspections as the role that can only read sees them, for the dashboard."""
     values = load_dashboard_settings(os.environ, home())
     return PostgresInspections(values.database_readonly_url.get_secret_value(), clock=now)
+
+
+def open_readonly_files() -> FileReader:
+    """Return the stored files for the dashboard, which can put none there."""
+    from wafergate.adapters.s3 import ReadOnlyFiles, S3Files
+
+    values = load_dashboard_settings(os.environ, home())
+    files = S3Files(
+        values.s3_endpoint,
+        values.s3_access_key.get_secret_value(),
+        values.s3_secret_key.get_secret_value(),
+        bucket=values.s3_bucket,
+        cache=home() / "cache",
+        cache_bytes=0,
+        secure=values.s3_secure,
+        region=values.s3_region,
+    )
+    return ReadOnlyFiles(files)
 
 
 def open_runs() -> RunReader:

@@ -10,6 +10,8 @@ from wafergate.ports import RunReader
 
 __all__ = ["open_runs"]
 
+DOWN = {"stopped", "few_images"}
+"""The stories in which Prefect does not answer."""
 FLOWS = ["alerts", "inspect-lot", "retrain", "watch"]
 
 
@@ -20,7 +22,7 @@ class StoryRuns:
         self._story = story
 
     def flows(self) -> list[str]:
-        if self._story == "stopped":
+        if self._story in DOWN:
             message = "Prefect at http://127.0.0.1:4200/api does not answer: run `wafergate up`"
             raise ServiceError(message)
         return [] if self._story == "empty" else FLOWS

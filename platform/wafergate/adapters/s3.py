@@ -14,8 +14,9 @@ from pathlib import Path
 from wafergate.adapters.s3_client import CONNECTIONS, connect, translated
 from wafergate.domain.identity import digest_bytes
 from wafergate.errors import NotFoundError, ServiceError, StorageError
+from wafergate.ports import FileReader
 
-__all__ = ["S3Files"]
+__all__ = ["ReadOnlyFiles", "S3Files"]
 
 _LINK = timedelta(days=7)  # the longest that S3 signs
 
@@ -130,6 +131,21 @@ class S3Files:
                     self._bucket, _key(digest), expires=_LINK, response_headers={"response-content-type": content_type}
                 )
             )
+
+
+class ReadOnlyFiles:
+    """`FileReader` over any store: what holds it can look at files and change none."""
+
+    def __init__(self, files: FileReader) -> None:
+        self._get, self._link = files.get, files.link
+
+    def get(self, digest: str) -> bytes:
+        """See `FileReader.get`."""
+        return self._get(digest)
+
+    def link(self, digest: str, *, content_type: str) -> str:
+        """See `FileReader.link`."""
+        return self._link(digest, content_type=content_type)
 
 
 def _key(digest: str) -> str:

@@ -1,0 +1,229 @@
+"""Lots and Runs: what the pages arrange is what is stored, in both languages, and nothing data could slip in."""
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from hypothesis import given
+from hypothesis import strategies as hy
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dashboards.lot_charts import by_day, found_by_class, sum_days
+from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
+from dashboards.palette import load_palette
+from dashboards.reading.lots import MOST_DAYS, load_day, load_days, load_lot, load_lots
+from dashboards.reading.runs import ALERTS, load_known, load_runs
+from dashboards.run_tables import planned_table, run_data, run_table, spell_duration
+from dashboards.texts import HERE, Text, literal
+from tests.dashboards.inspected import open_inspections
+from tests.dashboards.runs import open_runs
+from tests.dashboards.stories import HOSTILE, open_story
+from wafergate.adapters.memory import MemoryFacts, MemoryInspections
+from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionRun
+from wafergate.domain.runs import RunOfFlow
+from wafergate.formats.annotate import annotated_jpeg
+
+pytestmark = pytest.mark.unit
+APP = Path(__file__).parent / "story_app.py"
+TEXT, LIGHT = Text("en"), load_palette("light")
+NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def _image(lot: str, at: datetime, place: int, *, station: str = "", found: str = "") -> InspectedImage:
+    boxes = ((found, 0.9, 1.0, 2.0, 8.0, 9.0),) if found else ()
+    return InspectedImage(
+        run_id="run",
+        position=place,
+        line="a",
+        model_id="m",
+        name=f"{place}.png",
+        image="0" * 64,
+        captured_at=at,
+        lot=lot,
+        station=station,
+        detections=boxes,
+    )
+
+
+def _stored(*images: InspectedImage) -> MemoryInspections:
+    store = MemoryInspections(MemoryFacts(clock=lambda: NOW))
+    store.save(InspectionRun("run", "a", "m", "folder", len(images), 0, {}, 0, NOW), images)
+    return store
+
+
+# lots
+
+
+def test_a_lot_is_shown_with_its_model_counts_and_what_was_found() -> None:
+    found = [_image("L1", NOW, 0, found="void"), _image("L1", NOW, 1, found="void"), _image("L1", NOW, 2)]
+    (row,) = lot_table(load_lots(_stored(*found), "a"), {"m": "net v1"}, lambda lot: f"?lot={lot}", TEXT).to_dict(
+        "records"
+    )
+    assert list(row.values()) == [
+        "[L1](?lot=L1)",
+        literal("net v1"),
+        literal("2026-03-09 06:30 UTC"),
+        "3",
+        "2 (66.7%)",
+        "void 2",
+    ]
+
+
+def test_a_korean_date_in_a_cell_is_no_numbered_list() -> None:
+    text = Text("ko")
+    shown = lot_table(load_lots(_stored(_image("L1", NOW, 0)), "a"), {}, str, text)
+    assert shown[text.plain("captured")][0].startswith(r"2026\. 03\. 09\.")
+
+
+def test_a_day_holds_what_was_captured_on_it_and_a_lot_what_belongs_to_it() -> None:
+    store = _stored(
+        _image("L1", NOW.replace(hour=0, minute=0), 0),
+        _image("L1", NOW.replace(hour=23, minute=59), 1),
+        _image("L2", NOW - timedelta(days=1), 2),
+    )
+    assert {image.position for image in load_day(store, "a", NOW.date())} == {0, 1}
+    assert {image.position for image in load_lot(store, "a", "L2")} == {2}
+
+
+def test_days_are_those_with_inspections_and_no_more_than_are_drawn() -> None:
+    images = [_image("L", NOW - timedelta(days=2 * place), place) for place in range(MOST_DAYS + 5)]
+    days = load_days(_stored(*images), "a", NOW.date())
+    assert [row.day for row in days] == sorted(row.day for row in days)
+    assert len({row.day for row in days}) == MOST_DAYS
+
+
+def test_the_sums_of_a_day_are_over_models_and_stations() -> None:
+    day = NOW.date()
+    rows = [
+        InspectionDay("a", day, "m1", "s1", "", 10, 1, {"void": 1}),
+        InspectionDay("a", day, "m2", "s2", "", 30, 3, {"void": 2}),
+    ]
+    assert sum_days(rows) == {day: (40, 4)}
+    share, images = by_day(rows, TEXT, LIGHT).data
+    assert (share.y, images.y) == ((0.1,), (40,))
+    assert list(day_data(rows)["found void"]) == [1, 2]
+
+
+def test_classes_are_drawn_by_their_counts_and_named_to_the_letter() -> None:
+    (bars,) = found_by_class({"<b>x</b>": 2, "void": 7}, TEXT, LIGHT).data
+    assert (bars.x, bars.y) == ((7, 2), ("void", "&lt;b&gt;x&lt;/b&gt;"))
+    assert spell_found({}, TEXT) == "nothing"
+
+
+def test_tables_for_download_hold_every_stored_value() -> None:
+    store = _stored(_image("L1", NOW, 0, station="s", found="void"), _image("L1", NOW, 1))
+    table = image_data(load_lot(store, "a", "L1"))
+    assert list(table["classes"]) == ["", "void"]
+    assert list(lot_data(load_lots(store, "a"))["found void"]) == [1]
+    assert list(image_data([]).columns) == list(table.columns)
+
+
+# pictures
+
+
+@given(hy.integers(1, 900), hy.integers(1, 900))
+def test_a_picture_keeps_its_shape_within_bounds(height: int, width: int) -> None:
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    with Image.open(BytesIO(annotated_jpeg(pixels, [("한글", 0.5, -5.0, -5.0, width + 9.0, height + 9.0)]))) as drawn:
+        longest = max(drawn.size)
+        assert 320 <= longest <= 640
+        ratio = longest / max(height, width)
+        assert drawn.size == (max(1, round(width * ratio)), max(1, round(height * ratio)))
+
+
+def test_the_box_lies_around_what_was_found() -> None:
+    pixels = np.full((320, 320, 3), 255, dtype=np.uint8)
+    drawn = np.asarray(
+        Image.open(BytesIO(annotated_jpeg(pixels, [("a", 0.5, 100.0, 150.0, 140.0, 190.0)]))).convert("L")
+    )
+    assert drawn[155:185, 105:135].min() > 240
+    assert drawn[170, 97:100].mean() < 140
+    assert drawn[170, 60] > 240
+
+
+# runs
+
+
+def test_the_dispatcher_of_alerts_is_shown_only_when_chosen() -> None:
+    board = load_runs(open_runs("covered"), "die-a", "", ())
+    assert ALERTS in board.flows
+    assert ALERTS not in {run.flow for run in board.runs}
+    assert {run.flow for run in load_runs(open_runs("covered"), "die-a", ALERTS, ()).runs} == {ALERTS}
+
+
+def test_runs_of_persons_are_known_by_the_lines_own_rows() -> None:
+    assert load_known(open_story("covered"), "die-a") == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"),
+    [
+        (0.0, "0.0 s"),
+        (4.24, "4.2 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599.0, "59 min 59 s"),
+        (7260.0, "2 h 1 min"),
+    ],
+)
+def test_a_duration_is_told_in_two_units(seconds: float, spelled: str) -> None:
+    assert spell_duration(seconds, TEXT) == spelled
+
+
+def test_a_state_with_a_name_of_its_own_is_told_by_it() -> None:
+    board = load_runs(open_runs("covered"), "die-a", "", ())
+    states = run_table(board.runs, TEXT)[TEXT.plain("state_label")]
+    assert states[0].endswith("Awaiting approval]")
+    assert "Completed" in states[1]
+    odd = RunOfFlow("r", "f", "n", "Odd [x](http://evil)", "COMPLETED", HOSTILE, NOW, None, 0.0, "http://p/1")
+    row = run_table([odd], TEXT).to_dict("records")[0]
+    assert literal("Odd [x](http://evil)") in row[TEXT.plain("state_label")]
+    assert row[TEXT.plain("duration")] == "–"
+    assert list(run_data([odd])["message"]) == [HOSTILE]
+
+
+def test_a_paused_schedule_says_so() -> None:
+    shown = planned_table(load_runs(open_runs("covered"), "die-a", "", ()).planned, TEXT)
+    assert [TEXT.plain("paused") in cell for cell in shown[TEXT.plain("schedule")]] == [False, True, False]
+
+
+# pages
+
+
+def test_a_lot_in_the_address_is_opened_with_its_pictures() -> None:
+    page = _page("lots", "covered", lot="L2139", lang="en")
+    defective = [image for image in open_inspections("covered").images(line="die-a", lot="L2139") if image.detections]
+    assert page.subheader[0].value == TEXT.say("pictures_lot", lot="L2139")
+    assert len(page.get("imgs")) == len(defective) > 0
+
+
+def test_without_prefect_one_sentence_stands_instead_of_runs() -> None:
+    page = _page("runs", "few_images", lang="en")
+    assert [error.value for error in page.error] == [TEXT.say("no_prefect")]
+
+
+def test_no_sentence_stands_in_two_files() -> None:
+    keys = [key for file in [HERE / "phrases.toml", *(HERE / "phrases").glob("*.toml")] for key in _keys(file)]
+    assert sorted(set(keys)) == sorted(keys)
+
+
+def _keys(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").partition("[ko]")[0].splitlines()
+    return [line.split(" = ")[0] for line in lines if " = " in line and not line.startswith("#")]
+
+
+def _page(path: str, story: str, **asked: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    for key, value in {"story": story, "first": path, **asked}.items():
+        app.query_params[key] = value
+    return app.run()
