@@ -78,5 +78,7 @@ def found_by_class(instances: Mapping[str, int], text: Text, palette: Palette) -
     dress(figure, len(counted), palette)
     highest = max([count for _, count in counted] + [1])
     figure.update_layout(showlegend=False, bargap=0.45, margin={"l": 8, "r": 40, "t": 8, "b": 48})
-    figure.update_xaxes(title_text=text.plain("defects_axis"), range=[0, highest * 1.1], dtick=1 if highest < 6 else None, nticks=5)
+    figure.update_xaxes(
+        title_text=text.plain("defects_axis"), range=[0, highest * 1.1], dtick=1 if highest < 6 else None, nticks=5
+    )
     return figure.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)

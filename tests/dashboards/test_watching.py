@@ -123,7 +123,7 @@ def test_classes_are_drawn_by_their_counts_and_named_to_the_letter() -> None:
 def test_tables_for_download_hold_every_stored_value() -> None:
     store = _stored(_image("L1", NOW, 0, station="s", found="void"), _image("L1", NOW, 1))
     table = image_data(load_lot(store, "a", "L1"))
-    assert list(table["classes"]) == ["", "void"]
+    assert list(table["classes"]) == ["void", ""]
     assert list(lot_data(load_lots(store, "a"))["found void"]) == [1]
     assert list(image_data([]).columns) == list(table.columns)
 
@@ -204,7 +204,10 @@ def test_a_lot_in_the_address_is_opened_with_its_pictures() -> None:
     page = _page("lots", "covered", lot="L2139", lang="en")
     defective = [image for image in open_inspections("covered").images(line="die-a", lot="L2139") if image.detections]
     assert page.subheader[0].value == TEXT.say("pictures_lot", lot="L2139")
-    assert len(page.get("imgs")) == len(defective) > 0
+    told = "\n".join(caption.value for caption in page.caption)
+    assert defective
+    assert all(literal(image.name) in told for image in defective)
+    assert "cannot be read" not in told
 
 
 def test_without_prefect_one_sentence_stands_instead_of_runs() -> None:
