@@ -8,6 +8,17 @@ from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Op
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
 from wafergate.domain.parity import ExportParity
+from wafergate.domain.production import (
+    ProductionClass,
+    ProductionDraw,
+    ProductionExport,
+    ProductionFigures,
+    ProductionItem,
+    ProductionReview,
+    ReviewedImage,
+    ReviewPolicy,
+    Stratum,
+)
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewItem, Suspected, Suspicion, item_of
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
@@ -113,3 +124,45 @@ def review_item(line: str, image: str) -> ReviewItem:
 
 def review_answer(item: ReviewItem, answer: Answer = Answer.KEPT) -> ReviewAnswer:
     return ReviewAnswer(f"answer-{item.id}-{answer}", item.id, item.key, answer, "kim", "right", None, NOW)
+
+
+def production_draw(line: str, name: str, run: str = "1", images: int = 40, share: float = 0.5) -> ProductionDraw:
+    drawn = {Stratum.AUDIT: 20, Stratum.NEAR: 2, Stratum.FAR: 0}
+    return ProductionDraw(
+        f"draw-{line}-{run}", line, f"inspection-{line}-{run}", f"model-{line}-{name}", "2026-03-01", images, 3, share,
+        drawn, ReviewPolicy(), NOW, NOW,
+    )  # fmt: skip
+
+
+def production_item(
+    draw: ProductionDraw, image: str, rank: int = 0, stratum: Stratum = Stratum.AUDIT
+) -> ProductionItem:
+    return ProductionItem(
+        f"item-{draw.run_id}-{stratum}-{rank}", draw.id, draw.line, draw.run_id, draw.model_id, 10 + rank, stratum,
+        rank, "drawn at random", f"lot/한글 {rank}.png", image, None, {"lot": "A1"},
+        (("scratch", 0.75, 1.0, 2.5, 10.0, 20.0),), NOW,
+    )  # fmt: skip
+
+
+def production_export(item: ProductionItem) -> ProductionExport:
+    return ProductionExport(f"export-{item.line}", item.line, {"a.png": (item.id, "")}, NOW)
+
+
+def production_review(item: ProductionItem) -> ProductionReview:
+    boxes = {"added": 1, "removed": 0}
+    return ProductionReview(f"truth-{item.line}", item.line, f"export-{item.line}", "kim", "weekly", 1, boxes, NOW)
+
+
+def reviewed_image(item: ProductionItem, boxes: tuple[LabelledBox, ...] = ()) -> ReviewedImage:
+    return ReviewedImage(
+        f"reviewed-{item.id}", f"truth-{item.line}", item.line, item.image, item.id, boxes, 1, "kim", NOW
+    )
+
+
+def production_figures(line: str, name: str) -> ProductionFigures:
+    rate = Rate(29, 30, 0.851, 0.998)
+    figures = ProductionClass("scratch", rate, rate, rate, {"missed": 1}, {"background": 1})
+    return ProductionFigures(
+        f"production-{line}", line, f"model-{line}-{name}", NOW, NOW, 0.5, 0.95, 0.05, 4, 2000, 100, 3, 50, (figures,),
+        Rate(1, 30, 0.0, 0.1), Rate(0, 10, 0.0, 0.26), NOW,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.licences import LicencePolicy
 from wafergate.domain.near_duplicates import LikenessPolicy
+from wafergate.domain.production import ReviewPolicy
 from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
 from wafergate.domain.splits import SplitPolicy
@@ -116,6 +117,7 @@ class LineFile(_Section):
     cost: CostPolicy = CostPolicy()
     drift: DriftPolicy = DriftPolicy()
     governor: GovernorPolicy = GovernorPolicy()
+    review: ReviewPolicy = ReviewPolicy()
     alerts: AlertPolicy = AlertPolicy()
     schedule: SchedulePolicy = SchedulePolicy()
     path: Path = Field(default=Path(), exclude=True)

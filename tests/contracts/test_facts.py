@@ -18,6 +18,7 @@ from wafergate.adapters.postgres import PostgresFacts
 from wafergate.adapters.postgres.tables import KINDS, table_of
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
+from wafergate.domain.production import ProductionFigures
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
 from wafergate.domain.training import ModelVersion, TrainingEpoch
@@ -105,6 +106,22 @@ def test_a_suspicion_and_its_answer_come_back_as_they_went_in(facts: FactStore, 
     assert facts.save_all([answer]) == 1
     assert facts.find(ReviewItem, dataset_id=f"data-{line}") == [item]
     assert facts.find(ReviewAnswer, key=[item.key]) == [answer]
+
+
+def test_the_truth_of_inspected_images_comes_back_as_it_went_in(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a")
+    image = rows.image(f"{line}-0".ljust(64, "0"))
+    facts.save_all([image])
+    draw = rows.production_draw(line, "a")
+    item = rows.production_item(draw, image.id)
+    truth = rows.reviewed_image(item, rows.sample(line, 0, image.id).boxes)
+    assert facts.save(draw, [item])
+    assert facts.save(rows.production_export(item))
+    assert facts.save(rows.production_review(item), [truth])
+    assert facts.save(rows.production_figures(line, "a"))
+    for row in (draw, item, truth, rows.production_export(item), rows.production_review(item)):
+        assert facts.find(type(row), line=line) == [row]
+    assert facts.find(ProductionFigures, line=line) == [rows.production_figures(line, "a")]
 
 
 def test_saving_again_changes_nothing_and_says_so(facts: FactStore, line: str) -> None:

@@ -153,6 +153,7 @@ class LedgerKind(StrEnum):
     CORRECTED = "corrected"
     REVIEWED = "reviewed"
     DROPPED = "dropped"  # inspections past their months
+    ADOPTED = "adopted"  # reviewed images of inspections entered a dataset version
 
 
 FIRST_HASH = "0" * 64

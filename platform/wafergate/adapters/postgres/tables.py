@@ -25,6 +25,14 @@ from wafergate.domain.learning_curve import CurveRun, LearningCurve
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
+from wafergate.domain.production import (
+    ProductionDraw,
+    ProductionExport,
+    ProductionFigures,
+    ProductionItem,
+    ProductionReview,
+    ReviewedImage,
+)
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import ReviewAnswer, ReviewItem
@@ -142,6 +150,12 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Champion: ("champion", ("line",), "since DESC, line"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
     ModelReference: ("model_reference", ("id",), "created_at DESC, id"),
+    ProductionDraw: ("production_draw", ("id",), "created_at DESC, id"),
+    ProductionItem: ("production_item", ("id",), "created_at DESC, stratum, rank, id"),
+    ProductionExport: ("production_export", ("id",), "created_at DESC, id"),
+    ProductionReview: ("production_review", ("id",), "created_at DESC, id"),
+    ReviewedImage: ("reviewed_image", ("id",), "created_at DESC, id"),
+    ProductionFigures: ("production_figures", ("id",), "created_at DESC, id"),
     DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
     GovernorDecision: ("governor_decision", ("id",), "created_at DESC, id"),
     WeeklyReport: ("weekly_report", ("id",), "created_at DESC, id"),
