@@ -1,13 +1,13 @@
 """The review queue of inspections, what people saw on its images, and what that says of the model.
 
-Revision ID: 0026
-Revises: 0025
+Revision ID: 0027
+Revises: 0026
 """
 
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 # Inspections may be removed after a time; what people reviewed of them stays, so no key points at them.
 TABLES = """
