@@ -15,6 +15,7 @@ from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.inspection import InspectionPolicy
 from wafergate.domain.licences import LicencePolicy
 from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.production import ReviewPolicy
@@ -115,6 +116,7 @@ class LineFile(_Section):
     gate: GatePolicy = GatePolicy()
     prevalence: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = {}
     cost: CostPolicy = CostPolicy()
+    inspection: InspectionPolicy = InspectionPolicy()
     drift: DriftPolicy = DriftPolicy()
     governor: GovernorPolicy = GovernorPolicy()
     review: ReviewPolicy = ReviewPolicy()

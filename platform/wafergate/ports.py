@@ -23,6 +23,7 @@ from wafergate.domain.inspection import (
     InspectionLot,
     InspectionMonth,
     InspectionRun,
+    LotRun,
 )
 from wafergate.domain.runs import PlannedFlow, RunOfFlow
 from wafergate.domain.samples import ImageRecord, ValidationFinding
@@ -200,11 +201,33 @@ class InspectionStore(Protocol):
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> list[InspectedImage]:
-        """Return a line's images by time of capture, newest first; those of one time by run and position."""
+        """Return a line's images by time of capture, newest first; those of one time by run and position.
+
+        Args:
+            line: the production line.
+            run_id: only those of this run.
+            lot: only those of this lot.
+            defect_class: only those with a detection of this class at or above its threshold.
+            since: only those captured then or later.
+            until: only those captured before.
+            limit: at most this many.
+        """
+
+    def doubtful(
+        self, *, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
+    ) -> list[InspectedImage]:
+        """Return the images with a detection, weak or not, whose score lies nearest its class's threshold.
+
+        The nearest comes first; classes without a threshold are not looked at.
+        """
+
+    def novel(self, *, line: str, since: datetime, limit: int) -> list[InspectedImage]:
+        """Return the images that differ most from training, the farthest first; those not measured are left out."""
 
     def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
         """Return a line's runs, newest first."""
@@ -214,6 +237,9 @@ class InspectionStore(Protocol):
 
     def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
         """Return a line's sums by lot and model, the one with the newest image first."""
+
+    def lot_runs(self, line: str, lot: str) -> list[LotRun]:
+        """Return the runs that saw a lot, newest first, also those whose images were dropped since."""
 
     def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
         """Count what is stored of each month of capture, oldest first; those that began before a day."""

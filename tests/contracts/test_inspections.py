@@ -17,13 +17,14 @@ from tests import rows
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.domain.gate import LedgerKind
-from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun
+from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun, LotRun, keep_from
 from wafergate.errors import ServiceError
 from wafergate.ports import FactStore, InspectionStore, LedgerDraft
 from wafergate.settings import Settings
 
 NUMBERS = count()
 NOW = datetime(2026, 3, 2, 9, 0, 0, 654321, tzinfo=UTC)
+EARLY, LATE = datetime(2001, 1, 1), datetime(2090, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
 CLASSES = ("scratch", "particle", "한글 A'1")
 
 
@@ -196,6 +197,62 @@ def test_days_and_lots_come_newest_first_and_within_their_limits(stores: Stores)
     assert [day.day for day in days] == [date(2026, 2, 27), date(2026, 2, 10)]
 
 
+def test_images_are_found_by_a_class_that_counts(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    images = [
+        image_of(run, 0, detections=(box("particle"), box("scratch"))),
+        image_of(run, 1, detections=(box("scratch"),), weak=(box("particle", 0.1),)),
+        image_of(run, 2, lot="L1", detections=(box("particle"),)),
+    ]
+    stores.inspections.save(run, images)
+    assert stores.inspections.images(line=stores.line, defect_class="particle") == [images[0], images[2]]
+    assert stores.inspections.images(line=stores.line, defect_class="particle", lot="L1") == [images[2]]
+    assert stores.inspections.images(line=stores.line, defect_class="void") == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("limit", [1, 7, 500])
+def test_doubtful_images_are_those_nearest_a_threshold_and_novel_ones_the_farthest_from_training(
+    stores: Stores, seed: int, limit: int
+) -> None:
+    random = Random(seed)  # noqa: S311 - no secret
+    run = run_of(stores, "1")
+    images = [
+        replace(image, novelty=random.choice([None, random.random()]))
+        for image in (
+            *scattered(run, 60, seed),
+            image_of(run, 99, detections=tuple(box("scratch", 0.3 + n / 1e6) for n in range(40))),  # many of one image
+        )
+    ]
+    stores.inspections.save(run, images)
+    since, thresholds = NOW - timedelta(days=40), {"scratch": 0.3, "particle": 0.5, "void": 0.2, "never": 0.5}
+    recent = [image for image in images if image.captured_at >= since]
+    gaps = {
+        image.position: min(distances)
+        for image in recent
+        if (distances := [abs(f[1] - thresholds[f[0]]) for f in image.detections + image.weak if f[0] in thresholds])
+    }
+    found = stores.inspections.doubtful(line=stores.line, thresholds=thresholds, since=since, limit=limit)
+    assert [gaps[image.position] for image in found] == sorted(gaps.values())[:limit]
+    assert all(images[min(image.position, 60)] == image for image in found)
+    novel = stores.inspections.novel(line=stores.line, since=since, limit=limit)
+    measured = sorted((image.novelty for image in recent if image.novelty is not None), reverse=True)
+    assert [image.novelty for image in novel] == measured[:limit]
+
+
+def test_the_runs_that_saw_a_lot_are_told_with_their_share_of_it(stores: Stores) -> None:
+    first, second = run_of(stores, "1"), run_of(stores, "2", model="b", minutes=5)
+    images = [
+        image_of(first, 0, lot="L1", detections=(box(), box())),
+        image_of(first, 1, lot="L1", captured_at=NOW - timedelta(days=40)),
+        image_of(first, 2, lot="L2"),
+    ]
+    stores.inspections.save(first, images)
+    stores.inspections.save(second, [image_of(second, 0, lot="L1")])
+    assert stores.inspections.lot_runs(stores.line, "L1") == [LotRun(second, 1, 0), LotRun(first, 2, 1)]
+    assert stores.inspections.lot_runs(stores.line, "L3") == []
+
+
 def test_dropping_old_months_keeps_sums_runs_and_other_lines_and_tells_the_ledger(stores: Stores) -> None:
     run = run_of(stores, "1")
     ages = (0, 30, 31, 90)  # 2 March, 31 and 30 January, 2 December
@@ -208,6 +265,7 @@ def test_dropping_old_months_keeps_sums_runs_and_other_lines_and_tells_the_ledge
     stores.inspections.save(run, images)
     stores.inspections.save(other, [image_of(other, 0, captured_at=NOW - timedelta(days=90))])
     sums, lots = stored_sums(stores), stores.inspections.lots(stores.line)
+    seen = stores.inspections.lot_runs(stores.line, "L1")
 
     def told(months: Sequence[InspectionMonth]) -> LedgerDraft:
         details = {"images": sum(month.images for month in months)}
@@ -227,6 +285,7 @@ def test_dropping_old_months_keeps_sums_runs_and_other_lines_and_tells_the_ledge
     assert stores.inspections.runs(stores.line) == [run]
     stores.inspections.reroll(stores.line)
     assert (stored_sums(stores), stores.inspections.lots(stores.line)) == (sums, lots)
+    assert stores.inspections.lot_runs(stores.line, "L1") == seen
     late = run_of(stores, "late")
     stores.inspections.save(late, [image_of(late, 0, captured_at=NOW - timedelta(days=90))])
     stores.inspections.reroll(stores.line)
@@ -245,6 +304,16 @@ def test_sums_are_those_of_a_recount_whatever_runs_there_were(runs: list[tuple[i
         saved += (some := scattered(run, images, seed))
         stores.inspections.save(run, some)
     assert stored_sums(stores) == recounted(saved)
+
+
+@pytest.mark.unit
+@given(st.datetimes(EARLY, LATE, timezones=st.just(UTC)), st.integers(1, 11))
+def test_what_is_kept_reaches_back_at_least_so_many_months_and_no_month_more(now: datetime, months: int) -> None:
+    first = keep_from(now, months)
+    back = now.replace(day=1)
+    for _ in range(months):
+        back = (back - timedelta(days=1)).replace(day=1)
+    assert first == back.date()
 
 
 @pytest.mark.unit
@@ -296,8 +365,8 @@ class TestDatabaseItself:
             owner.execute("UPDATE inspection_day SET images = images + 7 WHERE line = %s AND day < %s", [run.line, NOW])
             owner.execute("DELETE FROM inspection_lot WHERE line = %s AND lot = 'L2'", [run.line])
             owner.execute(
-                "INSERT INTO inspection_lot SELECT line, 'never', model_id, month, first_at, last_at, 1, 0, '{}' "
-                "FROM inspection_lot WHERE line = %s LIMIT 1",
+                "INSERT INTO inspection_lot SELECT line, 'never', run_id, month, model_id, first_at, last_at, 1, 0, "
+                "'{}' FROM inspection_lot WHERE line = %s LIMIT 1",
                 [run.line],
             )
         changed = stores.inspections.reroll(stores.line)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,6 +28,7 @@ from wafergate.domain.inspection import (
     InspectionLot,
     InspectionMonth,
     InspectionRun,
+    LotRun,
     add_up_lots,
     join_days,
     month_of,
@@ -183,7 +184,7 @@ class MemoryInspections:
         self._facts = facts
         self._images: list[InspectedImage] = []
         self._days: dict[tuple[object, ...], InspectionDay] = {}
-        self._lots: list[tuple[date, InspectionLot]] = []
+        self._lots: list[tuple[str, InspectionLot]] = []
         self._dropped: set[tuple[str, date]] = set()
 
     def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
@@ -192,19 +193,14 @@ class MemoryInspections:
         if not self._facts.save(run):
             return False
         self._images += images
-        self._add_up(images)
+        self._add_up(run, images)
         return True
 
-    def _add_up(self, images: Sequence[InspectedImage]) -> None:
+    def _add_up(self, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
         for day in roll_days(images):
             key = (day.line, day.day, day.model_id, day.station, day.product)
             self._days[key] = join_days(self._days[key], day) if key in self._days else day
-        months = sorted({month_of(image.captured_at) for image in images})
-        self._lots += [
-            (month, lot)
-            for month in months
-            for lot in roll_lots(image for image in images if month_of(image.captured_at) == month)
-        ]
+        self._lots += [(run.id, lot) for lot in roll_lots(images)]
 
     def images(
         self,
@@ -212,6 +208,7 @@ class MemoryInspections:
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
@@ -223,11 +220,32 @@ class MemoryInspections:
             if image.line == line
             and run_id in {None, image.run_id}
             and lot in {None, image.lot}
+            and defect_class in {None, *(name for name, *_ in image.detections)}
             and (since is None or image.captured_at >= since)
             and (until is None or image.captured_at < until)
         ]
         found.sort(key=attrgetter("run_id", "position"))
         return sorted(found, key=attrgetter("captured_at"), reverse=True)[:limit]
+
+    def doubtful(
+        self, *, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.doubtful`."""
+        gaps = {
+            (min(gaps), image.run_id, image.position): image
+            for image in self.images(line=line, since=since)
+            if (gaps := [abs(s - thresholds[n]) for n, s, *_ in image.detections + image.weak if n in thresholds])
+        }
+        return [gaps[key] for key in sorted(gaps)[:limit]]
+
+    def novel(self, *, line: str, since: datetime, limit: int) -> list[InspectedImage]:
+        """See `InspectionStore.novel`."""
+        measured = [
+            (-image.novelty, image.run_id, image.position, image)
+            for image in self.images(line=line, since=since)
+            if image.novelty is not None
+        ]
+        return [image for *_, image in sorted(measured, key=itemgetter(0, 1, 2))[:limit]]
 
     def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
         """See `InspectionStore.runs`."""
@@ -246,6 +264,12 @@ class MemoryInspections:
     def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
         """See `InspectionStore.lots`."""
         return add_up_lots(lot for _, lot in self._lots if lot.line == line)[:limit]
+
+    def lot_runs(self, line: str, lot: str) -> list[LotRun]:
+        """See `InspectionStore.lot_runs`."""
+        sums = {run_id: item for run_id, item in self._lots if (item.line, item.lot) == (line, lot)}
+        runs = self._facts.find(InspectionRun, id=list(sums))
+        return [LotRun(run, sums[run.id].images, sums[run.id].defective) for run in runs]
 
     def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
         """See `InspectionStore.months`."""

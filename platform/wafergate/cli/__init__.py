@@ -16,6 +16,7 @@ from wafergate.cli import (
     estimate,
     governor,
     hardware,
+    inspections,
     ledger,
     licences,
     plan,
@@ -45,7 +46,20 @@ app = typer.Typer(
 )
 for commands in (setup, thread, release, report, weekly, tile, estimate, plan, licences, hardware):
     app.add_typer(commands.app)
-for noun in (data, taxonomy, validation, review, split, augment, quarantine, ledger, alerts, weights, governor):
+for noun in (
+    data,
+    taxonomy,
+    validation,
+    review,
+    split,
+    augment,
+    quarantine,
+    inspections,
+    ledger,
+    alerts,
+    weights,
+    governor,
+):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 

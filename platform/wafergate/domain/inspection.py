@@ -4,6 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Le
 
 __all__ = [
     "EARLIEST",
@@ -12,10 +15,13 @@ __all__ = [
     "InspectionDay",
     "InspectionLot",
     "InspectionMonth",
+    "InspectionPolicy",
     "InspectionRun",
+    "LotRun",
     "add_up_lots",
     "day_of",
     "join_days",
+    "keep_from",
     "month_of",
     "roll_days",
     "roll_lots",
@@ -26,6 +32,20 @@ FoundBox = tuple[str, float, float, float, float, float]
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No image was captured before: an earlier time is a clock that was never set."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionPolicy:
+    """`[inspection]`: how long it is kept what the champion said of every image.
+
+    Attributes:
+        keep_months: `wafergate inspections retain` drops the months of capture that ended longer ago than this; the
+            sums by day and lot, the runs and the image files stay. 0 keeps all.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    keep_months: Annotated[int, Ge(0), Le(1200)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +113,15 @@ class InspectionRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LotRun:
+    """One inspection of a lot: the run, and how many of the lot's images it saw and called defective."""
+
+    run: InspectionRun
+    images: int
+    defective: int
+
+
+@dataclass(frozen=True, slots=True)
 class InspectionDay:
     """What one model found at one station on one product in a day (UTC) of capture.
 
@@ -142,6 +171,21 @@ def day_of(moment: datetime) -> date:
 def month_of(moment: datetime | date) -> date:
     """Return the first day of the month, UTC."""
     return (day_of(moment) if isinstance(moment, datetime) else moment).replace(day=1)
+
+
+def keep_from(now: datetime, months: int) -> date:
+    """Return the first day of the oldest month that is kept when nothing of the last `months` months may be dropped.
+
+    Args:
+        now: the time it is asked, with time zone.
+        months: at least 1.
+
+    Example:
+        >>> keep_from(datetime(2026, 3, 31, tzinfo=UTC), 1)
+        datetime.date(2026, 2, 1)
+    """
+    year, month = divmod(now.astimezone(UTC).year * 12 + now.astimezone(UTC).month - 1 - months, 12)
+    return date(year, month + 1, 1)
 
 
 def roll_days(images: Iterable[InspectedImage]) -> list[InspectionDay]:

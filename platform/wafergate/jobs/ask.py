@@ -1,30 +1,20 @@
 """Questions to the ledger: does its chain hold, and which model judged a lot, released by whom, on what evidence."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind
-from wafergate.domain.inspection import InspectionRun
+from wafergate.domain.inspection import LotRun
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.parts import Parts
 
-__all__ = ["Answer", "LotRun", "ask", "verify"]
+__all__ = ["Answer", "ask", "verify"]
 
 _CHANGES = {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
-
-
-@dataclass(frozen=True, slots=True)
-class LotRun:
-    """One inspection of a lot: the run, and how many of the lot's images it saw and called defective."""
-
-    run: InspectionRun
-    images: int
-    defective: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ def ask(parts: Parts, *, line: str, lot: str, at: datetime) -> Answer:
     Raises:
         NotFoundError: neither was there.
     """
-    runs = _runs_of(parts, line, lot)
+    runs = parts.inspections.lot_runs(line, lot)
     until_then = [item for item in runs if item.run.created_at <= at]
     changes = [entry for entry in parts.facts.ledger(line) if entry.kind in _CHANGES]
     moment = until_then[0].run.created_at if until_then else at
@@ -100,14 +90,6 @@ def ask(parts: Parts, *, line: str, lot: str, at: datetime) -> Answer:
         evaluation=parts.facts.get(Evaluation, decision.evaluation_id),
         dataset=parts.facts.get(DatasetVersion, model.dataset_id),
     )
-
-
-def _runs_of(parts: Parts, line: str, lot: str) -> list[LotRun]:
-    images = parts.inspections.images(line=line, lot=lot)
-    seen = Counter(image.run_id for image in images)
-    defective = Counter(image.run_id for image in images if image.detections)
-    runs = parts.facts.find(InspectionRun, id=sorted(seen), line=line)
-    return [LotRun(run, seen[run.id], defective[run.id]) for run in runs]
 
 
 def _in_charge(changes: Sequence[LedgerEntry], moment: datetime, model_id: str) -> LedgerEntry | None:

@@ -95,6 +95,9 @@ approver_differs = false              # true: another person than the one who as
 # overkill = 1.5                      # of a good part held back
 # unit = "EUR"
 
+[inspection]
+keep_months = 0                       # what the champion said of every image; 0 keeps it for good
+
 [drift]
 method = "ks"
 threshold = 1e-4

@@ -1,8 +1,9 @@
 """Inspections on PostgreSQL: millions of images by line and month, with sums that are right in every transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from math import inf
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from wafergate.domain.inspection import (
     InspectionLot,
     InspectionMonth,
     InspectionRun,
+    LotRun,
     add_up_lots,
     month_of,
     roll_days,
@@ -34,6 +36,22 @@ _IMAGE = (
     "run_id", "position", "line", "model_id", "name", "image", "captured_at", "lot", "wafer", "die", "station",
     "product", "novelty",
 )  # fmt: skip
+_SELECT = sql.SQL("SELECT {} FROM inspected_image WHERE ").format(sql.SQL(", ").join(map(sql.Identifier, _IMAGE)))
+_WITH_CLASS = """
+ AND EXISTS (
+    SELECT FROM detection d
+    WHERE d.line = inspected_image.line AND d.captured_at = inspected_image.captured_at
+        AND d.run_id = inspected_image.run_id AND d.position = inspected_image.position
+        AND NOT d.weak AND d.defect_class = %s
+)
+"""
+_THESE = """
+line = %(line)s AND (run_id, position) IN (SELECT * FROM unnest(%(runs)s::text[], %(positions)s::integer[]))
+"""
+_NEAR = """
+(SELECT {} AS branch, run_id, position, abs(score - %s) AS gap FROM detection
+ WHERE line = %s AND defect_class = %s AND captured_at >= %s AND score {} %s ORDER BY score {} LIMIT %s)
+"""
 _LEAVES = ("inspected_image", "detection")
 _PATIENCE = "10s"
 
@@ -45,12 +63,14 @@ ON CONFLICT (line, day, model_id, station, product) DO UPDATE SET
     instances = add_counts(d.instances, EXCLUDED.instances)
 """
 _ADD_LOT = """
-INSERT INTO inspection_lot AS d (line, lot, model_id, month, first_at, last_at, images, defective, instances)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (line, lot, model_id, month) DO UPDATE SET
-    first_at = least(d.first_at, EXCLUDED.first_at), last_at = greatest(d.last_at, EXCLUDED.last_at),
-    images = d.images + EXCLUDED.images, defective = d.defective + EXCLUDED.defective,
-    instances = add_counts(d.instances, EXCLUDED.instances)
+INSERT INTO inspection_lot
+    (line, lot, run_id, month, model_id, first_at, last_at, images, defective, instances)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_LOT_RUNS = """
+SELECT {}, sum(l.images)::bigint, sum(l.defective)::bigint
+FROM inspection_lot l JOIN inspection_run r ON r.id = l.run_id WHERE l.line = %s AND l.lot = %s
+GROUP BY r.id ORDER BY r.created_at DESC, r.id
 """
 _NEWEST_LOTS = """
 SELECT line, lot, model_id, first_at, last_at, images, defective, instances FROM inspection_lot
@@ -99,7 +119,7 @@ class PostgresInspections:
                 return False
             _copy_images(connection, images)
             _copy_detections(connection, images)
-            _add_up(connection, run.line, images)
+            _add_up(connection, run, images)
             return True
 
     def images(
@@ -108,20 +128,38 @@ class PostgresInspections:
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> list[InspectedImage]:
         """See `InspectionStore.images`."""
-        where, values = _where(
-            line, {"run_id =": run_id, "lot =": lot, "captured_at >=": since, "captured_at <": until}
-        )
-        query = sql.SQL("SELECT {} FROM inspected_image WHERE {} ORDER BY captured_at DESC, run_id, position").format(
-            sql.SQL(", ").join(map(sql.Identifier, _IMAGE)), where
-        )
+        tests = {"run_id =": run_id, "lot =": lot, "captured_at >=": since, "captured_at <": until}
+        where, values = _where(line, tests)
+        if defect_class is not None:
+            where, values = where + sql.SQL(_WITH_CLASS), [*values, defect_class]
+        query = _SELECT + where + sql.SQL(" ORDER BY captured_at DESC, run_id, position")
         with self._connections.transaction() as connection:
             rows = connection.execute(_limited(query, limit), values).fetchall()
             return _with_boxes(connection, line, rows)
+
+    def doubtful(
+        self, *, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.doubtful`."""
+        with self._connections.transaction() as connection:
+            keys = _nearest(connection, line, thresholds, since, limit)
+            wanted = {"line": line, "runs": [key[0] for key in keys], "positions": [key[1] for key in keys]}
+            rows = connection.execute(_SELECT + sql.SQL(_THESE), wanted).fetchall()
+            found = {(image.run_id, image.position): image for image in _with_boxes(connection, line, rows)}
+            return [found[key] for key in keys]
+
+    def novel(self, *, line: str, since: datetime, limit: int) -> list[InspectedImage]:
+        """See `InspectionStore.novel`."""
+        where, values = _where(line, {"captured_at >=": since})
+        query = _SELECT + where + sql.SQL(" AND novelty IS NOT NULL ORDER BY novelty DESC, run_id, position")
+        with self._connections.transaction() as connection:
+            return _with_boxes(connection, line, connection.execute(_limited(query, limit), values).fetchall())
 
     def runs(self, line: str, limit: int | None = None) -> list[InspectionRun]:
         """See `InspectionStore.runs`."""
@@ -147,6 +185,14 @@ class PostgresInspections:
         with self._connections.transaction() as connection:
             rows = connection.execute(_NEWEST_LOTS, {"line": line, "limit": limit})
             return add_up_lots(InspectionLot(*row) for row in rows)
+
+    def lot_runs(self, line: str, lot: str) -> list[LotRun]:
+        """See `InspectionStore.lot_runs`."""
+        table = table_of(InspectionRun)
+        columns = sql.SQL(", ").join(sql.Identifier("r", name) for name in table.columns)
+        with self._connections.transaction() as connection:
+            rows = connection.execute(sql.SQL(_LOT_RUNS).format(columns), [line, lot])
+            return [LotRun(table.decode(row[:-2]), *row[-2:]) for row in rows]  # type: ignore[arg-type]
 
     def months(self, line: str, *, before: date | None = None) -> list[InspectionMonth]:
         """See `InspectionStore.months`."""
@@ -186,11 +232,41 @@ def _limited(query: sql.Composed, limit: int | None) -> sql.Composed:
     return query if limit is None else query + sql.SQL(" LIMIT {}").format(sql.Literal(limit))
 
 
-def _where(line: str, tests: dict[str, object]) -> tuple[sql.Composed, list[object]]:
+def _where(line: str, tests: Mapping[str, object]) -> tuple[sql.Composed, list[object]]:
     """Return the condition `line = … AND …` of the tests (`column operator`) whose value is given."""
     given = {test: value for test, value in tests.items() if value is not None}
     terms = [sql.SQL("{} {} %s").format(sql.Identifier(name), sql.SQL(sign)) for name, sign in map(str.split, given)]
     return sql.SQL(" AND ").join([sql.SQL("line = %s"), *terms]), [line, *given.values()]
+
+
+def _nearest(
+    connection: Connection, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
+) -> list[tuple[str, int]]:
+    """Return run and position of the images nearest a threshold, from the nearest on.
+
+    From each threshold the index is walked up and down for as many detections as images are asked for. Several may be
+    of one image: the steps are doubled until no detection beyond them can be nearer than what was found.
+    """
+    steps = limit
+    while True:
+        pieces: list[sql.Composed] = []
+        values: list[object] = []
+        for name, threshold in thresholds.items():
+            for sign, order in ((">=", ""), ("<", "DESC")):
+                pieces.append(sql.SQL(_NEAR).format(sql.Literal(len(pieces)), sql.SQL(sign), sql.SQL(order)))
+                values += [threshold, line, name, since, threshold, steps]
+        if not pieces or limit < 1:
+            return []
+        gaps: dict[tuple[str, int], float] = {}
+        walked = defaultdict(list)
+        for branch, run_id, position, gap in connection.execute(sql.SQL(" UNION ALL ").join(pieces), values):
+            gaps[run_id, position] = min(gap, gaps.get((run_id, position), gap))
+            walked[branch].append(gap)
+        nearest = sorted(gaps, key=lambda key: (gaps[key], key))[:limit]
+        seen_to = min((max(found) for found in walked.values() if len(found) == steps), default=inf)
+        if seen_to == inf or (len(nearest) == limit and gaps[nearest[-1]] <= seen_to):
+            return nearest
+        steps *= 2
 
 
 def _copy_images(connection: Connection, images: Sequence[InspectedImage]) -> None:
@@ -213,9 +289,9 @@ def _copy_detections(connection: Connection, images: Sequence[InspectedImage]) -
                 stream.write_row((*key, place, place >= strong, *box))
 
 
-def _add_up(connection: Connection, line: str, images: Sequence[InspectedImage]) -> None:
+def _add_up(connection: Connection, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
     """Add the images to the sums, always in the same order: two runs that end together wait and never lock up."""
-    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", [line])
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", [run.line])
     by_month = defaultdict(list)
     for image in images:
         by_month[month_of(image.captured_at)].append(image)
@@ -224,7 +300,7 @@ def _add_up(connection: Connection, line: str, images: Sequence[InspectedImage])
         for day in roll_days(images)
     ]
     lots = [
-        (lot.line, lot.lot, lot.model_id, month, lot.first_at, lot.last_at, lot.images, lot.defective,
+        (lot.line, lot.lot, run.id, month, lot.model_id, lot.first_at, lot.last_at, lot.images, lot.defective,
          Jsonb(lot.instances))
         for month, group in sorted(by_month.items())
         for lot in roll_lots(group)
@@ -237,12 +313,13 @@ def _add_up(connection: Connection, line: str, images: Sequence[InspectedImage])
 def _with_boxes(connection: Connection, line: str, rows: Sequence[tuple[Any, ...]]) -> list[InspectedImage]:
     if not rows:
         return []
+    captured = _IMAGE.index("captured_at")
     wanted = {
         "runs": [row[0] for row in rows],
         "positions": [row[1] for row in rows],
         "line": line,
-        "first": rows[-1][_IMAGE.index("captured_at")],
-        "last": rows[0][_IMAGE.index("captured_at")],
+        "first": min(row[captured] for row in rows),
+        "last": max(row[captured] for row in rows),
     }
     boxes: dict[tuple[str, int, bool], list[FoundBox]] = defaultdict(list)
     for run_id, position, weak, *box in connection.execute(_BOXES, wanted):

@@ -13,12 +13,10 @@ from wafergate.adapters.postgres.tables import ALERT_CHANGES
 
 __all__ = ["migrate"]
 
-_SUMS = ("images", "defective", "instances")
 _UPDATED = {  # no column named: all of them
     "champion": (),
     "alert": ALERT_CHANGES,
-    "inspection_day": _SUMS,
-    "inspection_lot": ("first_at", "last_at", *_SUMS),
+    "inspection_day": ("images", "defective", "instances"),
 }
 _CALLED = ("make_inspection_month", "roll_inspection_month")
 _MIGRATION_LOCK = 7_204_117_001
