@@ -1,13 +1,13 @@
 """A lot's sums know their run: which model judged a lot is still told when its images are gone.
 
-Revision ID: 0026
-Revises: 0025
+Revision ID: 0027
+Revises: 0026
 """
 
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 TABLE = """
 DROP TABLE inspection_lot;
