@@ -1,13 +1,13 @@
 """A lot's sums know their run: which model judged a lot is still told when its images are gone.
 
-Revision ID: 0027
-Revises: 0026
+Revision ID: 0028
+Revises: 0027
 """
 
 from alembic import op
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 
 TABLE = """
 DROP TABLE inspection_lot;
