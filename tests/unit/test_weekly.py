@@ -15,21 +15,24 @@ from hypothesis import strategies as st
 from tests.dashboards.stories import BROKEN, HOSTILE, MORNING, PROVEN, Act, drift, open_story, tell
 from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters import chromium
-from wafergate.adapters.memory import MemoryFacts
+from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.gate import Champion, LedgerKind
+from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.line_state import LineState
 from wafergate.domain.weekly import Week, WeeklyReport
 from wafergate.errors import ServiceError
 from wafergate.formats.weekly_page import sentences, weekly_words, write_weekly
+from wafergate.formats.words import terms
 from wafergate.jobs.alerts import Dispatch, dispatch
-from wafergate.jobs.weekly import week_of, weekly
+from wafergate.jobs.weekly import Inspected, inspected_in, week_of, weekly
 from wafergate.ports import Attachment
 
 pytestmark = pytest.mark.unit
 
 WEEK = Week.ending(date(2026, 3, 14), UTC)
+NOTHING = Inspected((), ())
 LATER = MORNING + timedelta(days=40)
 CLASS = "<script>alert(1)</script><img src=http://evil.example/x.png>"
 
@@ -53,7 +56,7 @@ class Reader(HTMLParser):
 
 
 def page_of(facts: object, language: str = "en", week: Week = WEEK) -> Reader:
-    content = week_of(facts, "die-a", week, now=LATER, product="die")  # type: ignore[arg-type]
+    content = week_of(facts, "die-a", week, NOTHING, now=LATER, product="die")  # type: ignore[arg-type]
     return Reader(write_weekly(content, weekly_words(language, UTC)))
 
 
@@ -74,13 +77,14 @@ def test_weeks_are_whole_days_and_follow_each_other_without_gap_or_overlap(last:
 
 
 def test_a_past_week_is_told_as_it_stood_whatever_came_after() -> None:
-    clock = iter([MORNING, LATER])
-    facts = MemoryFacts(clock=lambda: next(clock))
+    now = [MORNING]
+    facts = MemoryFacts(clock=lambda: now[0])
     first = tell(facts, Act(1, PROVEN, MORNING), promote=True)
-    before = week_of(facts, "die-a", WEEK, now=LATER)
-    tell(facts, Act(2, PROVEN, LATER - timedelta(days=1)), promote=True)
+    before = week_of(facts, "die-a", WEEK, NOTHING, now=LATER)
+    now[0] = LATER - timedelta(days=1)
+    tell(facts, Act(2, PROVEN, now[0]), promote=True)
     drift(facts, Act(2, PROVEN, LATER - timedelta(days=1)), DriftVerdict.DRIFTED)
-    assert week_of(facts, "die-a", WEEK, now=LATER) == before
+    assert week_of(facts, "die-a", WEEK, NOTHING, now=LATER) == before
     assert before.champion is not None
     assert before.champion.decision == first
     assert before.state is LineState.COVERED
@@ -94,7 +98,7 @@ def test_a_rolled_back_champion_is_the_one_that_judges() -> None:
     tell(facts, Act(3, PROVEN, MORNING + timedelta(hours=9)), promote=True)
     back = Champion("die-a", champion.model_id, champion.decision_id, "kim", "v3 alarms at night", MORNING)
     facts.promote(back, kind=LedgerKind.ROLLED_BACK, details={})
-    content = week_of(facts, "die-a", WEEK, now=LATER)
+    content = week_of(facts, "die-a", WEEK, NOTHING, now=LATER)
     assert content.champion is not None
     assert content.champion.model.id == champion.model_id
     assert content.promotion is not None
@@ -115,7 +119,7 @@ def test_every_state_is_told_in_both_languages(story: str, state: str, language:
 
 def test_the_figures_are_the_stored_ones() -> None:
     facts = open_story("drifted")
-    content = week_of(facts, "die-a", WEEK, now=LATER)
+    content = week_of(facts, "die-a", WEEK, NOTHING, now=LATER)
     said = page_of(facts).text
     assert content.champion is not None
     for figures in content.champion.evaluation.classes:
@@ -128,8 +132,41 @@ def test_what_lies_outside_the_week_is_not_told() -> None:
     facts = open_story("failed")
     assert "fail" in page_of(facts).text
     quiet = page_of(facts, week=Week.ending(date(2026, 3, 21), UTC)).text
-    assert all(sentences()["en"][key] in quiet for key in ("no_decisions", "no_drift", "no_changes", "no_alerts"))
+    assert all(
+        sentences()["en"][key] in quiet
+        for key in ("no_decisions", "no_drift", "no_inspected", "no_changes", "no_alerts")
+    )
     assert "yolox-nano v2" in quiet
+
+
+def test_inspections_are_summed_by_day_and_class_and_the_worst_lots_named() -> None:
+    at = datetime(2026, 3, 10, 5, tzinfo=UTC)
+    images = [_inspected(place, "L<b>1", at, "void" if place < 2 else "") for place in range(5)]
+    images += [_inspected(place + 5, "L2", at + timedelta(days=1), "bridge" if place < 3 else "") for place in range(4)]
+    images += [_inspected(place + 9, "L3", at + timedelta(days=10), "") for place in range(3)]
+    store = MemoryInspections(MemoryFacts(clock=lambda: MORNING))
+    store.save(InspectionRun("run", "die-a", "m", "folder", len(images), 5, {}, 0, at), images)
+    content = week_of(open_story("covered"), "die-a", WEEK, inspected_in(store, "die-a", WEEK), now=LATER)
+    assert [(day.day.day, day.images, day.defective) for day in content.days] == [(10, 5, 2), (11, 4, 3)]
+    assert [lot.lot for lot in content.lots] == ["L2", "L<b>1"]
+    said = Reader(write_weekly(content, weekly_words("en", UTC))).text
+    for told in ("5 · 40.0%", "4 · 75.0%", "L<b>1", "3 (75.0 %)"):
+        assert told in said
+    assert "L3" not in said
+
+
+def _inspected(place: int, lot: str, at: datetime, found: str) -> InspectedImage:
+    return InspectedImage(
+        run_id="run",
+        position=place,
+        line="die-a",
+        model_id="m",
+        name=f"{place}.png",
+        image="0" * 64,
+        captured_at=at,
+        lot=lot,
+        detections=((found, 0.9, 0.0, 0.0, 1.0, 1.0),) if found else (),
+    )
 
 
 def test_names_and_notes_from_data_stay_text() -> None:
@@ -155,7 +192,7 @@ def test_both_languages_hold_the_same_sentences_with_the_same_values() -> None:
     english, korean = sentences()["en"], sentences()["ko"]
     assert list(english) == list(korean)
     assert {key: fields(text) for key, text in english.items()} == {key: fields(text) for key, text in korean.items()}
-    assert {f"kind_{kind}" for kind in LedgerKind} <= english.keys()
+    assert {*map(str, LedgerKind)} <= terms().keys()
     assert not [key for key, text in korean.items() if re.search("[a-z]{12,}", text)]
 
 
@@ -196,10 +233,10 @@ def _alert(facts: object) -> Alert:
 
 def test_a_report_is_no_alert_of_the_next_one() -> None:
     facts = open_story("failed")
-    alarms = week_of(facts, "die-a", WEEK, now=LATER).alerts
+    alarms = week_of(facts, "die-a", WEEK, NOTHING, now=LATER).alerts
     sent = replace(alarms[0], id="alert-report", cause=AlertCause.REPORT.value, state=AlertState.SENT)
     facts.save(sent)
-    assert week_of(facts, "die-a", WEEK, now=LATER).alerts == alarms
+    assert week_of(facts, "die-a", WEEK, NOTHING, now=LATER).alerts == alarms
     assert any("recall of bridge" in alarm.title for alarm in alarms)
     assert BROKEN["bridge"] == (31, 58)
 
@@ -210,7 +247,7 @@ def test_a_report_is_no_alert_of_the_next_one() -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(chromium.find_chromium() is None, reason="needs Chromium (package chromium), found none")
 def test_chromium_prints_the_page() -> None:
-    content = week_of(open_story("failed"), "die-a", WEEK, now=LATER)
+    content = week_of(open_story("failed"), "die-a", WEEK, NOTHING, now=LATER)
     paper = chromium.print_page(write_weekly(content, weekly_words("ko", UTC)))
     assert paper.startswith(b"%PDF-")
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 4
@@ -224,7 +261,7 @@ def test_without_chromium_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 def test_a_week_that_is_not_over_is_told_up_to_now() -> None:
     now = MORNING + timedelta(hours=1)
-    content = week_of(open_story("failed"), "die-a", WEEK, now=now)
+    content = week_of(open_story("failed"), "die-a", WEEK, NOTHING, now=now)
     assert content.told_at == now
     assert all(item.decision.created_at < now for item in content.decisions)
     assert content.week.until > now > datetime(2026, 3, 8, tzinfo=UTC)

@@ -36,7 +36,7 @@ def weekly(
     """
     from wafergate.domain.weekly import Week, WeeklyReport
     from wafergate.formats.weekly_page import weekly_words, write_weekly
-    from wafergate.jobs.weekly import week_of
+    from wafergate.jobs.weekly import inspected_in, week_of
     from wafergate.line import load_line
 
     loaded, last = load_line(line), _day(until)
@@ -48,7 +48,10 @@ def weekly(
         return
     _check_suffix(to)
     week = Week.ending(last or datetime.now(zone).date(), zone)
-    content = week_of(ready().facts, loaded.name, week, now=datetime.now(UTC), product=loaded.line.product)
+    parts = ready()
+    inspected = inspected_in(parts.inspections, loaded.name, week)
+    product = loaded.line.product
+    content = week_of(parts.facts, loaded.name, week, inspected, now=datetime.now(UTC), product=product)
     page = write_weekly(content, weekly_words(spoken, zone))
     _write(to, page if to.suffix.lower() == ".html" else _printed(page))
     typer.echo(f"{to}: {loaded.name}, {week}, {content.state.value}")

@@ -8,6 +8,7 @@ from wafergate.domain.alerts import Alert
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerEntry
+from wafergate.domain.inspection import InspectionDay, InspectionLot
 from wafergate.domain.line_state import LineState
 from wafergate.domain.training import ModelVersion
 
@@ -97,6 +98,8 @@ class WeekContent:
         ledger: entries of the week, oldest first.
         models: those the ledger of the week speaks of.
         alerts: written in the week, newest first.
+        days: what was inspected on the week's days (UTC), oldest first.
+        lots: with images of the week, the one with the largest share of defective images first.
         told_at: up to when the stores were read, which lies in a week that is not over.
     """
 
@@ -112,4 +115,6 @@ class WeekContent:
     ledger: Sequence[LedgerEntry]
     models: Sequence[ModelVersion]
     alerts: Sequence[Alert]
+    days: Sequence[InspectionDay]
+    lots: Sequence[InspectionLot]
     told_at: datetime

@@ -1,9 +1,10 @@
 """Write a line's week as one self-contained HTML page that prints on A4, and as the few lines of a message."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from markupsafe import Markup
 
 from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.gate import RuleResult
+from wafergate.domain.inspection import InspectionDay
 from wafergate.domain.line_state import LineState, weakest_recall
 from wafergate.domain.training import ModelVersion
 from wafergate.domain.weekly import JudgedModel, WeekContent
-from wafergate.formats.charts import Bar, Mark, intervals, marks
+from wafergate.formats.charts import Bar, Column, Mark, columns, intervals, marks
 from wafergate.formats.pages import render_page, summary_sentence
 from wafergate.formats.words import Words
 
@@ -72,6 +74,8 @@ def write_weekly(content: WeekContent, words: WeeklyWords) -> bytes:
         days=words.say("range", since=words.day(content.week.since), last=_last(content, words)),
         sentence=_sentence(content, words),
         classes=Markup(_classes(champion, words)) if champion else None,  # noqa: S704 - escaped by charts
+        inspected=Markup(_inspected(content.days, words)),  # noqa: S704
+        figures=_figures(content.days, words),
         drift=Markup(_drift(content.drift, words)),  # noqa: S704
         subjects={item.decision.id: words.name(item.model) for item in content.decisions}
         | {model.id: words.name(model) for model in content.models},
@@ -85,6 +89,7 @@ def weekly_summary(content: WeekContent, words: WeeklyWords) -> tuple[str, str]:
     body = [
         _sentence(content, words),
         "",
+        words.say("mail_inspected", images=words.count(sum(day.images for day in content.days))),
         words.say("mail_decisions", count=len(content.decisions)),
         words.say("mail_drift", count=len(content.drift), drifted=drifted),
         words.say("mail_alerts", count=len(content.alerts)),
@@ -144,6 +149,26 @@ def _classes(judged: JudgedModel, words: WeeklyWords) -> str:
 def _compared(rule: RuleResult | None, lower: float) -> float:
     """Return the lower bound that the gate compared, which may be stricter than the plain one."""
     return lower if rule is None or rule.bound is None else rule.bound
+
+
+def _inspected(days: Sequence[InspectionDay], words: WeeklyWords) -> str:
+    sums: dict[date, tuple[int, int]] = {}
+    for day in days:
+        images, defective = sums.get(day.day, (0, 0))
+        sums[day.day] = (images + day.images, defective + day.defective)
+    items = [
+        Column(f"{day:%m-%d}", images, defective, f"{words.count(images)} · {defective / images:.1%}")
+        for day, (images, defective) in sorted(sums.items())
+    ]
+    return columns(items, title=words.say("inspected_alt")) if items else ""
+
+
+def _figures(days: Sequence[InspectionDay], words: WeeklyWords) -> list[tuple[str, str]]:
+    """Return the number of defects found of each class, the most frequent first."""
+    counted = sum((Counter(day.instances) for day in days), Counter[str]())
+    return [
+        (name, words.count(number)) for name, number in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _drift(reports: Sequence[DriftReport], words: WeeklyWords) -> str:

@@ -2,36 +2,61 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from wafergate.domain.alerts import Alert, AlertCause
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind
 from wafergate.domain.identity import identify
+from wafergate.domain.inspection import InspectionDay, InspectionLot
 from wafergate.domain.line_state import line_state
 from wafergate.domain.training import ModelVersion
 from wafergate.domain.weekly import JudgedModel, Week, WeekContent, WeeklyReport
 from wafergate.formats.weekly_page import weekly_summary, weekly_words, write_weekly
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
-from wafergate.ports import FactStore
+from wafergate.ports import FactStore, InspectionStore
 from wafergate.stages.alerts import weekly_alert
 
-__all__ = ["PrintPage", "week_of", "weekly"]
+__all__ = ["Inspected", "PrintPage", "inspected_in", "week_of", "weekly"]
 
 PrintPage = Callable[[bytes], bytes]
 """A self-contained HTML page to a PDF."""
 
+_LOTS_READ, _LOTS_TOLD = 1000, 10
 
-def week_of(facts: FactStore, line: str, week: Week, *, now: datetime, product: str = "") -> WeekContent:
+
+class Inspected(NamedTuple):
+    """What the champions said in a week: sums by day, oldest first, and the lots with the most defective images."""
+
+    days: Sequence[InspectionDay]
+    lots: Sequence[InspectionLot]
+
+
+def inspected_in(inspections: InspectionStore, line: str, week: Week) -> Inspected:
+    """Return what was inspected on a week's days (UTC)."""
+    days = inspections.days(line, since=week.since.date(), until=week.until.date())[::-1]
+    within = [lot for lot in inspections.lots(line, limit=_LOTS_READ) if _reaches(lot, week)]
+    return Inspected(days, sorted(within, key=lambda lot: (-lot.defective / lot.images, lot.lot))[:_LOTS_TOLD])
+
+
+def _reaches(lot: InspectionLot, week: Week) -> bool:
+    return lot.first_at < week.until and lot.last_at >= week.since
+
+
+def week_of(
+    facts: FactStore, line: str, week: Week, inspected: Inspected, *, now: datetime, product: str = ""
+) -> WeekContent:
     """Return what is stored of a line's week; a week that is over gives the same content whenever it is asked for.
 
-    Alerts are the exception: they are told as they stand now.
+    What grows after a week is told as it stands now: the state of its alerts, and lots that reach into the next week.
 
     Args:
         facts: the store, of whichever role.
         line: name of the line.
         week: the seven days.
+        inspected: what `inspected_in` returns of them.
         now: the time, with its zone.
         product: what is made on the line.
     """
@@ -60,6 +85,8 @@ def week_of(facts: FactStore, line: str, week: Week, *, now: datetime, product: 
             for alert in facts.find(Alert, line=line)
             if week.since <= alert.created_at < end and alert.cause != AlertCause.REPORT
         ],
+        days=inspected.days,
+        lots=inspected.lots,
         told_at=end,
     )
 
@@ -78,7 +105,8 @@ def weekly(parts: Parts, line: LineFile, week: Week, *, language: str, print_pag
     if parts.facts.find(WeeklyReport, id=row_id):
         return Outcome(row_id, reused=True)
     now = parts.clock()
-    content = week_of(parts.facts, line.name, week, now=now, product=line.line.product)
+    inspected = inspected_in(parts.inspections, line.name, week)
+    content = week_of(parts.facts, line.name, week, inspected, now=now, product=line.line.product)
     words = weekly_words(language, week.until.tzinfo)
     page = write_weekly(content, words)
     paper = parts.files.put(print_page(page)) if print_page else ""
