@@ -15,7 +15,7 @@ from dashboards.standing import StandingNote
 from dashboards.texts import JOINER, LANGUAGES, Text, choose_language, choose_zone, literal, phrases, terms
 from wafergate.domain.alerts import AlertCause, AlertState
 from wafergate.domain.drift import FEATURES, DriftVerdict
-from wafergate.domain.gate import Verdict
+from wafergate.domain.gate import LedgerKind, Verdict
 from wafergate.domain.line_state import LineState
 from wafergate.domain.splits import SplitMode
 from wafergate.stages.decide import RULES
@@ -42,7 +42,7 @@ def test_every_term_has_its_word_and_its_explanation_in_every_language() -> None
 
 
 def test_the_glossary_knows_every_stored_word_a_page_shows() -> None:
-    words = {*Verdict, *DriftVerdict, *SplitMode, *FEATURES, *LineState, *AlertCause, *AlertState}
+    words = {*Verdict, *DriftVerdict, *SplitMode, *FEATURES, *LineState, *AlertCause, *AlertState, *LedgerKind}
     assert not {*map(str, words), *(rule.name for rule in RULES)} - terms().keys()
 
 
