@@ -83,6 +83,12 @@ class QuarantineError(WafergateError):
     exit_code = 14
 
 
+class GoldenError(WafergateError):
+    """Golden parts are not answered as they were sealed."""
+
+    exit_code = 15
+
+
 class ServiceError(WafergateError):
     """PostgreSQL, S3, Prefect or another service does not answer or refuses."""
 

@@ -13,6 +13,7 @@ from wafergate.domain.augmentation import AugmentPolicy
 from wafergate.domain.cost import CostPolicy
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.gate import GatePolicy
+from wafergate.domain.golden import GoldenPolicy
 from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectionPolicy
@@ -120,6 +121,7 @@ class LineFile(_Section):
     drift: DriftPolicy = DriftPolicy()
     governor: GovernorPolicy = GovernorPolicy()
     review: ReviewPolicy = ReviewPolicy()
+    golden: GoldenPolicy = GoldenPolicy()
     alerts: AlertPolicy = AlertPolicy()
     schedule: SchedulePolicy = SchedulePolicy()
     path: Path = Field(default=Path(), exclude=True)

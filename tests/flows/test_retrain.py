@@ -345,7 +345,7 @@ def test_deploy_registers_every_flow_with_the_schedules_of_the_line_file_and_the
     line = write_line(tmp_path / "small.toml", line_run.name, more=schedule)
     said = wafergate("deploy", "--line", str(line))
     assert said.code == 0, said.err
-    names = ["intake", "retrain", "release", "inspect-lot", "watch", "govern", "recover", "alerts", "weekly"]
+    names = ["intake", "retrain", "release", "inspect-lot", "watch", "govern", "golden", "recover", "alerts", "weekly"]
     assert said.out.split() == [f"{name}/small" for name in names]
     found = {name: prefect("GET", f"/deployments/name/{name}/small") for name in names}
     assert {name for name, item in found.items() if item["schedules"]} == {"retrain"}

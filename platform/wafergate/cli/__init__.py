@@ -14,6 +14,7 @@ from wafergate.cli import (
     augment,
     data,
     estimate,
+    golden,
     governor,
     hardware,
     inspections,
@@ -58,6 +59,7 @@ for noun in (
     ledger,
     alerts,
     weights,
+    golden,
     governor,
 ):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])

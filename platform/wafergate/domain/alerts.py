@@ -39,6 +39,7 @@ class AlertCause(StrEnum):
     DRIFT = "drift"
     FLOW = "flow"
     LABELS = "labels"
+    GOLDEN = "golden"
     REPORT = "report"  # a weekly page on its way, no alarm
 
 

@@ -152,6 +152,7 @@ class LedgerKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     CORRECTED = "corrected"
     REVIEWED = "reviewed"
+    SEALED = "sealed"  # golden parts
     DROPPED = "dropped"  # inspections past their months
     ADOPTED = "adopted"  # reviewed images of inspections entered a dataset version
 

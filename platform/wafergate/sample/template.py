@@ -102,6 +102,10 @@ keep_months = 0                       # what the champion said of every image; 0
 method = "ks"
 threshold = 1e-4
 
+[golden]                              # how far an answer may lie from the sealed one
+iou = 0.9                             # least overlap of a box
+score = 0.05                          # largest difference of a score
+
 [governor]                            # when drift, or a person, asks for a retraining
 min_new_labels = 30                   # images with labels the champion has not learnt from
 cooldown_hours = 24.0                 # since the last retraining started

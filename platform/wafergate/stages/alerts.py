@@ -9,6 +9,7 @@ from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.golden import GoldenRun
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.identity import identify
 from wafergate.domain.training import ModelVersion
@@ -20,11 +21,14 @@ __all__ = [
     "drift_alert",
     "flow_alert",
     "gate_alert",
+    "golden_alert",
     "labels_alert",
     "together",
     "weekly_alert",
     "without_attachment",
 ]
+
+_LISTED = 10  # differences told in words
 
 _CAUSES = {
     "brightness": "light or exposure",
@@ -273,3 +277,35 @@ def crash_alert(line: str, run: str, subject: str, reason: str, *, again: bool, 
     title = f"{line}: run {run} crashed" + (" and was taken up again" if again else " too often")
     body = [reason, "", step, "", f"Line {line}, run {subject}"]
     return _alert(line, AlertCause.FLOW, subject, title=title, body="\n".join(body), key=("crash", run), now=now)
+
+
+def golden_alert(run: GoldenRun, *, now: datetime) -> Alert:
+    """Return the alert of golden parts that are not answered as they were, with the picture.
+
+    Raises:
+        ValueError: every part was answered as before.
+    """
+    if not run.differences:
+        message = f"golden run {run.id} found no difference"
+        raise ValueError(message)
+    kinds = Counter(item.kind.value for item in run.differences)
+    touched = len({item.name for item in run.differences})
+    held = "the answers sealed" if run.answers_id else "the labels, because no answers of this champion are sealed"
+    body = [
+        f"{touched} of {run.parts} golden parts differ from {held}: "
+        + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        + ".",
+        "",
+        *(f"- {item.name}: {item.detail}" for item in run.differences[:_LISTED]),
+        *([f"- and {len(run.differences) - _LISTED} more"] if len(run.differences) > _LISTED else []),
+        "",
+        "Next step: the images are the sealed ones, so what changed is the model, its runtime, the machine or a "
+        "setting. Hold what was inspected since the last good check, find the change, and run `wafergate golden "
+        "check` again. If the new answers are right, seal the set anew with `wafergate golden seal`.",
+        "",
+        f"Line {run.line}, golden run {run.id}, set {run.set_id}, {run.model_id}",
+    ]
+    title = f"{run.line}: {touched} of {run.parts} golden parts are answered differently"
+    key = ("golden", run.set_id, run.model_id, *sorted(kinds))
+    made = _alert(run.line, AlertCause.GOLDEN, run.id, title=title, body="\n".join(body), key=key, now=now)
+    return replace(made, attachments=(run.picture,) if run.picture else ())

@@ -19,6 +19,7 @@ from wafergate.domain.choice import ModelChoice, Probe
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
+from wafergate.domain.golden import GoldenAnswers, GoldenRun, GoldenSet
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.learning_curve import CurveRun, LearningCurve
@@ -157,6 +158,9 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     ReviewedImage: ("reviewed_image", ("id",), "created_at DESC, id"),
     ProductionFigures: ("production_figures", ("id",), "created_at DESC, id"),
     DriftReport: ("drift_report", ("id",), "created_at DESC, id"),
+    GoldenSet: ("golden_set", ("id",), "created_at DESC, id"),
+    GoldenAnswers: ("golden_answers", ("id",), "created_at DESC, id"),
+    GoldenRun: ("golden_run", ("id",), "created_at DESC, id"),
     GovernorDecision: ("governor_decision", ("id",), "created_at DESC, id"),
     WeeklyReport: ("weekly_report", ("id",), "created_at DESC, id"),
     Alert: ("alert", ("id",), "created_at DESC, id"),
