@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun as PrefectRun
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
 
+from wafergate.adapters.machine import code_version
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.errors import ServiceError, WafergateError
 from wafergate.jobs.alerts import dispatch
@@ -30,7 +31,8 @@ def begin(flow: str, line_path: str, parameters: Mapping[str, object]) -> LineFi
     line, parts = load_line(Path(line_path)), open_parts()
     parts.facts.save(LineFileVersion(line.digest, line.name, line.text, parts.clock()))
     run_id = str(runtime.flow_run.id or uuid4())
-    parts.facts.save(FlowRun(run_id, flow, line.name, line.digest, dict(parameters), parts.clock()))
+    row = FlowRun(run_id, flow, line.name, line.digest, dict(parameters), parts.clock(), code_version())
+    parts.facts.save(row)
     return line
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 
@@ -130,6 +130,7 @@ def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str
             training_set_id,
             weights=file,
             actor=actor,
+            run_id=str(runtime.flow_run.id or ""),
             on_epoch=on_epoch,
             on_step=on_step,
             progress=progress,

@@ -1,4 +1,4 @@
-"""What this machine is: processor, memory, cards, and the versions that decide how fast they are."""
+"""What this machine is: processor, memory, cards, and the versions of what runs on it."""
 
 import importlib.metadata
 import os
@@ -6,11 +6,14 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
 
-__all__ = ["Gpu", "Machine", "describe", "find_machine"]
+from wafergate import __version__
+
+__all__ = ["Gpu", "Machine", "code_version", "describe", "find_machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +75,21 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+@cache
+def code_version() -> str:
+    """Return wafergate's version and, where it runs from a git checkout, its commit; `+` says that files differ."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return __version__
+    try:
+        commit, changed = (_git(root, *words) for words in (("rev-parse", "HEAD"), ("status", "--porcelain")))
+    except subprocess.SubprocessError:
+        return __version__  # a checkout of somebody else, which git refuses to read
+    return f"{__version__} {commit[:12]}{'+' if changed else ''}"
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()

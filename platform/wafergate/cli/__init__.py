@@ -24,6 +24,7 @@ from wafergate.cli import (
     quarantine,
     release,
     report,
+    reproduce,
     review,
     setup,
     split,
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, weekly, tile, estimate, plan, licences, hardware):
+for commands in (setup, thread, release, report, weekly, tile, estimate, plan, licences, hardware, reproduce):
     app.add_typer(commands.app)
 for noun in (
     data,

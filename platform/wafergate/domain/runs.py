@@ -28,6 +28,7 @@ class FlowRun:
         line_file: SHA-256 of the line file it ran under.
         parameters: what it was started with.
         created_at: when it started.
+        code: version of wafergate and, in a checkout, the commit, with a `+` where files differ from it.
     """
 
     id: str
@@ -36,6 +37,7 @@ class FlowRun:
     line_file: str
     parameters: Mapping[str, object]
     created_at: datetime
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -402,6 +402,7 @@ class ModelVersion:
         micro_batch: images in memory at a time during training; `batch` unless memory ran out.
         peak_memory_mib: the most memory the training held, MiB; see `TrainedArtefact`.
         parity: the checkpoint and the exported file on the same images; None for models from before it was measured.
+        run_id: the flow run that trained it; empty where no flow did.
     """
 
     id: str
@@ -431,3 +432,4 @@ class ModelVersion:
     micro_batch: int = 0
     peak_memory_mib: float = 0.0
     parity: ExportParity | None = None
+    run_id: str = ""

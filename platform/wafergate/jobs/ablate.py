@@ -11,7 +11,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.judging import judge
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingItem, TrainingSet
-from wafergate.errors import ConfigError, StorageError, TrainingError
+from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
@@ -122,12 +122,7 @@ def _run(work: _Work, factor: int, epochs: int) -> FactorRun:
 
 def _train(work: _Work, line: LineFile, taught: TrainingSet, folder: Path, *, factor: int) -> TrainedArtefact:
     items = work.parts.facts.find(TrainingItem, training_set_id=taught.id)
-    try:
-        write_yolo(work.parts, items, line.classes, folder, progress=work.progress)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        message = f"{folder} cannot take the training images ({error.strerror}): make room or set WAFERGATE_WORK_DIR"
-        raise StorageError(message) from error
+    write_yolo(work.parts, items, line.classes, folder, progress=work.progress)
     return train_within_memory(
         work.parts,
         training_job(line, work.start, folder, channels=taught.channels),

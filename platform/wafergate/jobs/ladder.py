@@ -70,9 +70,8 @@ def _climb_down(
 ) -> TrainedArtefact:
     kept = _Kept(parts, model_id, checkpoint_seconds)
     steps = parts.facts.find(MemoryStep, model_id=model_id)
-    job = replace(
-        job, resume=kept.fetch(job.folder), micro_batch=min((step.after for step in steps), default=job.batch)
-    )
+    at_a_time = min((step.after for step in steps), default=job.micro_batch or job.batch)
+    job = replace(job, resume=kept.fetch(job.folder), micro_batch=at_a_time)
     while True:
         try:
             return trainer(job, on_epoch=on_epoch, on_checkpoint=kept.take)

@@ -12,7 +12,6 @@ from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingItem
-from wafergate.errors import StorageError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
@@ -151,12 +150,7 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
 def _train(work: _Work, taught: Sequence[Sample], folder: Path, *, fold: int) -> TrainedArtefact:
     parts, line = work.parts, work.line
     items = _items(work, taught)
-    try:
-        write_yolo(parts, items, line.classes, folder, progress=work.progress)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        message = f"{folder} cannot take the training images ({error.strerror}): make room or set WAFERGATE_WORK_DIR"
-        raise StorageError(message) from error
+    write_yolo(parts, items, line.classes, folder, progress=work.progress)
     job = training_job(line, work.start, folder, channels=line.models.channels)
     return train_within_memory(
         parts,

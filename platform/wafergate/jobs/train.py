@@ -26,7 +26,7 @@ from wafergate.domain.training import (
     TrainingJob,
     TrainingSet,
 )
-from wafergate.errors import ConfigError, StorageError, TrainingError
+from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
@@ -35,7 +35,7 @@ from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
-__all__ = ["MIN_SCORE", "Start", "choose_start", "draft_model", "train", "training_job"]
+__all__ = ["MIN_SCORE", "Start", "choose_start", "draft_model", "freeze", "model_identity", "train", "training_job"]
 
 MIN_SCORE = 0.01
 """Raw predictions are kept down to this score, so that every number can be computed again."""
@@ -99,6 +99,7 @@ def train(
     *,
     weights: Path | None = None,
     actor: str = "",
+    run_id: str = "",
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
     on_step: Callable[[MemoryStep], None] = lambda _step: None,
     progress: Progress = silent,
@@ -111,6 +112,7 @@ def train(
         training_set_id: what to learn from.
         weights: a file that takes the place of the candidate's own.
         actor: who asked for it; kept with every epoch, because another person's run may finish the training.
+        run_id: the flow run it is trained in, kept with the model.
         on_epoch: told after every epoch.
         on_step: told when memory ran out and fewer images at a time are taken.
         progress: told how far the other steps are.
@@ -123,23 +125,13 @@ def train(
         StorageError: the work folder or the file store's cache has no room.
     """
     start = choose_start(parts, line, weights=weights)
-    settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
-    # the thresholds stored with the model rest on these
-    frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
-    row_id = identify(
-        "model", training_set_id, start.candidate.backend, start.candidate.architecture, start.digest, settings, frozen
-    )
+    row_id = model_identity(line, start, training_set_id)
     if parts.facts.find(ModelVersion, id=row_id):
         return Outcome(row_id, reused=True)
     training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
     folder = fresh_folder(parts.work / row_id)
-    try:
-        write_yolo(parts, items, line.classes, folder, progress=progress)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
-        raise StorageError(message) from error
+    write_yolo(parts, items, line.classes, folder, progress=progress)
     job = training_job(line, start, folder, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
@@ -150,15 +142,24 @@ def train(
         checkpoint_seconds=CHECKPOINT_SECONDS,
         on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
-    model = _describe(parts, line, training_set, start, artefact, row_id=row_id)
+    model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=run_id)
     detector = parts.load_detector(model, artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]
-    points, latency = _freeze(parts, line, detector, validation, progress=progress)
+    points, latency = freeze(parts, line, detector, validation, progress=progress)
     thresholds = {point.defect_class: point.threshold for point in points}
     model = replace(model, latency_ms=latency, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     return Outcome(row_id, not new)
+
+
+def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:
+    """Return the id of the model that a line file makes of a training set."""
+    settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
+    # the thresholds stored with the model rest on these
+    frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
+    candidate = start.candidate
+    return identify("model", training_set_id, candidate.backend, candidate.architecture, start.digest, settings, frozen)
 
 
 def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: TrainedArtefact) -> ModelVersion:
@@ -246,6 +247,8 @@ def _describe(
     *,
     row_id: str,
 ) -> ModelVersion:
+    if start.weights is not None:
+        parts.files.put(start.weights.read_bytes())  # `reproduce` begins with them again
     onnx = artefact.onnx.read_bytes()
     split = parts.facts.get(Split, training_set.split_id)
     return ModelVersion(
@@ -278,7 +281,7 @@ def _describe(
     )
 
 
-def _freeze(
+def freeze(
     parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, progress: Progress
 ) -> tuple[tuple[OperatingPoint, ...], float]:
     """Set the thresholds on validation, and time one image at a time on the way (median, milliseconds)."""

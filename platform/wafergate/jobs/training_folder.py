@@ -32,7 +32,22 @@ def fresh_folder(folder: Path) -> Path:
 def write_yolo(
     parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
 ) -> None:
-    """Lay the training set out as trainers read it: `images/train`, `labels/train`, `images/val`, `labels/val`."""
+    """Lay the training set out as trainers read it: `images/train`, `labels/train`, `images/val`, `labels/val`.
+
+    Raises:
+        StorageError: the folder has no room; it is removed.
+    """
+    try:
+        _write(parts, items, classes, folder, progress=progress)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
+        raise StorageError(message) from error
+
+
+def _write(
+    parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
+) -> None:
     sides = {Side.TRAIN.value: "train", Side.VALIDATION.value: "val"}
     place = {name: index for index, name in enumerate(classes)}
     for kind in ("images", "labels"):

@@ -36,6 +36,7 @@ from wafergate.domain.production import (
 )
 from wafergate.domain.quarantine import QuarantineChange
 from wafergate.domain.report import DecisionReport
+from wafergate.domain.reproduction import Reproduction
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
@@ -141,6 +142,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     TrainingCheckpoint: ("training_checkpoint", ("id",), "created_at DESC, id"),
     MemoryStep: ("memory_step", ("id",), "created_at DESC, id"),
     ModelVersion: ("model_version", ("id",), "number DESC"),
+    Reproduction: ("reproduction", ("id",), "created_at DESC, id"),
     Evaluation: ("evaluation", ("id",), "created_at DESC, id"),
     Comparison: ("comparison", ("id",), "created_at DESC, id"),
     FoldRun: ("fold_run", ("id",), "created_at DESC, id"),

@@ -1,0 +1,203 @@
+"""A stored model trained again from what its rows remember, and compared with itself."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wafergate.domain.evaluation import Detections, Truth
+from wafergate.domain.identity import identify
+from wafergate.domain.parity import ExportParity, compare_exports
+from wafergate.domain.reproduction import Reproduction, judge_likeness
+from wafergate.domain.runs import FlowRun, LineFileVersion
+from wafergate.domain.splits import Side
+from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingItem
+from wafergate.errors import ConfigError, NotFoundError
+from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
+from wafergate.jobs.licences import licensed_parts, require_trainable
+from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.train import MIN_SCORE, Start, freeze, model_identity, training_job
+from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.weights import licence_of
+from wafergate.line import LineFile, parse_line
+from wafergate.ports import Detector, FactStore, Progress
+
+__all__ = ["find_model", "line_file_of", "reproduce"]
+
+
+def find_model(facts: FactStore, named: str, line: str = "") -> ModelVersion:
+    """Return the model that a person means by `named`.
+
+    Args:
+        facts: the store.
+        named: id of a model or of the flow run that trained it, the first eight or more characters of either, or the
+            model's number on a line.
+        line: name of the line that a number is of; a store with one line needs none.
+
+    Raises:
+        ConfigError: a number or a beginning fits several models.
+        NotFoundError: it fits none.
+    """
+    models = facts.find(ModelVersion, line=line) if line else facts.find(ModelVersion)
+    if named.isdecimal() and len(named) < 8:
+        found = [model for model in models if model.number == int(named)]
+    else:
+        found = [model for model in models if model.id.startswith(named) or model.run_id.startswith(named)]
+        found = found if len(named) >= 8 else []
+    if len(found) > 1:
+        message = f"{named!r} fits {len(found)} models, of {', '.join(sorted({m.line for m in found}))}: name --line"
+        raise ConfigError(message)
+    if not found:
+        of = f"line {line!r}" if line else "any line"
+        message = (
+            f"no model of {of} is {named!r}: give a model's number, its id or the id of the run that trained it "
+            "(eight characters or more); a run that trained nothing new has no model of its own"
+        )
+        raise NotFoundError(message)
+    return found[0]
+
+
+def line_file_of(facts: FactStore, model: ModelVersion) -> LineFile:
+    """Return the stored line file that a model was trained under.
+
+    A model's id is made from the settings it was trained with, so the right line file is the one that gives its id.
+
+    Raises:
+        NotFoundError: none of the stored ones does.
+    """
+    start = Start(model.candidate, None, model.start)
+    for version in facts.find(LineFileVersion, line=model.line):
+        try:
+            line = parse_line(version.text, Path(f"{model.line}.toml"))
+        except ConfigError:
+            continue  # of a version of wafergate with other keys
+        if model_identity(line, start, model.training_set_id) == model.id:
+            return line
+    message = (
+        f"no stored line file of {model.line!r} gives model {model.number} ({model.id[:12]}): it was trained without a "
+        "flow, or by a version of wafergate with other settings; check that version out to train it again"
+    )
+    raise NotFoundError(message)
+
+
+def reproduce(
+    parts: Parts,
+    model: ModelVersion,
+    *,
+    actor: str,
+    code: str = "",
+    on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Train a model again from its own line file, images, weights and seed, and compare the two.
+
+    The second model is kept as a file to look at; it gets no version, so nothing can promote it. On the same machine
+    with the same code a second call finds the first one's row.
+
+    Args:
+        parts: the real parts.
+        model: the stored model.
+        actor: who asks.
+        code: version of wafergate that trains now.
+        on_epoch: told after every epoch.
+        progress: told how far the other steps are.
+
+    Raises:
+        NotFoundError: its line file or the weights it started from are not in the store.
+        LicenceError: the policy refuses a part by now.
+        HardwareError: memory ran out with one image at a time.
+        TrainingError: training or export failed.
+    """
+    line = line_file_of(parts.facts, model)
+    stated = licence_of(parts, model.candidate.name, model.start)
+    needed = licensed_parts(line, model.candidate, from_weights=model.start is not None, weights_licence=stated)
+    require_trainable(line, needed, today=parts.clock().date())
+    machine = parts.machine(line.hardware.train.device, model.candidate.backend)
+    row_id = identify("reproduction", model.id, machine, code)
+    if parts.facts.find(Reproduction, id=row_id):
+        return Outcome(row_id, reused=True)
+    items = parts.facts.find(TrainingItem, training_set_id=model.training_set_id)
+    folder = fresh_folder(parts.work / row_id)
+    artefact = _train(parts, line, model, items, folder, on_epoch=on_epoch, progress=progress)
+    onnx = parts.files.put(artefact.onnx.read_bytes())
+    validation = [item for item in items if item.side == Side.VALIDATION]
+    agreement, thresholds = _compare(parts, line, model, replace(model, onnx=onnx), validation, progress)
+    row = Reproduction(
+        id=row_id,
+        line=model.line,
+        model_id=model.id,
+        line_file=line.digest,
+        onnx=onnx,
+        likeness=judge_likeness(model.onnx, onnx, agreement),
+        agreement=agreement,
+        thresholds=thresholds,
+        machine=machine,
+        code=(_code_of(parts.facts, model), code),
+        libraries=_differing(model.versions, artefact.versions),
+        seconds=artefact.seconds,
+        actor=actor,
+        created_at=parts.clock(),
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(row_id, not parts.facts.save(row))
+
+
+def _train(
+    parts: Parts,
+    line: LineFile,
+    model: ModelVersion,
+    items: Sequence[TrainingItem],
+    folder: Path,
+    *,
+    on_epoch: Callable[[EpochReport], None],
+    progress: Progress,
+) -> TrainedArtefact:
+    weights = parts.files.fetch(model.start) if model.start else None
+    write_yolo(parts, items, model.classes, folder, progress=progress)
+    start = Start(model.candidate, weights, model.start)
+    # As many images at a time as the stored training ended with: sums over batches round by how they are cut.
+    job = replace(training_job(line, start, folder, channels=model.channels), micro_batch=model.micro_batch)
+    return train_within_memory(
+        parts,
+        job,
+        folder.name,
+        on_epoch=on_epoch,
+        on_step=lambda _step: None,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
+    )
+
+
+def _compare(
+    parts: Parts,
+    line: LineFile,
+    model: ModelVersion,
+    second: ModelVersion,
+    validation: Sequence[TrainingItem],
+    progress: Progress,
+) -> tuple[ExportParity, dict[str, tuple[float, float]]]:
+    """Return what both say of the validation images, and each class's threshold, stored and found again."""
+    detectors = [parts.load_detector(each, parts.files.fetch(each.onnx)) for each in (model, second)]
+    points, _ = freeze(parts, line, detectors[1], validation, progress=progress)
+    said = [_say(parts, detector, validation, progress) for detector in detectors]
+    truth = [Truth.of(item.boxes, model.classes) for item in validation]
+    thresholds = {point.defect_class: (model.thresholds[point.defect_class], point.threshold) for point in points}
+    return compare_exports(*said, truth, model.classes), thresholds
+
+
+def _say(parts: Parts, detector: Detector, items: Sequence[TrainingItem], progress: Progress) -> list[Detections]:
+    said: list[Detections] = []
+    for image in ahead(lambda item: parts.decode(parts.files.get(item.image)), items):
+        said += detector([image], min_score=MIN_SCORE)
+        progress("comparing on validation", len(said), len(items))
+    return said
+
+
+def _code_of(facts: FactStore, model: ModelVersion) -> str:
+    runs = facts.find(FlowRun, id=model.run_id) if model.run_id else []
+    return runs[0].code if runs else ""
+
+
+def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = sorted(before.keys() | now.keys())
+    return {name: (before.get(name, ""), now.get(name, "")) for name in names if before.get(name) != now.get(name)}
