@@ -71,7 +71,7 @@ from wafergate.jobs.parts import Parts, composed
 from wafergate.jobs.promote import promote, rollback
 from wafergate.jobs.split import require_clean
 from wafergate.jobs.taxonomy import propose, sign
-from wafergate.jobs.train import choose_start, train
+from wafergate.jobs.train import Asked, choose_start, train
 from wafergate.jobs.validate import validate
 from wafergate.jobs.watch import watch
 from wafergate.jobs.weights import add_weights, known_candidates
@@ -332,12 +332,12 @@ def test_a_killed_training_goes_on_on_another_machine(
     (training_set,) = parts.facts.find(TrainingSet)
     dying = replace(parts, trainers={"contrast": ContrastTrainer(dies_after=1)})
     with pytest.raises(OSError, match="power"):
-        train(dying, line_of(), training_set.id, actor="kim")
+        train(dying, line_of(), training_set.id, by=Asked("kim"))
     assert [row.epoch for row in parts.facts.find(TrainingCheckpoint)] == [1]
     other = ContrastTrainer()
     (tmp_path / "two").mkdir()
     elsewhere = replace(parts, trainers={"contrast": other}, work=tmp_path / "two")
-    trained = train(elsewhere, line_of(), training_set.id, actor="lee")
+    trained = train(elsewhere, line_of(), training_set.id, by=Asked("lee"))
     told = {epoch.epoch: epoch.actor for epoch in parts.facts.find(TrainingEpoch)}
     assert told == {epoch: "kim" if epoch == 1 else "lee" for epoch in told}
     assert len(told) > 1

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
@@ -35,7 +36,17 @@ from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
-__all__ = ["MIN_SCORE", "Start", "choose_start", "draft_model", "freeze", "model_identity", "train", "training_job"]
+__all__ = [
+    "MIN_SCORE",
+    "Asked",
+    "Start",
+    "choose_start",
+    "draft_model",
+    "freeze",
+    "model_identity",
+    "train",
+    "training_job",
+]
 
 MIN_SCORE = 0.01
 """Raw predictions are kept down to this score, so that every number can be computed again."""
@@ -51,6 +62,21 @@ class Start:
     candidate: Candidate
     weights: Path | None
     digest: str | None
+
+
+class Asked(NamedTuple):
+    """Who asked for a training, and in which flow run.
+
+    Attributes:
+        actor: kept with every epoch, because another person's run may finish the training.
+        run_id: kept with the model.
+    """
+
+    actor: str = ""
+    run_id: str = ""
+
+
+NOBODY = Asked()
 
 
 def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -> Start:
@@ -98,8 +124,7 @@ def train(
     training_set_id: str,
     *,
     weights: Path | None = None,
-    actor: str = "",
-    run_id: str = "",
+    by: Asked = NOBODY,
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
     on_step: Callable[[MemoryStep], None] = lambda _step: None,
     progress: Progress = silent,
@@ -111,8 +136,7 @@ def train(
         line: the line file.
         training_set_id: what to learn from.
         weights: a file that takes the place of the candidate's own.
-        actor: who asked for it; kept with every epoch, because another person's run may finish the training.
-        run_id: the flow run it is trained in, kept with the model.
+        by: who asked for it, in which flow run.
         on_epoch: told after every epoch.
         on_step: told when memory ran out and fewer images at a time are taken.
         progress: told how far the other steps are.
@@ -137,12 +161,12 @@ def train(
         parts,
         job,
         row_id,
-        on_epoch=_recorder(parts, row_id, actor, on_epoch),
+        on_epoch=_recorder(parts, row_id, by.actor, on_epoch),
         on_step=on_step,
         checkpoint_seconds=CHECKPOINT_SECONDS,
         on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
-    model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=run_id)
+    model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
     detector = parts.load_detector(model, artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]
     points, latency = freeze(parts, line, detector, validation, progress=progress)
