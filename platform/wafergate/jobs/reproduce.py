@@ -179,10 +179,10 @@ def _compare(
     """Return what both say of the validation images, and each class's threshold, stored and found again."""
     detectors = [parts.load_detector(each, parts.files.fetch(each.onnx)) for each in (model, second)]
     points, _ = freeze(parts, line, detectors[1], validation, progress=progress)
-    said = [_say(parts, detector, validation, progress) for detector in detectors]
+    stored, again = (_say(parts, detector, validation, progress) for detector in detectors)
     truth = [Truth.of(item.boxes, model.classes) for item in validation]
     thresholds = {point.defect_class: (model.thresholds[point.defect_class], point.threshold) for point in points}
-    return compare_exports(*said, truth, model.classes), thresholds
+    return compare_exports(stored, again, truth, model.classes), thresholds
 
 
 def _say(parts: Parts, detector: Detector, items: Sequence[TrainingItem], progress: Progress) -> list[Detections]:
