@@ -26,6 +26,7 @@ from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.report import DecisionReport
+from wafergate.domain.reproduction import Likeness, Reproduction
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
@@ -168,6 +169,20 @@ def test_the_same_command_again_does_no_work_twice_and_says_so(
     assert again.decision == line_run.decision
     assert "nothing new" in again.said.out
     assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {"flow_run": 1}
+
+
+def test_a_run_is_reproduced_with_the_same_bytes_from_what_the_store_remembers(
+    wafergate: ForkedCommands, stored: FactStore, line_run: LineRun
+) -> None:
+    run = flow_run(stored, "retrain", line_run.name)
+    done = wafergate("reproduce", run.id)
+    assert done.code == 0, done.err
+    model = stored.get(ModelVersion, line_run.decision.model_id)
+    (row,) = stored.find(Reproduction, model_id=model.id)
+    assert (row.likeness, row.onnx, row.line_file) == (Likeness.IDENTICAL, model.onnx, run.line_file)
+    assert row.code == (run.code, run.code)
+    assert f"model {model.number} of {line_run.name} trained again: identical" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
 
 
 # Killed in the middle, and the approval that a line may ask for

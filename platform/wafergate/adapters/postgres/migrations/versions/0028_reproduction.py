@@ -1,13 +1,13 @@
 """What a run ran with, which run trained a model, and trainings done again.
 
-Revision ID: 0027
-Revises: 0026
+Revision ID: 0028
+Revises: 0027
 """
 
 from alembic import op
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 
 TABLES = """
 ALTER TABLE flow_run ADD COLUMN code text NOT NULL DEFAULT '';
