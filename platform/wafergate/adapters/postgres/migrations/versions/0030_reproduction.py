@@ -1,13 +1,13 @@
 """What a run ran with, which run trained a model, and trainings done again.
 
-Revision ID: 0028
-Revises: 0027
+Revision ID: 0030
+Revises: 0029
 """
 
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0030"
+down_revision = "0029"
 
 TABLES = """
 ALTER TABLE flow_run ADD COLUMN code text NOT NULL DEFAULT '';
