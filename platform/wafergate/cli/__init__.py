@@ -12,6 +12,7 @@ from wafergate import __version__
 from wafergate.cli import (
     alerts,
     augment,
+    curve,
     data,
     estimate,
     golden,
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, weekly, tile, estimate, plan, licences, hardware, reproduce):
+for commands in (setup, thread, release, report, weekly, tile, estimate, curve, plan, licences, hardware, reproduce):
     app.add_typer(commands.app)
 for noun in (
     data,

@@ -6,26 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wafergate.domain.ablation import Ablation, FactorRun
-from wafergate.domain.evaluation import ClassFigures, Detections, Truth
 from wafergate.domain.identity import identify
-from wafergate.domain.judging import judge
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingItem, TrainingSet
+from wafergate.domain.training import EpochReport, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
-from wafergate.jobs.evaluate import run_detector
-from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.train import Start, choose_start, draft_model, training_job
-from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.short_training import SCORE, judge_at_score, train_shortly
+from wafergate.jobs.train import Start, choose_start
+from wafergate.jobs.training_folder import fresh_folder
 from wafergate.line import LineFile
 from wafergate.ports import Progress
-from wafergate.stages.evaluate import figures
 
-__all__ = ["SCORE", "ablate"]
-
-SCORE = 0.25
-"""Every run is judged at this score: thresholds of its own, set on validation, would hide what the runs differ by."""
+__all__ = ["ablate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,43 +102,29 @@ def _run(work: _Work, factor: int, epochs: int) -> FactorRun:
     row_id = identify("factor", made.id, factor, begun, settings, line.classes, judged_by)
     for known in parts.facts.find(FactorRun, id=row_id):
         return known
+    validation = samples_on(parts, work.split_id, Side.VALIDATION)
+    if not validation:
+        message = "an ablation is judged on validation, which holds no image: lower [split] test_per_class"
+        raise TrainingError(message)
     folder = fresh_folder(parts.work / row_id)
-    artefact = _train(work, line, taught, folder, factor=factor)
-    classes = _judge(work, line, artefact)
+    artefact = train_shortly(
+        parts,
+        line,
+        work.start,
+        parts.facts.find(TrainingItem, training_set_id=taught.id),
+        folder,
+        channels=taught.channels,
+        on_epoch=lambda report: work.on_epoch(factor, report),
+        progress=work.progress,
+    )
+    stage = "judging on validation"
+    classes = judge_at_score(parts, line, work.start, artefact, validation, stage=stage, progress=work.progress)
     row = FactorRun(
         row_id, taught.id, factor, taught.augmented, shorter, SCORE, classes, artefact.seconds, parts.clock()
     )
     parts.facts.save(row)
     shutil.rmtree(folder, ignore_errors=True)
     return row
-
-
-def _train(work: _Work, line: LineFile, taught: TrainingSet, folder: Path, *, factor: int) -> TrainedArtefact:
-    items = work.parts.facts.find(TrainingItem, training_set_id=taught.id)
-    write_yolo(work.parts, items, line.classes, folder, progress=work.progress)
-    return train_within_memory(
-        work.parts,
-        training_job(line, work.start, folder, channels=taught.channels),
-        folder.name,
-        on_epoch=lambda report: work.on_epoch(factor, report),
-        on_step=lambda _step: None,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-    )
-
-
-def _judge(work: _Work, line: LineFile, artefact: TrainedArtefact) -> tuple[ClassFigures, ...]:
-    parts = work.parts
-    validation = samples_on(parts, work.split_id, Side.VALIDATION)
-    if not validation:
-        message = "an ablation is judged on validation, which holds no image: lower [split] test_per_class"
-        raise TrainingError(message)
-    detector = parts.load_detector(draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
-    said: list[Detections] = run_detector(
-        parts, detector, validation, line.models.channels, stage="judging on validation", progress=work.progress
-    )
-    truth = [Truth.of(sample.boxes, line.classes) for sample in validation]
-    judged = judge(truth, said, line.classes, thresholds=dict.fromkeys(line.classes, SCORE), iou=line.gate.iou)
-    return figures(judged, confidence=line.gate.confidence).classes
 
 
 def _finding(runs: Sequence[FactorRun]) -> str:

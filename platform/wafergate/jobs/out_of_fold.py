@@ -1,7 +1,7 @@
 """A dataset version to an estimate of its recall by grouped k-fold, fold by fold (no gate accepts it)."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,36 +10,37 @@ from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import Sample
-from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingItem
+from wafergate.domain.training import EpochReport
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.evaluate import run_detector
-from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
-from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
-from wafergate.jobs.train import Start, choose_start, draft_model, training_job
-from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.short_training import originals, train_shortly
+from wafergate.jobs.train import Start, choose_start, draft_model
+from wafergate.jobs.training_folder import fresh_folder
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures
 from wafergate.stages.folds import assign_folds, cross_thresholds, judge_folds, tell_gaps
 from wafergate.stages.group import assign_groups
 
-__all__ = ["out_of_fold"]
+__all__ = ["Folds", "cut_folds", "out_of_fold"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Folds:
-    """The images of a version, the group and the fold of each."""
+class Folds:
+    """The images of a version, the group and the fold (0-based) of each."""
 
     samples: list[Sample]
     groups: list[str]
     fold_of: tuple[int, ...]
 
     def of(self, fold: int) -> list[Sample]:
+        """Return the samples of a fold."""
         return [sample for sample, own in zip(self.samples, self.fold_of, strict=True) if own == fold]
 
     def others(self, fold: int) -> list[Sample]:
+        """Return the samples of all other folds."""
         return [sample for sample, own in zip(self.samples, self.fold_of, strict=True) if own != fold]
 
 
@@ -50,7 +51,7 @@ class _Work:
     parts: Parts
     line: LineFile
     start: Start
-    cut: _Folds
+    cut: Folds
     on_epoch: Callable[[int, EpochReport], None]
     progress: Progress
 
@@ -94,11 +95,8 @@ def out_of_fold(
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     start = choose_start(parts, line, weights=weights)
-    samples = parts.facts.find(Sample, dataset_id=dataset_id)
-    find_near_duplicates(parts, line.near_duplicates, dataset_id)
-    groups = assign_groups(samples, line.split, same=known_pairs(parts, dataset_id, line.near_duplicates))
-    fold_of = assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed)
-    cut = _Folds(samples, groups, fold_of)
+    cut = cut_folds(parts, line, dataset_id, folds=folds)
+    samples = cut.samples
     ids = _fold_ids(line, start, dataset_id, cut, folds=folds)
     # the thresholds and figures rest on these, the trainings do not
     gate = (line.gate.iou, line.gate.target_recall, line.gate.confidence, line.cost, line.prevalence)
@@ -116,7 +114,28 @@ def out_of_fold(
     return Outcome(row_id, not parts.facts.save(row))
 
 
-def _fold_ids(line: LineFile, start: Start, dataset_id: str, cut: _Folds, *, folds: int) -> list[str]:
+def cut_folds(parts: Parts, line: LineFile, dataset_id: str, *, folds: int, without: Set[str] = frozenset()) -> Folds:
+    """Cut a version into folds of whole groups, near-duplicates among them.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        dataset_id: the version.
+        folds: how many, at least 2.
+        without: names of samples that stay out.
+
+    Raises:
+        SplitError: there are fewer groups than folds.
+    """
+    everything = parts.facts.find(Sample, dataset_id=dataset_id)
+    find_near_duplicates(parts, line.near_duplicates, dataset_id)
+    named = assign_groups(everything, line.split, same=known_pairs(parts, dataset_id, line.near_duplicates))
+    kept = [(sample, group) for sample, group in zip(everything, named, strict=True) if sample.name not in without]
+    samples, groups = [sample for sample, _ in kept], [group for _, group in kept]
+    return Folds(samples, groups, assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed))
+
+
+def _fold_ids(line: LineFile, start: Start, dataset_id: str, cut: Folds, *, folds: int) -> list[str]:
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
     trained = (start.candidate.backend, start.candidate.architecture, start.digest, settings, line.augment.operations)
     return [identify("fold", dataset_id, cut.fold_of, line.classes, trained, fold) for fold in range(folds)]
@@ -127,7 +146,16 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
     parts, line, cut = work.parts, work.line, work.cut
     taught, judged = cut.others(fold), cut.of(fold)
     folder = fresh_folder(parts.work / fold_id)
-    artefact = _train(work, taught, folder, fold=fold)
+    artefact = train_shortly(
+        parts,
+        line,
+        work.start,
+        originals(parts, taught, line.models.channels, progress=work.progress),
+        folder,
+        channels=line.models.channels,
+        on_epoch=lambda report: work.on_epoch(fold + 1, report),
+        progress=work.progress,
+    )
     detector = parts.load_detector(draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
     stage = f"judging fold {fold + 1}"
     detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
@@ -147,41 +175,8 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
     return row
 
 
-def _train(work: _Work, taught: Sequence[Sample], folder: Path, *, fold: int) -> TrainedArtefact:
-    parts, line = work.parts, work.line
-    items = _items(work, taught)
-    write_yolo(parts, items, line.classes, folder, progress=work.progress)
-    job = training_job(line, work.start, folder, channels=line.models.channels)
-    return train_within_memory(
-        parts,
-        job,
-        folder.name,
-        on_epoch=lambda report: work.on_epoch(fold + 1, report),
-        on_step=lambda _step: None,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-    )
-
-
-def _items(work: _Work, samples: Sequence[Sample]) -> list[TrainingItem]:
-    """Compose what the model sees of each sample; files that a training set made already are not written again."""
-    parts, channels = work.parts, work.line.models.channels
-
-    def make(entry: tuple[int, Sample]) -> TrainingItem:
-        position, sample = entry
-        image = parts.files.put(parts.encode(composed(parts, sample, channels)))
-        return TrainingItem(
-            "", position, sample.name, (), image, sample.width, sample.height, sample.boxes, Side.TRAIN.value
-        )
-
-    items = []
-    for done, item in enumerate(ahead(make, enumerate(samples)), start=1):
-        items.append(item)
-        work.progress("making the training images", done, len(samples))
-    return items
-
-
 def _estimate(
-    parts: Parts, line: LineFile, start: Start, cut: _Folds, detections: list[Detections], *, row_id: str
+    parts: Parts, line: LineFile, start: Start, cut: Folds, detections: list[Detections], *, row_id: str
 ) -> OutOfFold:
     policy, folds = line.gate, max(cut.fold_of) + 1
     truth = [Truth.of(sample.boxes, line.classes) for sample in cut.samples]

@@ -1,0 +1,88 @@
+"""Images to a short training that answers a question: what it made is judged, and never stored as a model."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wafergate.domain.evaluation import ClassFigures, Detections, Truth
+from wafergate.domain.judging import judge
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import Side
+from wafergate.domain.training import Channels, EpochReport, TrainedArtefact, TrainingItem
+from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
+from wafergate.jobs.parts import Parts, ahead, composed
+from wafergate.jobs.train import Start, draft_model, training_job
+from wafergate.jobs.training_folder import write_yolo
+from wafergate.line import LineFile
+from wafergate.ports import Progress
+from wafergate.stages.evaluate import figures
+
+__all__ = ["SCORE", "judge_at_score", "originals", "train_shortly"]
+
+SCORE = 0.25
+"""Every run is judged at this score: thresholds of its own, set on validation, would hide what the runs differ by."""
+
+
+def originals(parts: Parts, samples: Sequence[Sample], channels: Channels, *, progress: Progress) -> list[TrainingItem]:
+    """Compose what a model sees of each sample; files that a training set made already are not written again."""
+
+    def make(entry: tuple[int, Sample]) -> TrainingItem:
+        position, sample = entry
+        image = parts.files.put(parts.encode(composed(parts, sample, channels)))
+        return TrainingItem(
+            "", position, sample.name, (), image, sample.width, sample.height, sample.boxes, Side.TRAIN.value
+        )
+
+    items = []
+    for done, item in enumerate(ahead(make, enumerate(samples)), start=1):
+        items.append(item)
+        progress("making the training images", done, len(samples))
+    return items
+
+
+def train_shortly(
+    parts: Parts,
+    line: LineFile,
+    start: Start,
+    items: Sequence[TrainingItem],
+    folder: Path,
+    *,
+    channels: Channels,
+    on_epoch: Callable[[EpochReport], None],
+    progress: Progress,
+) -> TrainedArtefact:
+    """Train on the items in a fresh folder, whose name finds the checkpoints of a run that was killed.
+
+    Raises:
+        StorageError: the folder cannot take the images.
+        TrainingError: the training or the export failed.
+    """
+    write_yolo(parts, items, line.classes, folder, progress=progress)
+    return train_within_memory(
+        parts,
+        training_job(line, start, folder, channels=channels),
+        folder.name,
+        on_epoch=on_epoch,
+        on_step=lambda _step: None,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+    )
+
+
+def judge_at_score(
+    parts: Parts,
+    line: LineFile,
+    start: Start,
+    artefact: TrainedArtefact,
+    samples: Sequence[Sample],
+    *,
+    stage: str,
+    progress: Progress,
+) -> tuple[ClassFigures, ...]:
+    """Return the figures of every class at `SCORE`, as the exported model finds them."""
+    detector = parts.load_detector(draft_model(parts, line, start.candidate, artefact), artefact.onnx)
+    said: list[Detections] = run_detector(
+        parts, detector, samples, line.models.channels, stage=stage, progress=progress
+    )
+    truth = [Truth.of(sample.boxes, line.classes) for sample in samples]
+    judged = judge(truth, said, line.classes, thresholds=dict.fromkeys(line.classes, SCORE), iou=line.gate.iou)
+    return figures(judged, confidence=line.gate.confidence).classes
