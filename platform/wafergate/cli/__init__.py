@@ -11,6 +11,7 @@ import typer
 from wafergate import __version__
 from wafergate.cli import (
     alerts,
+    audit,
     augment,
     curve,
     data,
@@ -54,6 +55,7 @@ for noun in (
     taxonomy,
     validation,
     review,
+    audit,
     split,
     augment,
     quarantine,

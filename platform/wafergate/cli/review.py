@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.estimate import Epochs, Folds, Weights, make_estimate
+from wafergate.cli.labelling import annotations, require_empty, show_changes, write_file
 from wafergate.cli.opening import group, ready
 from wafergate.cli.options import Line, LineName, Person, Reason, Version
 from wafergate.cli.progress import bar
@@ -15,7 +16,6 @@ from wafergate.errors import ConfigError
 from wafergate.line import load_line
 
 if TYPE_CHECKING:  # a command's help must not wait for pandas
-    from wafergate.domain.changes import Changes
     from wafergate.jobs.parts import Parts
     from wafergate.jobs.review import Listed
 
@@ -26,7 +26,6 @@ app = group("Labels to look at; none is ever changed but by a person.")
 State = Annotated[str, typer.Option("--state", help="open, kept, corrected or all.")]
 Kind = Annotated[str, typer.Option("--kind", help="Only this suspicion, e.g. duplicate.")]
 _DIGITS = 8
-_SHOWN = 40
 
 
 @app.command("list")
@@ -145,10 +144,10 @@ def review_export(
     if not listed:
         typer.echo(f"nothing to export: version {found.number} of line {found.line} has no such item")
         return
-    _require_empty(to)
+    require_empty(to)
     with bar() as progress:
         for name, data in export(parts, line_file, found.id, listed, progress=progress):
-            _write(to / name, data)
+            write_file(to / name, data)
     images = len({item.sample for item, _ in listed})
     typer.echo(
         f"wrote {to}: {images} {'image' if images == 1 else 'images'}, {len(listed)} "
@@ -177,14 +176,15 @@ def review_import(
     """
     from wafergate.domain.samples import DatasetVersion
     from wafergate.jobs.correct import bring_back
+    from wafergate.jobs.review import EXPORTED
     from wafergate.jobs.versions import find_version
 
     line_file = load_line(line)
-    files, said = _annotations(path)
+    files, said = annotations(path, EXPORTED, "dataset")
     parts = ready()
     exported = find_version(parts.facts, line_file.name, version or said)
     done = bring_back(parts, line_file, files, exported.id, title=str(path), actor=actor, reason=reason, dry=dry)
-    _show(done.changes)
+    show_changes(done.changes)
     made, parent = parts.facts.get(DatasetVersion, done.id), parts.facts.get(DatasetVersion, done.parent)
     if not done.changes.images:
         typer.echo(f"nothing to correct: whatever it changes in version {exported.number} is in version {made.number}")
@@ -219,67 +219,3 @@ def _chosen(parts: "Parts", dataset_id: str, state: str, kind: str) -> "list[Lis
         for item, standing in review.review_list(parts, dataset_id)
         if state in {"all", standing.value} and kind in {"", item.kind.value}
     ]
-
-
-def _show(changes: "Changes") -> None:
-    from wafergate.terminal import console, table
-
-    rows = [(image.name, str(box)) for image in changes.images for box in image.boxes]
-    if rows:
-        console().print(table(("image", "change"), rows[:_SHOWN]))
-        if len(rows) > _SHOWN:
-            typer.echo(f"… and {len(rows) - _SHOWN} more changes")
-        counts = ", ".join(f"{count} {kind.value}" for kind, count in changes.box_counts.items() if count)
-        typer.echo(f"{len(changes.images)} images differ: {counts}; {changes.unchanged} images are as they were")
-
-
-def _require_empty(folder: Path) -> None:
-    try:
-        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        message = f"--to {folder} cannot be opened ({error.strerror})"
-        raise ConfigError(message) from error
-    if taken:
-        message = f"--to {folder} must be a new or empty folder; found something there, and it stays as it is"
-        raise ConfigError(message)
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    except OSError as error:
-        message = f"{file} cannot be written ({error.strerror}): name another folder with --to"
-        raise ConfigError(message) from error
-
-
-def _annotations(path: Path) -> tuple[dict[str, bytes], str]:
-    """Return the JSON files of what came back, and the version they were exported from where it says so.
-
-    A single file says so by the exported folder that it still lies in.
-    """
-    from wafergate.adapters.source import open_source
-    from wafergate.jobs.review import EXPORTED
-
-    try:
-        if path.is_file() and path.suffix.lower() == ".json":
-            beside = [file for file in (path.parent / EXPORTED, path.parent.parent / EXPORTED) if file.is_file()]
-            return {path.name: path.read_bytes()}, _exported(beside[0].read_bytes(), path) if beside else ""
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror})"
-        raise ConfigError(message) from error
-    source = open_source(path)
-    files = {name: source.read(name) for name in source.names() if name.lower().endswith(".json")}
-    return files, _exported(files.pop(EXPORTED), path) if EXPORTED in files else ""
-
-
-def _exported(data: bytes, path: Path) -> str:
-    import json
-
-    from wafergate.jobs.review import EXPORTED
-
-    try:
-        return str(json.loads(data)["dataset"])
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{EXPORTED} of {path} does not say which version was exported: name it with --version"
-        raise ConfigError(message) from error

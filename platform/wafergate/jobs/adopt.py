@@ -51,7 +51,7 @@ def adopt(parts: Parts, line: LineFile, *, actor: str, reason: str) -> Adopted:
 
     Raises:
         NotFoundError: the line has no dataset version.
-        SourceError: nothing was reviewed, or nothing of it can be used.
+        SourceError: nothing was reviewed.
     """
     parent = find_version(parts.facts, line.name, whole=True)
     held = parts.facts.find(Sample, dataset_id=parent.id)
@@ -64,10 +64,7 @@ def adopt(parts: Parts, line: LineFile, *, actor: str, reason: str) -> Adopted:
     differing = sum(_as_drawn(truths[image]) != boxes[image] for image in known if boxes[image] is not None)
     new, left_out = _usable(line, _samples(parts, line.name, [truths[image] for image in truths if image not in boxes]))
     if not new:
-        if left_out:
-            message = f"none of {len(left_out)} reviewed images can be used: {left_out[0][0]}: {left_out[0][1]}"
-            raise SourceError(message)
-        return Adopted(parent.id, parent.id, 0, len(known), differing, ())
+        return Adopted(parent.id, parent.id, 0, len(known), differing, tuple(left_out))
     version = _version(parts, line, parent, [*held, *new])
     placed = [replace(item, dataset_id=version.id, position=place) for place, item in enumerate([*held, *new])]
     told = {"parent": parent.id, "images": len(new), "boxes": sum(len(item.boxes) for item in new)}

@@ -15,10 +15,10 @@ from wafergate.errors import SourceError, TaxonomyError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
-from wafergate.ports import LedgerDraft, Source
+from wafergate.ports import LedgerDraft
 from wafergate.stages.correct import Correction, correct
 
-__all__ = ["Corrected", "bring_back", "newest_of"]
+__all__ = ["Corrected", "bring_back", "newest_of", "read_labels"]
 
 _LISTED = 5
 _IN_LEDGER = 20
@@ -102,7 +102,7 @@ def bring_back(
     head = newest_of(parts, dataset_id)
     base = parts.facts.find(Sample, dataset_id=dataset_id)
     current = base if head.id == dataset_id else parts.facts.find(Sample, dataset_id=head.id)
-    found = _read(_Labels(export, [sample.name for sample in base], title))
+    found = read_labels(export, [sample.name for sample in base], title)
     labels = _classes(line, base, found)
     made = correct(base, current, found, labels)
     if not made.changes.images or dry:
@@ -114,8 +114,18 @@ def bring_back(
     return Corrected(version.id, head.id, made.changes)
 
 
-def _read(export: Source) -> list[RawSample]:
-    reading = READERS["coco"](export, ReadOptions())
+def read_labels(export: Mapping[str, bytes], images: Sequence[str], title: str) -> list[RawSample]:
+    """Return the labels that came back from a labelling tool, of the images that they name.
+
+    Args:
+        export: COCO files by their paths.
+        images: names they may speak of.
+        title: where they came from, for a person.
+
+    Raises:
+        SourceError: nothing of it is COCO, a label cannot be read, or another image is named.
+    """
+    reading = READERS["coco"](_Labels(export, images, title), ReadOptions())
     problems = [
         f"{path}: {detail}"
         for path, reason, detail in reading.problems
@@ -124,7 +134,7 @@ def _read(export: Source) -> list[RawSample]:
     ]
     if problems:
         more = f" (and {len(problems) - _LISTED} more)" if len(problems) > _LISTED else ""
-        message = f"{export.title} cannot be brought back: {'; '.join(problems[:_LISTED])}{more}; nothing was changed"
+        message = f"{title} cannot be brought back: {'; '.join(problems[:_LISTED])}{more}; nothing was changed"
         raise SourceError(message)
     return list(reading.samples)
 

@@ -9,6 +9,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
+from wafergate.jobs.draw import queue_run
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
 from wafergate.jobs.parts import Outcome, Parts, silent
@@ -34,6 +35,7 @@ def inspect_lot(
     """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
 
     Labels, if the source has any, are not looked at. A champion that was taught on tiles inspects by the same tiles.
+    Images that people should look at enter the review queue.
 
     Raises:
         PromotionError: the line has no champion.
@@ -57,6 +59,7 @@ def inspect_lot(
         raise SourceError(message)
     row_id = identify("inspection", line.name, model.id, [(item.name, item.image) for item in samples])
     if parts.facts.find(InspectionRun, id=row_id):
+        queue_run(parts, line, row_id, samples)  # had it been interrupted before
         return Outcome(row_id, reused=True)
     detector = parts.load_detector(model, parts.files.fetch(model.onnx))
     for policy in taught_on(parts, model.dataset_id):
@@ -94,7 +97,9 @@ def inspect_lot(
         quarantined=len(refused),
         created_at=now,
     )
-    return Outcome(row_id, not parts.inspections.save(row, images))
+    new = parts.inspections.save(row, images)
+    queue_run(parts, line, row_id, samples)
+    return Outcome(row_id, not new)
 
 
 def _kept(model: ModelVersion, said: Detections) -> tuple[tuple[str, float, float, float, float, float], ...]:
