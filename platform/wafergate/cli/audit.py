@@ -239,7 +239,8 @@ def _adopt(parts: "Parts", path: Path, line: LineFile, actor: str, reason: str) 
         require_valid(parts, examine(parts, line, made.id).id)
     else:
         typer.echo(
-            f"version {made.number} of line {line.name} already holds {done.known} reviewed images; no other can be used"
+            f"nothing to add: version {made.number} of line {line.name} holds {done.known} reviewed images, no other "
+            "can be used"
         )
     if done.differing:
         typer.echo(
