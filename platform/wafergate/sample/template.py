@@ -102,6 +102,13 @@ keep_months = 0                       # what the champion said of every image; 0
 method = "ks"
 threshold = 1e-4
 
+[review]                              # which inspected images people look at
+audit = 0.05                          # chance of each image to be drawn at random; recall in production rests on these
+near = 0.05                           # at most, of an inspection: scores near a threshold
+far = 0.05                            # at most, of an inspection: images unlike training
+margin = 0.2                          # near: within this share of the threshold
+day = 100                             # at most, of each of the three in a day
+
 [golden]                              # how far an answer may lie from the sealed one
 iou = 0.9                             # least overlap of a box
 score = 0.05                          # largest difference of a score
