@@ -27,15 +27,16 @@ class Doors:
     runs: Callable[[], RunReader]
 
 
-# The leading underscores keep Streamlit from hashing functions; `store` tells one set of stores from another.
+# The leading underscores keep Streamlit from hashing functions; `store` tells one set of stores from another, and the
+# first of `call` one function from another.
 @st.cache_resource(show_spinner=False, max_entries=16)  # type: ignore[untyped-decorator]
 def _opened(_doors: Doors, store: str, door: str) -> Any:  # noqa: ARG001 - part of the key
     return getattr(_doors, door)()
 
 
 @st.cache_data(show_spinner=False, ttl=FRESH, max_entries=256)  # type: ignore[untyped-decorator]
-def _read(_doors: Doors, store: str, door: str, _load: Callable[..., Any], name: str, arguments: Any) -> Any:  # noqa: ARG001 - the key
-    return _load(_opened(_doors, store, door), *arguments)
+def _read(_doors: Doors, store: str, door: tuple[str, ...], _load: Callable[..., Any], call: tuple[object, ...]) -> Any:
+    return _load(*(_opened(_doors, store, one) for one in door), *call[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,18 @@ class Context:
     store: str
     pages: Mapping[str, StreamlitPage]
 
-    def read(self, load: Callable[..., Result], *arguments: object, door: str = "facts") -> Result:
+    def read(self, load: Callable[..., Result], *arguments: object, door: str | tuple[str, ...] = "facts") -> Result:
         """Return `load(store, *arguments)`, at most ten seconds old and shared by all viewers.
 
         Args:
             load: a function of `dashboards.reading`; what it returns must pickle.
             *arguments: hashable values it is called with, e.g. the line.
-            door: the store it reads, a field of `Doors`.
+            door: the store it reads, a field of `Doors`; several give it as many stores, in this order.
         """
         name = f"{load.__module__}.{load.__qualname__}"
         with st.spinner(self.text.plain("loading")):
-            result: Result = _read(self.doors, self.store, door, load, name, arguments)
+            doors = (door,) if isinstance(door, str) else door
+            result: Result = _read(self.doors, self.store, doors, load, (name, *arguments))
         return result
 
     def link(self, path: str, label: str, **asked: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.tables import to_csv
@@ -10,7 +11,7 @@ from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import WafergateError
 
-__all__ = ["RETRAIN", "choose", "commands", "fact", "section", "show_table", "state_badge", "trouble"]
+__all__ = ["RETRAIN", "choose", "commands", "fact", "figure", "section", "show_table", "state_badge", "trouble"]
 
 RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
 
@@ -32,6 +33,11 @@ def fact(label: str, value: str, *, key: str, explanation: str | None = None) ->
         st.caption(label, help=explanation)
         with st.container(key=key):
             st.markdown(f"**{literal(value)}**")
+
+
+def figure(chart: go.Figure, key: str, alt: str, text: Text) -> None:
+    """Show a figure; `alt` is the key of the sentence that tells a screen reader what it shows."""
+    st.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False}, alt=text.plain(alt))
 
 
 def state_badge(state: LineState, text: Text) -> str:

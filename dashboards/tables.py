@@ -8,9 +8,20 @@ from dashboards.charts import class_rules, compared_bound, weakest_first
 from dashboards.palette import VERDICT_HUES
 from dashboards.reading.line import Judged
 from dashboards.texts import Text, literal
+from wafergate.domain.evaluation import Rate
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.production import ProductionFigures
 
-__all__ = ["class_data", "class_table", "rule_data", "rule_table", "to_csv", "verdict_badge"]
+__all__ = [
+    "class_data",
+    "class_table",
+    "production_data",
+    "production_table",
+    "rule_data",
+    "rule_table",
+    "to_csv",
+    "verdict_badge",
+]
 
 ICONS = {Verdict.PASS: "check_circle", Verdict.UNDECIDED: "help", Verdict.FAIL: "cancel"}
 DIGITS = {"latency": 1, "size": 1, "test_looks": 0, "classes_present": 0}
@@ -34,7 +45,7 @@ def class_table(judged: Judged, text: Text) -> pd.DataFrame:
             text.title("lower_bound"): text.at_least(lower),
             text.title("limit"): text.limit(rule.limit if rule else None),
             text.title("found"): text.found(figures.recall),
-            text.title("precision"): text.value(figures.precision.value),
+            text.title("precision"): _with_bounds(figures.precision, text),
             text.title("real_precision"): text.value(figures.real_precision),
             text.title("f1"): text.value(figures.f1),
             text.title("verdict"): verdict_badge(rule.verdict, text) if rule else text.value(None),
@@ -96,6 +107,49 @@ def class_data(judged: Judged) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def production_table(figures: ProductionFigures, shown: Judged | None, text: Text) -> pd.DataFrame:
+    """Return what reviewed images say of every class, with the recall on the test set beside it."""
+    tested = shown.evaluation.by_class() if shown else {}
+    rows = []
+    for item in figures.classes:
+        on_test = tested.get(item.defect_class)
+        rows.append(
+            {
+                text.title("defect_class"): literal(item.defect_class),
+                text.title("recall"): f"**{text.value(item.recall.value)}**",
+                text.title("lower_bound"): text.at_least(item.recall.lower if item.recall.trials else None),
+                text.title("found"): text.found(item.recall),
+                text.plain("test_recall"): text.value(on_test.recall.value if on_test else None),
+                text.title("precision"): _with_bounds(item.precision, text),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def production_data(figures: ProductionFigures) -> pd.DataFrame:
+    """Return the same as it is stored."""
+    rows = [
+        {
+            "line": figures.line,
+            "model": figures.model_id,
+            "since": figures.since,
+            "until": figures.until,
+            "defect_class": item.defect_class,
+            "instances": item.recall.trials,
+            "found": item.recall.hits,
+            "recall": item.recall.value,
+            "recall_lower": item.recall.lower,
+            "recall_upper": item.recall.upper,
+            "precision": item.precision.value,
+            "precision_lower": item.precision.lower,
+            "precision_upper": item.precision.upper,
+            "confidence": figures.confidence,
+        }
+        for item in figures.classes
+    ]
+    return pd.DataFrame(rows)
+
+
 def rule_data(decision: GateDecision) -> pd.DataFrame:
     """Return the rules of a decision as they are stored."""
     fields = ("rule", "subject", "verdict", "value", "bound", "limit", "evidence", "next_step")
@@ -107,6 +161,12 @@ def to_csv(table: pd.DataFrame) -> bytes:
     """Return a table as CSV in UTF-8 with a byte-order mark; no cell of it can run as a formula in a spreadsheet."""
     guarded = table.map(lambda value: _cell(value) if isinstance(value, str) else value)
     return guarded.rename(columns=lambda name: _cell(str(name))).to_csv(index=False).encode("utf-8-sig")
+
+
+def _with_bounds(rate: Rate, text: Text) -> str:
+    """Return a rate with its bounds in brackets."""
+    bounds = f" ({text.at_least(rate.lower)}–{text.at_most(rate.upper)})" if rate.trials else ""
+    return text.value(rate.value) + bounds
 
 
 def _bound(rule: RuleResult, text: Text) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.dashboards.stories import CLASSES, HOSTILE, MORNING, open_story
-from wafergate.adapters.images import encode_png
+from tests.dashboards.judged import IMAGES, digest_of, drawn, predictions_of
+from tests.dashboards.stories import BROKEN, CLASSES, HOSTILE, MORNING, PROVEN, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.errors import ServiceError
@@ -19,7 +19,7 @@ __all__ = ["open_files", "open_inspections"]
 
 NONE = {"empty", "undecided"}
 STATIONS = ("AOI-1", "AOI-2")
-LOTS, IMAGES = 12, 30
+LOTS, LOT_IMAGES = 12, 30
 
 
 @cache
@@ -27,8 +27,10 @@ def open_files(story: str) -> FileReader:
     """Return the images of a story; those of the first lot are lost."""
     del story
     files = MemoryFiles(Path(tempfile.gettempdir()))
-    for seed in range(8):
-        files.put(_drawn(seed))
+    for seed in range(IMAGES):
+        files.put(drawn(seed))
+    for found in (PROVEN, BROKEN):
+        files.put(predictions_of(found))
     return files
 
 
@@ -48,7 +50,7 @@ def open_inspections(story: str) -> InspectionStore:
         at = now - timedelta(days=place * 0.8)
         lot = HOSTILE if story == "hostile" and place == 0 else f"L{2140 - place}"
         images = [
-            _image(champion.model_id, lot, at + timedelta(minutes=3 * item), item, random) for item in range(IMAGES)
+            _image(champion.model_id, lot, at + timedelta(minutes=3 * item), item, random) for item in range(LOT_IMAGES)
         ]
         store.save(_run(champion.model_id, lot, images, at), images)
     return store
@@ -62,7 +64,7 @@ def _image(model_id: str, lot: str, at: datetime, place: int, random: np.random.
         line="die-a",
         model_id=model_id,
         name=f"{lot}/W{place // 10 + 1:02d}_D{place % 10:02d}.png",
-        image=_digest(place % 8),
+        image=digest_of(place % IMAGES),
         captured_at=at,
         lot=lot,
         station=STATIONS[place % 2],
@@ -80,19 +82,3 @@ def _box(random: np.random.Generator) -> FoundBox:
 def _run(model_id: str, lot: str, images: Sequence[InspectedImage], at: datetime) -> InspectionRun:
     defective = sum(bool(image.detections) for image in images)
     return InspectionRun(f"inspection-{lot}", "die-a", model_id, lot, len(images), defective, {}, 0, at)
-
-
-@cache
-def _digest(seed: int) -> str:
-    return MemoryFiles(Path(tempfile.gettempdir())).put(_drawn(seed))
-
-
-@cache
-def _drawn(seed: int) -> bytes:
-    """Draw a grid of pads on a grey die."""
-    pixels = np.full((160, 160, 3), 96 + 4 * seed, dtype=np.uint8)
-    pixels[::20], pixels[:, ::20] = 140, 140
-    for x in range(12, 160, 40):
-        for y in range(12, 160, 40):
-            pixels[y : y + 18, x : x + 18] = (170, 190, 205)
-    return encode_png(pixels)

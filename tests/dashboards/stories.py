@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from tests.dashboards.judged import members_of, predictions_of, samples_of
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.choice import CandidateStanding, ModelChoice, RungResult
@@ -11,8 +12,11 @@ from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, Featu
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
+from wafergate.domain.identity import digest_bytes
+from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, LearningCurve, PowerLaw
 from wafergate.domain.licences import LicencedPart
 from wafergate.domain.parity import ExportParity
+from wafergate.domain.production import ProductionClass, ProductionFigures
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
@@ -53,7 +57,9 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     dataset, split = _dataset(act, key), _split(act, key)
     evaluation, model = _evaluation(act, key), _model(act, key)
     decision = _decision(act, evaluation, model, dataset)
-    for row in (dataset, _validation(act, key), split, _training_set(act, key), model, evaluation):
+    facts.save(dataset, samples_of(dataset.id, act.found))
+    facts.save(split, members_of(split.id, act.found))
+    for row in (_validation(act, key), _training_set(act, key), model, evaluation):
         facts.save(row)
     alerts = [] if decision.verdict is Verdict.PASS else [_tried(gate_alert(decision, model, evaluation, now=act.at))]
     told = {"model": model.id, "verdict": decision.verdict.value}
@@ -137,6 +143,8 @@ def failed() -> MemoryFacts:
     alert = next(alert for alert in facts.find(Alert) if alert.subject == decision.id)
     facts.mark_alert(replace(alert, state=AlertState.SENT, attempts=1, sent_at=alert.created_at))
     facts.save(_comparison(decision))
+    facts.save(_curve(decision.created_at))
+    facts.save(_production(decision.created_at))
     facts.save(_choice(decision.created_at))
     return facts
 
@@ -200,6 +208,44 @@ def _comparison(decision: GateDecision) -> Comparison:
     )
     made = decision.created_at
     return Comparison("comparison-3", decision.evaluation_id, "model-die-a-2", 131, 9, pairs, "", "6" * 64, made)
+
+
+def _curve(at: datetime) -> LearningCurve:
+    law = PowerLaw(0.97, 0.9, 0.55)
+
+    def of(name: str, images: int) -> ClassCurve:
+        if name == "void":
+            points = (CurvePoint(5, 1, 5, Rate.exact(4, 12, CONFIDENCE)),)
+            return ClassCurve(name, images, points, None, (), None, None, None, "void: too few sizes for a law")
+        points = tuple(
+            CurvePoint(size, 1, size, Rate.exact(round(60 * law(size)), 60, CONFIDENCE)) for size in (5, 10, 20, 40)
+        )
+        grown = range(5, images + 55, 5)
+        line = tuple(CurveValue(n, law(n), law(n) - 0.3 / n**0.5, min(1.0, law(n) + 0.3 / n**0.5)) for n in grown)
+        gain = law(images + 50) - law(images)
+        told = f"50 more {name} images would buy about {100 * gain:.1f} points of recall"
+        return ClassCurve(name, images, points, law, line, gain, gain / 2, gain * 1.6, told)
+
+    classes = tuple(of(name, 116) for name in CLASSES)
+    ids = ("curverun-1", "curverun-2")
+    return LearningCurve(
+        "curve-1", "die-a", "dataset-die-a-3", "split-die-a-3", 0, "yolox-nano", 12, 0.31, CONFIDENCE, 0,
+        (5, 10, 20, 40), 50, ids, classes, at,
+    )  # fmt: skip
+
+
+def _production(at: datetime) -> ProductionFigures:
+    def of(name: str, hits: int, trials: int) -> ProductionClass:
+        rate = Rate.exact(hits, trials, CONFIDENCE)
+        return ProductionClass(name, rate, Rate.exact(hits, hits + 3, CONFIDENCE), rate, {}, {})
+
+    classes = (of("particle", 40, 41), of("scratch", 22, 24), of("bridge", 9, 11), of("void", 0, 0))
+    escapes, overkill = Rate.exact(3, 74, CONFIDENCE), Rate.exact(11, 420, CONFIDENCE)
+    since = at - timedelta(days=6)
+    return ProductionFigures(
+        "production-1", "die-a", "model-die-a-2", since, at, 0.5, CONFIDENCE, 0.05, 14, 9880, 494, 12, 0,
+        classes, escapes, overkill, at,
+    )  # fmt: skip
 
 
 def _choice(at: datetime) -> ModelChoice:
@@ -326,7 +372,7 @@ def _evaluation(act: Act, key: str) -> Evaluation:
         escapes=Rate.exact(2, 80, CONFIDENCE),
         overkill=Rate.exact(*act.overkill, CONFIDENCE),
         baseline_accuracy=60 / 140,
-        predictions="4" * 64,
+        predictions=digest_bytes(predictions_of(act.found)),
         look=act.number,
         created_at=act.at - timedelta(minutes=1),
     )

@@ -173,3 +173,17 @@ def test_choosing_a_decision_changes_the_page_and_the_address() -> None:
     page.selectbox[0].select(second.id).run()
     assert page.query_params["decision"] == second.id
     assert literal(second.summary) in _said(page)
+
+
+def test_an_address_opens_the_class_it_names_with_its_mistakes() -> None:
+    page = _open("failed", lang="en", first="classes", **{"class": "bridge"})
+    assert page.selectbox[0].value == "bridge"
+    said = _said(page)
+    assert "**Missed**: 2 of 2" in said
+    assert "**50 more images with bridge would buy about" in said
+
+
+def test_pictures_that_are_not_stored_are_one_sentence() -> None:
+    page = _open("undecided", lang="en", first="classes")
+    assert not page.exception
+    assert "The pictures cannot be shown" in _said(page)
