@@ -122,7 +122,7 @@ def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Fig
     reading = _Reading(names, text.word("threshold"), (0.0, highest * 1.1), intervals=False)
     figure = _dot_plot(rows, reading, palette)
     # A test's p-value threshold is stored in the policy as it is and with each feature as -log10 p.
-    tested = any(math.isclose(feature.threshold, -math.log10(report.policy.threshold)) for feature in features)
+    tested = report.policy.tests
     key = "drift_axis_test" if tested else "drift_axis"
     return figure.update_xaxes(title_text=text.plain(key, method=report.policy.method))
 

@@ -18,11 +18,14 @@ __all__ = ["watch"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
-    """Compare new images with the training reference; return the drift report's id."""
+def measure_drift(line: LineFile, source: str, format: str, limit: int, window: str, name: str) -> str:
+    """Compare a window with its reference; return the drift report's id."""
     with Teller() as progress:
-        images = WatchedSource(open_source(source), progress)
-        done = watch_job.watch(open_parts(), line, images, format, limit=limit, progress=progress)
+        if source:
+            images = WatchedSource(open_source(source), progress)
+            done = watch_job.watch(open_parts(), line, images, format, limit=limit, progress=progress)
+        else:
+            done = watch_job.watch_stored(open_parts(), line, window, name=name, progress=progress)
     row = open_parts().facts.get(DriftReport, done.id)
     table = [
         {
@@ -35,24 +38,35 @@ def measure_drift(line: LineFile, source: str, format: str, limit: int) -> str:
         }
         for item in row.features
     ]
-    create_table_artifact(table, key="drift", description=f"{row.verdict.value}: {row.source}")
+    create_table_artifact(table, key="drift", description=f"{row.verdict.value}: {row.window} of {row.source}")
     moved = ", ".join(item.feature for item in row.features if item.drifted)
     say(f"drift{' (known)' if done.reused else ''}: {row.verdict.value}" + (f" in {moved}" if moved else ""))
+    say(f"advice: {row.advice.value if row.advice else 'none'}: {row.reason}")
     return done.id
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def watch(line: LinePath, source: str, format: AnyFormat = "images", limit: Limit = 0) -> str:
+def watch(
+    line: LinePath,
+    source: str = "",
+    format: AnyFormat = "images",
+    limit: Limit = 0,
+    window: str = "",
+    name: str = "",
+) -> str:
     """Measure drift of new images and alert where there is some; return the drift report's id.
 
     Args:
         line: path of the line file.
-        source: folder, archive or s3://bucket/prefix.
+        source: folder, archive or s3://bucket/prefix; empty for what the line's model has inspected.
         format: `images` for images alone, or a labelled format whose labels are not looked at.
-        limit: take this many, spread evenly; 0 takes all.
+        limit: take this many of a source, spread evenly; 0 takes all.
+        window: of what was inspected: `day`, `lot` or a number of images; empty as the line file says.
+        name: which day (YYYY-MM-DD) or lot; empty for the newest.
     """
-    line_file = begin("watch", line, {"source": source, "format": format, "limit": limit})
-    report = measure_drift(line_file, source, format, limit)
+    told = {"source": source, "format": format, "limit": limit, "window": window, "name": name}
+    line_file = begin("watch", line, told)
+    report = measure_drift(line_file, source, format, limit, window, name)
     tell_drift(open_parts().facts.get(DriftReport, report))
     send_alerts(line_file)
     return report

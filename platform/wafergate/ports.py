@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wafergate.domain.alerts import Alert
 from wafergate.domain.doubts import LabelScores
-from wafergate.domain.drift import DriftPolicy, FeatureDrift
+from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
 from wafergate.domain.governor import GovernorDecision
@@ -378,12 +378,13 @@ class DetectorLoader(Protocol):
 
 
 class DriftMeter(Protocol):
-    """Measures each feature's distance between a reference and now."""
+    """Measures how far each feature lies between a reference and now."""
 
-    def __call__(
-        self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy
-    ) -> tuple[list[FeatureDrift], bytes]:
-        """Return the distances and a self-contained HTML report."""
+    def __call__(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> Mapping[str, float]:
+        """Return each column's distance, or its p-value where the method is a test."""
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, *, threshold: float) -> bytes:
+        """Return the same as a self-contained HTML page, its drift called by one threshold for every feature."""
 
 
 class LabelScorer(Protocol):

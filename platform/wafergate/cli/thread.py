@@ -82,30 +82,32 @@ def inspect_(line: Line, source: SourcePath, format: AnyFormat = "images", limit
 
 
 @app.command()
-def watch(line: Line, source: SourcePath, format: AnyFormat = "images", limit: Limit = 0) -> None:  # noqa: A002
-    """Compare new images with what the model learnt from.
+def watch(
+    line: Line,
+    source: Annotated[
+        str,
+        typer.Option("--source", help="Folder, archive or s3://bucket/prefix; else what was inspected."),
+    ] = "",
+    format: AnyFormat = "images",  # noqa: A002
+    limit: Limit = 0,
+    window: Annotated[
+        str, typer.Option("--window", help="Of what was inspected: day, lot or a number of images.")
+    ] = "",
+    name: Annotated[str, typer.Option("--name", help="Which day (YYYY-MM-DD) or lot; else the newest.")] = "",
+) -> None:
+    """Compare new images with what the champion is held against.
 
-    The champion, or the newest model where there is none. Drift raises an alert.
+    Its training images, or its first stable windows in production. Without
+    --source it judges what it has inspected. A line without champion is held
+    against its newest model. Drift raises an alert that says what to do.
 
-    Example: wafergate watch --line line.toml --source lots/A1234
+    Example: wafergate watch --line line.toml --window lot
     """
-    from wafergate.domain.drift import DriftReport
-    from wafergate.terminal import console, table
+    from wafergate.cli.drift import show_report
 
+    if source and (window or name):
+        message = "watch takes either --source, or --window and --name of what was inspected"
+        raise ConfigError(message)
     load_line(line)
     parts = ready()
-    row = parts.facts.get(DriftReport, flow("watch")(str(line), source, format, limit))
-    cells = [
-        (
-            f.feature,
-            f"{f.distance:.2f}",
-            f"{f.threshold:.2f}",
-            f"{f.reference_mean:.2f}",
-            f"{f.current_mean:.2f}",
-            "drifted" if f.drifted else "",
-        )
-        for f in row.features
-    ]
-    columns = ("feature", "distance", "limit", "trained on", "now", "")
-    console().print(table(columns, cells, numbers=columns[1:5]))
-    typer.echo(f"{row.verdict.value}: {row.current_images} images against {row.reference_images} ({row.source})")
+    show_report(parts, flow("watch")(str(line), source, format, limit, window, name))

@@ -1,4 +1,4 @@
-"""Drift between what a model was trained on and what the line shows now."""
+"""Drift between what a model is held against and what the line shows now."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +7,50 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-__all__ = ["FEATURES", "DriftPolicy", "DriftReport", "DriftVerdict", "FeatureDrift"]
+__all__ = [
+    "DISTANCES",
+    "FEATURES",
+    "FOCUS",
+    "LIGHT",
+    "NOVELTY",
+    "P_VALUES",
+    "PREDICTIONS",
+    "Advice",
+    "DriftCause",
+    "DriftPolicy",
+    "DriftReport",
+    "DriftSlice",
+    "DriftVerdict",
+    "FeatureDrift",
+    "ReferenceKind",
+    "class_feature",
+    "is_mix",
+]
 
+LIGHT = ("brightness", "contrast", "saturation_share")
+FOCUS = ("sharpness", "noise", "edge_density")
 FEATURES = ("brightness", "contrast", "sharpness", "noise", "saturation_share", "edge_density")
+"""Of the image, from intake."""
+NOVELTY = "novelty"
+"""Distance from training in the model's own embedding."""
+PREDICTIONS = ("boxes", "score", "box_area")
+"""Of the predictions on one image: how many, their mean score, their median area in pixels."""
+_CLASS = "class "
+
+DISTANCES = ("hellinger", "jensenshannon", "kl_div", "psi", "wasserstein")
+"""Methods that give a distance free of the feature's unit: 0 is the same, more is farther."""
+P_VALUES = ("ks",)
+"""Methods that give a p-value, so that a threshold holds for windows of any size and features can be judged together."""
+
+
+def class_feature(defect_class: str) -> str:
+    """Return the feature that counts the predictions of a class on one image."""
+    return _CLASS + defect_class
+
+
+def is_mix(feature: str) -> bool:
+    """Tell whether a feature says how much of what is found, which is the class mix."""
+    return feature.startswith(_CLASS) or feature == "boxes"
 
 
 class DriftVerdict(StrEnum):
@@ -20,33 +61,79 @@ class DriftVerdict(StrEnum):
     NOT_ENOUGH = "not_enough"
 
 
+class ReferenceKind(StrEnum):
+    """What a window is held against; the values are stored and shown."""
+
+    TRAINING = "training"  # the images the champion learnt from
+    ACCEPTED = "accepted"  # the champion's first windows in production that were found stable
+
+
+class DriftCause(StrEnum):
+    """What moved, told apart; the values are stored and shown."""
+
+    LIGHT_OR_FOCUS = "light_or_focus"
+    PRODUCT_MIX = "product_mix"
+    NEW_PATTERN = "new_pattern"
+    UNCLEAR = "unclear"
+
+
+class Advice(StrEnum):
+    """What to do next; each report ends in one."""
+
+    RECALIBRATE = "recalibrate"
+    RELABEL = "relabel"
+    RETRAIN = "retrain"
+    WAIT = "wait"
+
+
 @dataclass(frozen=True, slots=True)
 class DriftPolicy:
-    """How drift is measured, fixed so that the same data give the same answer.
+    """`[drift]`: how drift is measured, fixed so that the same data give the same answer.
 
     Attributes:
         method: Evidently's name of the distance or test, the same for every feature.
-        threshold: p-value at or below which a feature has drifted for the test `ks`; distance at or above which it has
-            for the others. On random windows of both real sets `ks` at 1e-4 called 2 of 2,000 drifted, where
-            `wasserstein` at 0.3 called up to one in two of the small ones; for windows of thousands of images, in
-            which a test finds every trifle, take `wasserstein` and 0.3.
-        share: the line has drifted when at least this share of features has; the default is any one of six.
-        min_images: with fewer the answer is `not_enough`.
+        threshold: for the test `ks` the false discovery rate over all features of a report and its slices
+            (Benjamini-Hochberg), which for windows without drift is the chance that any is called drifted; for the
+            other methods the distance at or above which a feature has drifted. For windows of thousands of images,
+            in which a test finds every trifle, take `wasserstein` and 0.3.
+        share: the line has drifted when at least this share of its features has; the default is any one.
+        min_images: with fewer the answer is `not_enough`; so it is for each slice.
+        window: what one report is about: `day`, `lot`, or a number: so many newest images.
+        reference_images: so many images of stable windows of the champion replace the training images as the
+            reference; 0 keeps the training images for good.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     method: str = "ks"
-    threshold: Annotated[float, Gt(0)] = 1e-4
-    share: Annotated[float, Gt(0), Le(1)] = 0.16
+    threshold: Annotated[float, Gt(0)] = 1e-3
+    share: Annotated[float, Gt(0), Le(1)] = 0.01
     min_images: Annotated[int, Ge(2)] = 30
+    window: str = "day"
+    reference_images: Annotated[int, Ge(0)] = 1000
+
+    @property
+    def tests(self) -> bool:
+        """Whether the method gives p-values, which are judged together."""
+        return self.method in P_VALUES
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureDrift:
     """One feature's distance between reference and now, with the two means for a reader.
 
-    `distance` at or above `threshold` has drifted, whatever the method: of a p-value both are -log10.
+    `distance` at or above `threshold` has drifted, whatever the method: of a p-value both are -log10, and the threshold
+    is the one that all features of the report are judged by together.
+
+    Attributes:
+        feature: its name.
+        distance: how far apart reference and window are.
+        threshold: from where that is drift.
+        drifted: whether it is; never where it is not judged.
+        reference_mean: mean over the reference.
+        current_mean: mean over the window.
+        shift: difference of the means in standard deviations of the reference; 0 where that has none.
+        judged: whether it counts; what a model says of images it has learnt from is shown, not judged.
     """
 
     feature: str
@@ -55,11 +142,58 @@ class FeatureDrift:
     drifted: bool
     reference_mean: float
     current_mean: float
+    shift: float = 0.0
+    judged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSlice:
+    """The part of a window that one station, product or lot stands for.
+
+    Attributes:
+        key: `station`, `product` or `lot`.
+        value: which one.
+        images: how many of the window's images.
+        verdict: of this part alone.
+        drifted: names of its drifted features, the farthest first.
+        cause: what moved; None unless it drifted.
+    """
+
+    key: str
+    value: str
+    images: int
+    verdict: DriftVerdict
+    drifted: tuple[str, ...] = ()
+    cause: DriftCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """The comparison of one window with the training reference; `report` is Evidently's HTML in S3 (SHA-256)."""
+    """The comparison of one window with its reference.
+
+    Attributes:
+        id: from the line, the model, the policy, the reference and the window's images.
+        line: the production line.
+        dataset_id: the dataset version its model was trained on.
+        source: where the images came from: a source read for this, or `inspections`.
+        reference_images: how many images the reference holds.
+        current_images: how many images the window holds.
+        verdict: of the window as a whole.
+        share: share of judged features that drifted, 0..1.
+        features: every feature measured over the whole window.
+        policy: how it was measured.
+        report: Evidently's HTML in S3 (SHA-256); None where nothing was measured.
+        created_at: when.
+        model_id: the model the window was held against.
+        window: `folder`, `day 2026-03-01`, `lot A12` or `last 500`.
+        since: capture of its first image; None for a folder.
+        until: capture of its last image; None for a folder.
+        reference: which images it was held against.
+        slices: by station, product and lot, where the images tell of several.
+        cause: what moved; None unless it drifted.
+        advice: what to do; None in reports from before advice was given.
+        reason: the advice in one sentence for a person.
+    """
 
     id: str
     line: str
@@ -73,3 +207,12 @@ class DriftReport:
     policy: DriftPolicy
     report: str | None
     created_at: datetime
+    model_id: str = ""
+    window: str = "folder"
+    since: datetime | None = None
+    until: datetime | None = None
+    reference: ReferenceKind = ReferenceKind.TRAINING
+    slices: tuple[DriftSlice, ...] = ()
+    cause: DriftCause | None = None
+    advice: Advice | None = None
+    reason: str = ""

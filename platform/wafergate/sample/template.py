@@ -100,7 +100,10 @@ keep_months = 0                       # what the champion said of every image; 0
 
 [drift]
 method = "ks"
-threshold = 1e-4
+threshold = 0.001                     # false discovery rate over all features of a window and its slices
+window = "day"                        # or "lot", or a number of images, e.g. "500"
+min_images = 30                       # fewer are `not_enough`
+reference_images = 1000               # so many of stable windows replace the training images as the reference
 
 [review]                              # which inspected images people look at
 audit = 0.05                          # chance of each image to be drawn at random; recall in production rests on these

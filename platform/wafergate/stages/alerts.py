@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from wafergate.domain.alerts import Alert, AlertCause, AlertState
-from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.drift import DriftReport, DriftSlice, DriftVerdict, FeatureDrift, ReferenceKind
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.golden import GoldenRun
@@ -37,7 +37,13 @@ _CAUSES = {
     "sharpness": "focus or a dirty lens",
     "edge_density": "focus, or another pattern or product",
     "noise": "camera gain, cable or exposure time",
+    "novelty": "patterns, products or defects the model was not trained on",
 }
+_HELD = {
+    ReferenceKind.TRAINING: "images the model was trained on",
+    ReferenceKind.ACCEPTED: "images of the champion's first stable windows",
+}
+_LISTED = 10
 
 
 def _alert(
@@ -179,25 +185,31 @@ def drift_alert(report: DriftReport, *, now: datetime) -> Alert:
         key=lambda feature: feature.distance / feature.threshold,
         reverse=True,
     )
-    names = ", ".join(feature.feature for feature in drifted[:3])
-    more = len(drifted) - 3
+    slices = [part for part in report.slices if part.verdict is DriftVerdict.DRIFTED]
+    names = ", ".join([feature.feature for feature in drifted[:3]] or [f"{part.key} {part.value}" for part in slices[:3]])
+    more = (len(drifted) or len(slices)) - 3
     title = f"{report.line}: images have drifted: {names}" + (f" and {more} more" if more > 0 else "")
     causes = list(dict.fromkeys(_CAUSES[item.feature] for item in drifted if item.feature in _CAUSES))
     body = [
-        f"{len(drifted)} of {len(report.features)} features of {report.current_images} images of {report.source} "
-        f"differ from the {report.reference_images} images the model was trained on (limit: {report.policy.share:.0%} "
-        f"of the features, method {report.policy.method}).",
+        f"{len(drifted)} of {sum(feature.judged for feature in report.features)} features of {report.current_images} "
+        f"images ({report.window} of {report.source}) differ from the {report.reference_images} {_HELD[report.reference]} "
+        f"(method {report.policy.method}, limit {report.policy.threshold:g}).",
         "",
         *(_moved(feature) for feature in drifted),
+        *(_where(part) for part in slices[:_LISTED]),
         "",
-        f"Next step: look at the newest images for {'; '.join(causes) or 'what changed'}. If the station is at fault, "
-        "set it right and run `wafergate watch` again. If the product or process changed on purpose, label a sample of "
-        "the new images and run `wafergate retrain`: until then recall on them is not proven.",
+        *([f"Advice: {report.advice.value}: {report.reason}."] if report.advice else []),
+        f"Look at the newest images for {'; '.join(causes) or 'what changed'}. Until labelled images of what is new have "
+        "judged the model, its recall on them is not proven.",
         "",
         f"Line {report.line}, drift report {report.id}, dataset {report.dataset_id}",
     ]
-    key = sorted(item.feature for item in drifted)
+    key = sorted([item.feature for item in drifted] or [f"{part.key} {part.value}" for part in slices])
     return _alert(report.line, AlertCause.DRIFT, report.id, title=title, body="\n".join(body), key=key, now=now)
+
+
+def _where(part: DriftSlice) -> str:
+    return f"- in {part.key} {part.value}, {part.images} images: {', '.join(part.drifted)}"
 
 
 def _moved(feature: FeatureDrift) -> str:

@@ -1,0 +1,90 @@
+"""`wafergate drift`: the drift reports of a line."""
+
+from typing import Annotated
+
+import typer
+
+from wafergate.cli.opening import ready
+from wafergate.cli.options import Line
+from wafergate.domain.drift import DriftReport, FeatureDrift
+from wafergate.errors import NotFoundError
+from wafergate.jobs.parts import Parts
+from wafergate.line import load_line
+
+__all__ = ["app", "show_report"]
+
+app = typer.Typer(help="Drift reports of a line: windows, causes, advice.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(line: Line, last: Annotated[int, typer.Option("--last", min=1, help="How many, newest first.")] = 20) -> None:
+    """List the line's drift reports, the newest first.
+
+    Example: wafergate drift list --line line.toml
+    """
+    from wafergate.terminal import console, table
+
+    name = load_line(line).name
+    rows = ready().facts.find(DriftReport, line=name, limit=last)
+    if not rows:
+        typer.echo(f"line {name!r} has no drift report yet: run `wafergate watch`")
+        return
+    cells = [
+        (
+            row.id,
+            row.window,
+            str(row.current_images),
+            row.verdict.value,
+            row.cause.value if row.cause else "",
+            row.advice.value if row.advice else "",
+        )
+        for row in rows
+    ]
+    columns = ("report", "window", "images", "verdict", "cause", "advice")
+    console().print(table(columns, cells, numbers=("images",)))
+
+
+@app.command()
+def show(report: Annotated[str, typer.Argument(help="Id of the report.")]) -> None:
+    """Show a drift report: every feature, where it drifted, and what to do.
+
+    Example: wafergate drift show drift-3f2a9c0d11e45b67
+    """
+    show_report(ready(), report)
+
+
+def show_report(parts: Parts, report: str) -> None:
+    """Print a drift report.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    from wafergate.terminal import console, table
+
+    found = parts.facts.find(DriftReport, id=report)
+    if not found:
+        message = f"there is no drift report {report!r}; `wafergate drift list` names them"
+        raise NotFoundError(message)
+    row = found[0]
+    columns = ("feature", "distance", "limit", "reference", "now", "")
+    console().print(table(columns, [_cells(item) for item in row.features], numbers=columns[1:5]))
+    if row.slices:
+        slices = [
+            (part.key, part.value, str(part.images), part.verdict.value, ", ".join(part.drifted)) for part in row.slices
+        ]
+        console().print(table(("split by", "value", "images", "verdict", "drifted"), slices, numbers=("images",)))
+    typer.echo(
+        f"{row.verdict.value}: {row.current_images} images against {row.reference_images} "
+        f"({row.window}, {row.source}; reference: {row.reference.value})"
+    )
+    if row.cause:
+        typer.echo(f"cause: {row.cause.value}")
+    if row.advice:
+        typer.echo(f"advice: {row.advice.value}: {row.reason}")
+    typer.echo(f"{row.id}" + (f"  {parts.files.address(row.report)}" if row.report else ""))
+
+
+def _cells(item: FeatureDrift) -> tuple[str, ...]:
+    said = "drifted" if item.drifted else "" if item.judged else "not judged"
+    figures = (item.distance, item.threshold, item.reference_mean, item.current_mean)
+    return item.feature, *(f"{figure:.2f}" for figure in figures), said

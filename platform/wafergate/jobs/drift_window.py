@@ -1,0 +1,181 @@
+"""The window a drift report is about: images of a source, or what the line's model has inspected."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+import pandas as pd
+
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.inspection import FoundBox, InspectedImage
+from wafergate.domain.samples import ImageRecord
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import ConfigError, NotFoundError, SourceError
+from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
+from wafergate.jobs.novelty import novelty_of
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.versions import taught_on
+from wafergate.line import LineFile
+from wafergate.ports import Progress, Source
+from wafergate.stages.drift import seen_table
+from wafergate.stages.merge_tiles import in_tiles
+
+__all__ = ["INSPECTIONS", "KEYS", "Window", "inspected_table", "read_window", "stored_window", "told_boxes"]
+
+INSPECTIONS = "inspections"
+"""What a report calls its source where that is what the model has inspected."""
+KEYS = ("station", "product", "lot")
+"""What a window is split by."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Images to hold against the reference.
+
+    Attributes:
+        label: as in `DriftReport.window`.
+        source: where they came from.
+        since: capture of the first; None for a source.
+        until: capture of the last; None for a source.
+        table: one row for each image: its SHA-256 as `image`, `KEYS`, and the features of `seen_table`.
+    """
+
+    label: str
+    source: str
+    since: datetime | None
+    until: datetime | None
+    table: pd.DataFrame
+
+
+def read_window(
+    parts: Parts,
+    line: LineFile,
+    model: ModelVersion,
+    source: Source,
+    format_name: str,
+    *,
+    limit: int,
+    progress: Progress,
+) -> Window:
+    """Read a source and let the model look at it, as an inspection would.
+
+    Raises:
+        SourceError: it holds no image that the model can look at.
+    """
+    found, problems = read_source(line, source, format_name, limit=limit)
+    names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
+    records, refused = examine_files(parts, line, source, names, progress=progress)
+    unlabelled = (replace(item, boxes=(), size=None) for item in found)
+    kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
+    samples = as_samples(kept, records, {})
+    if not samples:
+        refused = [*problems, *refused, *unfit]
+        first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
+        message = f"{source.title} holds no image to compare; {len(refused)} were refused{first}"
+        raise SourceError(message)
+    tell = novelty_of(parts, model, progress=progress)
+    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    for policy in taught_on(parts, model.dataset_id):
+        detector = in_tiles(detector, policy)
+    stage = "looking at new images"
+    said = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
+    by_id = {record.id: record for record in records.values()}
+    table = seen_table(
+        [by_id[sample.image] for sample in samples],
+        [tell(item) for item in said],
+        [told_boxes(item, model.classes, model.thresholds) for item in said],
+        model.classes,
+    )
+    table["image"] = [sample.image for sample in samples]
+    for key in KEYS:
+        table[key] = [sample.metadata.get(key, "") for sample in samples]
+    return Window("folder", source.title, None, None, table)
+
+
+def told_boxes(said: Detections, classes: Sequence[str], least: Mapping[str, float]) -> tuple[FoundBox, ...]:
+    """Return detections at or above the threshold of their class, as an inspection stores them."""
+    return tuple(
+        (name, float(score), float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        for box, score, index in zip(said.boxes, said.scores, said.classes, strict=True)
+        if score >= least[name := classes[index]]
+    )
+
+
+def stored_window(parts: Parts, line: LineFile, model: ModelVersion, kind: str, name: str) -> Window:
+    """Return what a model has inspected in a day, of a lot, or last.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        model: whose inspections.
+        kind: `day`, `lot` or a number of images.
+        name: which day or lot; empty for the newest.
+
+    Raises:
+        ConfigError: there is no such kind of window, or a day that is none.
+        NotFoundError: the model has inspected nothing in it.
+    """
+    pick = _KINDS.get(kind, _last if kind.isdecimal() and int(kind) else None)
+    if pick is None or (name and pick is _last):
+        message = (
+            f"a drift window is day, lot or a number of images, and only a day or a lot has a name; "
+            f"found window {kind!r}" + (f" with name {name!r}" if name else "")
+        )
+        raise ConfigError(message)
+    label, images = pick(parts, line.name, model.id, name or (kind if pick is _last else ""))
+    images = [image for image in images if image.model_id == model.id]
+    if not images:
+        message = (
+            f"model {model.id} of line {line.name!r} has inspected nothing in the window ({label}): run "
+            "`wafergate inspect`, or give `wafergate watch` a source"
+        )
+        raise NotFoundError(message)
+    table = inspected_table(parts, images, model.classes)
+    times = [image.captured_at for image in images]
+    return Window(label, INSPECTIONS, min(times), max(times), table)
+
+
+def inspected_table(parts: Parts, images: Sequence[InspectedImage], classes: Sequence[str]) -> pd.DataFrame:
+    """Return the table of inspected images, each file once, sorted by its SHA-256."""
+    once = sorted({image.image: image for image in reversed(images)}.values(), key=lambda item: item.image)
+    records = {row.id: row for row in parts.facts.find(ImageRecord, id=[item.image for item in once])}
+    known = [item for item in once if item.image in records]
+    table = seen_table(
+        [records[item.image] for item in known],
+        [item.novelty for item in known],
+        [item.detections for item in known],
+        classes,
+    )
+    table["image"] = [item.image for item in known]
+    for key in KEYS:
+        table[key] = [getattr(item, key) for item in known]
+    return table
+
+
+_Picked = tuple[str, list[InspectedImage]]
+
+
+def _day(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
+    try:
+        asked = date.fromisoformat(name) if name else None
+    except ValueError as error:
+        message = f"a day is written YYYY-MM-DD, found {name!r}"
+        raise ConfigError(message) from error
+    day = asked or next((row.day for row in parts.inspections.days(line) if row.model_id == model_id), None)
+    if day is None:
+        return "newest day", []
+    start = datetime.combine(day, time(), UTC)
+    return f"day {day}", parts.inspections.images(line=line, since=start, until=start + timedelta(days=1))
+
+
+def _lot(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
+    lot = name or next((row.lot for row in parts.inspections.lots(line) if row.model_id == model_id), "")
+    return (f"lot {lot}", parts.inspections.images(line=line, lot=lot)) if lot else ("newest lot", [])
+
+
+def _last(parts: Parts, line: str, _model_id: str, count: str) -> _Picked:
+    return f"last {count}", parts.inspections.images(line=line, limit=int(count))
+
+
+_KINDS: dict[str, Callable[[Parts, str, str, str], _Picked]] = {"day": _day, "lot": _lot}
