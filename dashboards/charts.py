@@ -1,6 +1,5 @@
 """Figures: pure functions from stored values to Plotly figures; they place values and never change one."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,9 +1,20 @@
 """Rows of the domain for tests: small, complete, and right by construction."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.augmentation import ClassPlan
+from wafergate.domain.drift import (
+    Advice,
+    DriftCause,
+    DriftPolicy,
+    DriftReport,
+    DriftSlice,
+    DriftVerdict,
+    FeatureDrift,
+    ReferenceKind,
+)
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
@@ -166,3 +177,31 @@ def production_figures(line: str, name: str) -> ProductionFigures:
         f"production-{line}", line, f"model-{line}-{name}", NOW, NOW, 0.5, 0.95, 0.05, 4, 2000, 100, 3, 50, (figures,),
         Rate(1, 30, 0.0, 0.1), Rate(0, 10, 0.0, 0.26), NOW,
     )  # fmt: skip
+
+
+def drift_report(line: str, model: ModelVersion) -> DriftReport:
+    """Return a report of a day on which one of two stations drifted."""
+    feature = FeatureDrift("sharpness", 6.0, 3.5, True, 640.0, 200.0, -1.4)
+    return DriftReport(
+        id=f"drift-{line}",
+        line=line,
+        dataset_id=model.dataset_id,
+        source="inspections",
+        reference_images=300,
+        current_images=90,
+        verdict=DriftVerdict.DRIFTED,
+        share=1.0,
+        features=(feature, replace(feature, feature="class pit", drifted=False, judged=False)),
+        policy=DriftPolicy(),
+        report="f" * 64,
+        created_at=NOW,
+        model_id=model.id,
+        window="day 2026-03-02",
+        since=NOW,
+        until=NOW + timedelta(hours=8),
+        reference=ReferenceKind.ACCEPTED,
+        slices=(DriftSlice("station", "S2", 40, DriftVerdict.DRIFTED, ("sharpness",), DriftCause.LIGHT_OR_FOCUS),),
+        cause=DriftCause.LIGHT_OR_FOCUS,
+        advice=Advice.RECALIBRATE,
+        reason="light or focus has moved",
+    )

@@ -12,16 +12,24 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from wafergate.adapters.evidently import DISTANCES, P_VALUES, EvidentlyMeter
+from wafergate.adapters.evidently import EvidentlyMeter
 from wafergate.adapters.images import Examiner
-from wafergate.domain.drift import DriftPolicy, DriftVerdict, FeatureDrift
+from wafergate.domain.drift import DISTANCES, P_VALUES, DriftPolicy, DriftVerdict, FeatureDrift
 from wafergate.errors import ConfigError
 from wafergate.ports import DriftMeter
-from wafergate.stages.drift import feature_table, judge
+from wafergate.stages.drift import common_limit, feature_table, judge, weigh
 
 METER: DriftMeter = EvidentlyMeter()
 KS = DriftPolicy(method="ks", threshold=1e-4, share=0.16, min_images=30)
 TILES = Path(__file__).parents[2].parent / "shared" / "data" / "magnetic-tile"
+
+
+def measured(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> tuple[list[FeatureDrift], bytes]:
+    """Return the weighed features and the page, as a report has them."""
+    scores = METER(reference, current, policy)
+    limit = common_limit([scores], policy)
+    page = METER.page(reference, current, policy, threshold=limit)
+    return weigh(scores, reference, current, limit=limit, policy=policy), page
 
 
 def table(rows: int, seed: int = 0, shift: float = 0.0) -> pd.DataFrame:
@@ -39,7 +47,7 @@ def by_name(features: list[FeatureDrift]) -> dict[str, FeatureDrift]:
 
 @pytest.mark.parametrize("method", [*DISTANCES, *P_VALUES])
 def test_every_method_finds_a_shift_and_only_in_the_column_that_has_it(method: str) -> None:
-    features, html = METER(table(400), table(200, seed=1, shift=25), policy_for(method))
+    features, html = measured(table(400), table(200, seed=1, shift=25), policy_for(method))
     assert [(feature.feature, feature.drifted) for feature in features] == [("brightness", True), ("noise", False)]
     assert features[0].reference_mean == pytest.approx(120, abs=2)
     assert features[0].current_mean == pytest.approx(145, abs=2)
@@ -54,7 +62,7 @@ def test_every_method_finds_a_shift_and_only_in_the_column_that_has_it(method: s
 def test_a_constant_column_drifts_only_when_the_constant_changes(method: str) -> None:
     reference = pd.DataFrame({"same": np.ones(100), "other": np.ones(100)})
     current = pd.DataFrame({"same": np.ones(50), "other": np.full(50, 2.0)})
-    features = by_name(METER(reference, current, policy_for(method))[0])
+    features = by_name(measured(reference, current, policy_for(method))[0])
     assert (features["same"].distance, features["same"].drifted) == (0.0, False)
     assert features["other"].drifted
 
@@ -62,19 +70,19 @@ def test_a_constant_column_drifts_only_when_the_constant_changes(method: str) ->
 def test_figures_are_those_of_the_stated_formulas() -> None:
     reference, current = table(300), table(80, seed=3, shift=4)
     before, now = reference["brightness"], current["brightness"]
-    wasserstein = METER(reference, current, DriftPolicy(method="wasserstein", threshold=0.3))[0][0]
+    wasserstein = measured(reference, current, DriftPolicy(method="wasserstein", threshold=0.3))[0][0]
     assert wasserstein.distance == pytest.approx(stats.wasserstein_distance(before, now) / before.std(ddof=0))
     assert wasserstein.threshold == 0.3
-    ks = METER(reference, current, KS)[0][0]
+    ks = measured(reference, current, KS)[0][0]
     assert ks.distance == pytest.approx(-np.log10(stats.ks_2samp(before, now).pvalue))
-    assert ks.threshold == pytest.approx(4)
+    assert ks.threshold == pytest.approx(-np.log10(1e-4 / 2)), "of two features one at most is a discovery"
 
 
 def test_missing_and_infinite_values_are_left_out_of_their_column_only() -> None:
     reference, current = table(200), table(100, seed=1)
-    clean = by_name(METER(reference, current.iloc[4:].reset_index(drop=True), KS)[0])["brightness"]
+    clean = by_name(measured(reference, current.iloc[4:].reset_index(drop=True), KS)[0])["brightness"]
     current.loc[:3, "brightness"] = [np.nan, np.inf, -np.inf, np.nan]
-    holed = by_name(METER(reference, current, KS)[0])
+    holed = by_name(measured(reference, current, KS)[0])
     assert holed["brightness"].distance == pytest.approx(clean.distance)
     assert holed["brightness"].current_mean == pytest.approx(clean.current_mean)
     assert np.isfinite(holed["noise"].distance)
@@ -83,7 +91,7 @@ def test_missing_and_infinite_values_are_left_out_of_their_column_only() -> None
 @pytest.mark.parametrize("method", [*DISTANCES, *P_VALUES])
 def test_a_tiny_window_is_measured_and_left_to_the_verdict(method: str) -> None:
     reference, current = table(50), table(2, seed=1)
-    features, _ = METER(reference, current, policy_for(method))
+    features, _ = measured(reference, current, policy_for(method))
     assert len(features) == 2
     verdict, _ = judge(features, reference_images=50, current_images=2, policy=KS)
     assert verdict is DriftVerdict.NOT_ENOUGH
@@ -104,11 +112,11 @@ def test_what_cannot_be_measured_is_named(
     reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):
-        METER(reference, current, policy)
+        measured(reference, current, policy)
 
 
 def test_the_report_is_one_html_file_that_loads_nothing() -> None:
-    html = METER(table(60), table(60, seed=1), KS)[1].decode()
+    html = measured(table(60), table(60, seed=1), KS)[1].decode()
     assert html.lstrip().startswith("<!DOCTYPE html>") or html.lstrip().startswith("<html")
     for opening in ('<script src="http', "<script src='http", '<link rel="stylesheet" href="http', '<img src="http'):
         assert opening not in html
@@ -136,7 +144,7 @@ def _table_of(images: list[NDArray[np.uint8]]) -> pd.DataFrame:
 
 
 def _verdict(reference: pd.DataFrame, current: pd.DataFrame) -> DriftVerdict:
-    features, _ = METER(reference, current, KS)
+    features, _ = measured(reference, current, KS)
     return judge(features, reference_images=len(reference), current_images=len(current), policy=KS)[0]
 
 

@@ -17,6 +17,7 @@ from wafergate.adapters.memory import MemoryFacts
 from wafergate.adapters.postgres import PostgresFacts
 from wafergate.adapters.postgres.tables import KINDS, table_of
 from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
 from wafergate.domain.production import ProductionFigures
 from wafergate.domain.review import ReviewAnswer, ReviewItem
@@ -83,6 +84,13 @@ def test_every_kind_of_row_comes_back_as_it_went_in(facts: FactStore, line: str)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_value_object_has_its_columns(facts: FactStore, kind: type) -> None:
     assert isinstance(facts.find(kind, limit=1), list)
+
+
+def test_a_drift_report_comes_back_with_its_slices_and_advice(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a")
+    report = rows.drift_report(line, rows.model(line, "a"))
+    assert facts.save(report)
+    assert facts.find(DriftReport, line=line) == [report]
 
 
 def test_parts_come_back_in_order_with_boxes_outlines_and_any_script(facts: FactStore, line: str) -> None:

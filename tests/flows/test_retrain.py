@@ -331,7 +331,8 @@ def test_darker_images_have_drifted_and_the_alert_outlives_a_channel_that_is_dow
     assert "stable: 100 images against" in same.out
     said = wafergate("watch", "--line", str(line), "--source", str(dark))
     assert said.code == 0, said.err
-    assert re.search(r"brightness +\d+\.\d+ +4\.00 .* drifted", said.out)
+    assert re.search(r"brightness +\d+\.\d+ +\d\.\d\d .* drifted", said.out)
+    assert "advice: recalibrate: " in said.out
     assert "drifted: 100 images against" in said.out
     report = stored.find(DriftReport, line=line_run.name, limit=1)[0]
     assert report.verdict is DriftVerdict.DRIFTED

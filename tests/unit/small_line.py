@@ -19,7 +19,7 @@ from scipy.stats import ks_2samp
 from wafergate.adapters.expectations import GreatExpectationsValidator
 from wafergate.adapters.images import Examiner, decode, encode_png
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
-from wafergate.domain.drift import DriftPolicy, FeatureDrift
+from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, Decoder, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
@@ -213,17 +213,18 @@ def _blobs(difference: NDArray[np.int64], rules: Sequence[float], *, min_score: 
     return Detections(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(classes, np.int64))
 
 
-def measure_by_ks(
-    reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy
-) -> tuple[list[FeatureDrift], bytes]:
-    """Measure drift with SciPy's two-sample Kolmogorov-Smirnov test, its p-value as -log10."""
-    limit = float(-np.log10(policy.threshold))
-    found = []
-    for name in reference.columns:
-        before, now = reference[name], current[name]
-        distance = float(-np.log10(max(ks_2samp(before, now).pvalue, 1e-300)))
-        found.append(FeatureDrift(name, distance, limit, distance >= limit, float(before.mean()), float(now.mean())))
-    return found, b"<html></html>"
+class KsMeter:
+    """Measures drift with SciPy's two-sample Kolmogorov-Smirnov test."""
+
+    def __call__(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> dict[str, float]:
+        assert policy.method == "ks"
+        return {
+            str(name): float(ks_2samp(reference[name].dropna(), current[name].dropna()).pvalue)
+            for name in reference.columns
+        }
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, *, threshold: float) -> bytes:
+        return f"<html>{policy.method} {len(reference)} {len(current)} {threshold}</html>".encode()
 
 
 def parts_in(folder: Path, *, trainer: Trainer | None = None, **changes: Any) -> Parts:
@@ -242,7 +243,7 @@ def parts_in(folder: Path, *, trainer: Trainer | None = None, **changes: Any) ->
         validate=GreatExpectationsValidator(),
         trainers={"contrast": trainer or ContrastTrainer()},
         load_detector=open_contrast,
-        meter=measure_by_ks,
+        meter=KsMeter(),
         catalogue={},
         clock=clock,
         work=folder / "work",

@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wafergate.domain.drift import FEATURES, DriftPolicy, DriftVerdict, FeatureDrift
 from wafergate.domain.samples import ImageRecord
-from wafergate.stages.drift import feature_table, judge
+from wafergate.stages.drift import common_limit, feature_table, judge, measurable, seen_table, weigh
 
 pytestmark = pytest.mark.unit
 
@@ -60,3 +62,41 @@ def test_the_table_holds_each_feature_of_each_image_in_order() -> None:
     assert table["brightness"].tolist() == [1.0, 2.0, 3.0]
     assert table.iloc[0].tolist() == [1.0, 2.0, 3.0, 4.0, 0.5, 0.25]
     assert feature_table([]).shape == (0, len(FEATURES))
+
+
+def test_predictions_give_each_image_one_value_and_none_where_there_is_nothing() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    record = ImageRecord("0" * 64, 8, 8, "L", 8, 99, "0" * 16, 1.0, 2.0, 3.0, 4.0, 0.5, 0.25, now)
+    found = [[("pit", 0.9, 0.0, 0.0, 2.0, 3.0), ("crack", 0.5, 0.0, 0.0, 4.0, 1.0)], []]
+    table = seen_table([record, record], [1.5, None], found, ["crack", "pit", "scratch"])
+    first = table.iloc[0].to_dict()
+    assert (first["boxes"], first["score"], first["box_area"], first["novelty"]) == (2, 0.7, 5, 1.5)
+    assert (first["class crack"], first["class pit"], first["class scratch"]) == (1, 1, 0)
+    assert table["score"].isna().tolist() == table["box_area"].isna().tolist() == [False, True]
+    assert table["boxes"].tolist() == [2, 0]
+    assert "novelty" not in measurable(table, table), "one finite value measures nothing"
+
+
+def test_features_are_held_against_one_limit_and_what_is_not_judged_never_drifts() -> None:
+    rng = np.random.default_rng(0)
+    before = pd.DataFrame({name: rng.normal(size=200) for name in "abc"})
+    now = pd.DataFrame({name: rng.normal(size=100) for name in "abc"})
+    policy = DriftPolicy(threshold=0.01)
+    scores = {"a": 0.004, "b": 0.006, "c": 1e-9}
+    limit = common_limit([scores], policy, ["c"])
+    assert limit == pytest.approx(0.01), "both of the two that are judged are discoveries"
+    features = weigh(scores, before, now, limit=limit, policy=policy, unjudged=["c"])
+    assert [(item.feature, item.drifted, item.judged) for item in features] == [
+        ("a", True, True),
+        ("b", True, True),
+        ("c", False, False),
+    ]
+    assert all(item.drifted == (item.distance >= item.threshold) for item in features[:2])
+    assert features[0].shift == pytest.approx((now["a"].mean() - before["a"].mean()) / before["a"].std(ddof=0))
+    assert judge(features, reference_images=200, current_images=100, policy=policy) == (DriftVerdict.DRIFTED, 1.0)
+
+
+@pytest.mark.parametrize("window", ["week", "0", "-3", ""])
+def test_a_kind_of_window_there_is_not_is_refused(window: str) -> None:
+    with pytest.raises(ValueError, match="day, lot or a number"):
+        DriftPolicy(window=window)

@@ -15,7 +15,7 @@ __all__ = ["EvidentlyMeter"]
 
 # Distances: how far two samples of the same images lie apart depends on how many they are: with `wasserstein` at 0.3 on
 # any of six features, 0 of 400 clean windows of half a real set (DeepPCB, magnetic tiles) passed for drift, but 43 % of
-# those of 30 images against the rest. For windows of thousands, where a p-value calls the smallest difference significant.
+# those of 30 images against the rest. For windows of thousands, where a p-value calls the least difference significant.
 #
 # P-values: left out on purpose, as they are in Evidently 0.7.23: `mannw` tests one direction only, `cramer_von_mises`
 # calls two equal constants different, `empirical_mmd` permutes with an unseeded generator, `es` and `anderson` refuse
@@ -52,7 +52,9 @@ class EvidentlyMeter:
         scores = {str(metric["config"]["column"]): float(metric["value"]) for metric in found}
         for column, score in scores.items():
             if not math.isfinite(score):
-                message = f"Evidently's {policy.method} gave {score} for feature {column}; choose another [drift] method"
+                message = (
+                    f"Evidently's {policy.method} gave {score} for feature {column}; choose another [drift] method"
+                )
                 raise ServiceError(message)
         return {str(column): scores[str(column)] for column in reference.columns}
 
@@ -74,9 +76,7 @@ class EvidentlyMeter:
         return html.encode()
 
 
-def _checked(
-    reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _checked(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> tuple[pd.DataFrame, pd.DataFrame]:
     valid = sorted((*DISTANCES, *P_VALUES))
     if policy.method not in valid:
         message = f"[drift] method must be one of {', '.join(valid)}; found {policy.method!r}"

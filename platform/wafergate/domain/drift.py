@@ -13,8 +13,8 @@ __all__ = [
     "FOCUS",
     "LIGHT",
     "NOVELTY",
-    "P_VALUES",
     "PREDICTIONS",
+    "P_VALUES",
     "Advice",
     "DriftCause",
     "DriftPolicy",
@@ -40,7 +40,7 @@ _CLASS = "class "
 DISTANCES = ("hellinger", "jensenshannon", "kl_div", "psi", "wasserstein")
 """Methods that give a distance free of the feature's unit: 0 is the same, more is farther."""
 P_VALUES = ("ks",)
-"""Methods that give a p-value, so that a threshold holds for windows of any size and features can be judged together."""
+"""Methods that give a p-value: a threshold holds for windows of any size, and features can be judged together."""
 
 
 def class_feature(defect_class: str) -> str:
@@ -111,6 +111,16 @@ class DriftPolicy:
     min_images: Annotated[int, Ge(2)] = 30
     window: str = "day"
     reference_images: Annotated[int, Ge(0)] = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse a kind of window there is not.
+
+        Raises:
+            ValueError: `window` is neither `day` nor `lot` nor a number from 1 on.
+        """
+        if self.window not in {"day", "lot"} and not (self.window.isdecimal() and int(self.window)):
+            message = f"window must be day, lot or a number of images, found {self.window!r}"
+            raise ValueError(message)
 
     @property
     def tests(self) -> bool:

@@ -43,9 +43,7 @@ def pick_reference(
     return Reference(ReferenceKind.TRAINING, _training_table(parts, model, row))
 
 
-def _accepted(
-    parts: Parts, line: LineFile, model: ModelVersion, before: datetime | None
-) -> list[InspectedImage]:
+def _accepted(parts: Parts, line: LineFile, model: ModelVersion, before: datetime | None) -> list[InspectedImage]:
     """Return the images of the oldest stable windows, as many as the line file asks for; none while they are fewer."""
     wanted = line.drift.reference_images
     if not wanted:

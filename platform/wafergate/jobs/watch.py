@@ -201,7 +201,7 @@ def _unjudged(reference: Reference, features: Iterable[str]) -> list[str]:
 
 def _slices(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """Return the parts of a window by each key that tells of several, of each key the largest."""
-    found = {}
+    found: dict[tuple[str, str], pd.DataFrame] = {}
     for key in KEYS:
         sizes = table[key].value_counts()
         if len(sizes) > 1:

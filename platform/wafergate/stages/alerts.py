@@ -186,25 +186,26 @@ def drift_alert(report: DriftReport, *, now: datetime) -> Alert:
         reverse=True,
     )
     slices = [part for part in report.slices if part.verdict is DriftVerdict.DRIFTED]
-    names = ", ".join([feature.feature for feature in drifted[:3]] or [f"{part.key} {part.value}" for part in slices[:3]])
-    more = (len(drifted) or len(slices)) - 3
+    moved = [feature.feature for feature in drifted] or [f"{part.key} {part.value}" for part in slices]
+    names, more = ", ".join(moved[:3]), len(moved) - 3
     title = f"{report.line}: images have drifted: {names}" + (f" and {more} more" if more > 0 else "")
     causes = list(dict.fromkeys(_CAUSES[item.feature] for item in drifted if item.feature in _CAUSES))
+    place = report.source if report.window == "folder" else report.window
     body = [
         f"{len(drifted)} of {sum(feature.judged for feature in report.features)} features of {report.current_images} "
-        f"images ({report.window} of {report.source}) differ from the {report.reference_images} {_HELD[report.reference]} "
+        f"images of {place} differ from the {report.reference_images} {_HELD[report.reference]} "
         f"(method {report.policy.method}, limit {report.policy.threshold:g}).",
         "",
         *(_moved(feature) for feature in drifted),
         *(_where(part) for part in slices[:_LISTED]),
         "",
         *([f"Advice: {report.advice.value}: {report.reason}."] if report.advice else []),
-        f"Look at the newest images for {'; '.join(causes) or 'what changed'}. Until labelled images of what is new have "
-        "judged the model, its recall on them is not proven.",
+        f"Look at the newest images for {'; '.join(causes) or 'what changed'}. Until labelled images of what is new "
+        "have judged the model, its recall on them is not proven.",
         "",
         f"Line {report.line}, drift report {report.id}, dataset {report.dataset_id}",
     ]
-    key = sorted([item.feature for item in drifted] or [f"{part.key} {part.value}" for part in slices])
+    key = sorted(moved)
     return _alert(report.line, AlertCause.DRIFT, report.id, title=title, body="\n".join(body), key=key, now=now)
 
 
