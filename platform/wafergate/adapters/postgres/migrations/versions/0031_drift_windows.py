@@ -1,13 +1,13 @@
 """Drift reports of windows, with slices, cause and advice.
 
-Revision ID: 0029
-Revises: 0028
+Revision ID: 0031
+Revises: 0030
 """
 
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0031"
+down_revision = "0030"
 
 COLUMNS = """
 ALTER TABLE drift_report
