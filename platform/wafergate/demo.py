@@ -2,6 +2,7 @@
 
 import json
 import os
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ def _receiver(say: Say) -> Iterator[str]:
     class Inbox(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            say(f"\n  An alert arrives: {alert.get('title', '')}\n")
+            told = f"An alert arrives: {alert.get('title', '')}"
+            say("\n" + textwrap.fill(told, 78, initial_indent="  ", subsequent_indent="    ") + "\n")
             self.send_response(200)
             self.end_headers()
 

@@ -27,6 +27,7 @@ from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training import HardwareProfile, ModelPolicy
 from wafergate.domain.validation import ValidationPolicy
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError
 
 __all__ = ["Hardware", "IntakePolicy", "Line", "LineFile", "load_line", "parse_line"]
@@ -194,7 +195,9 @@ def parse_line(text: str, path: Path) -> LineFile:
         return LineFile.model_validate(tables | {"path": path, "text": text})
     except ValidationError as error:
         problems = [_explain(item) for item in error.errors()]
-        message = f"{path.name} has {len(problems)} error(s):\n" + "\n".join(f"  {problem}" for problem in problems)
+        message = f"{path.name} has {counted(len(problems), 'error')}:\n" + "\n".join(
+            f"  {problem}" for problem in problems
+        )
         raise ConfigError(message) from error
 
 

@@ -232,5 +232,5 @@ def _explain(error: ValidationError) -> str:
     ]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        wrong.append(f"{', '.join(missing)} {verb} not set: run `wafergate up`, or set what is missing")
+        wrong.append(f"start the services with `wafergate up`, or name your own: {', '.join(missing)} {verb} not set")
     return "; ".join(wrong)

@@ -107,7 +107,7 @@ def test_all_errors_of_a_line_file_are_told_at_once_each_with_its_key(tmp_path: 
     said = run_fresh("check", str(line))
     assert said.code == ConfigError.exit_code
     first, *problems = said.sentence.splitlines()
-    assert first == f"wrong.toml has {len(problems)} error(s):"
+    assert first == f"wrong.toml has {len(problems)} errors:"
     assert [problem.split(":")[0].strip() for problem in problems] == [
         "models.epochs", "gate.recall", "gate.critical_recall", "gates",
     ]  # fmt: skip

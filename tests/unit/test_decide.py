@@ -287,7 +287,7 @@ def test_a_class_of_which_no_instance_is_left_to_compare_stays_open() -> None:
     decision = decided(comparison=beside_champion(Paired("spur", 0, 0, 0, 0), left_out=12))
     result = alone(decision, "not_worse", "spur")
     assert result.verdict is Verdict.UNDECIDED
-    assert "12 test image(s) the champion learnt from" in result.evidence
+    assert "12 test images the champion learnt from" in result.evidence
 
 
 def test_a_class_the_champion_does_not_know_has_nothing_to_be_worse_than() -> None:

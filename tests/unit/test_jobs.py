@@ -156,7 +156,7 @@ def test_the_operating_points_are_kept_with_the_model_and_are_what_inspects(done
     parts, thread = done
     model = parts.facts.get(ModelVersion, thread.model.id)
     assert {point.defect_class: point.threshold for point in model.operating} == model.thresholds
-    assert all("rests on only 6 validation instance(s)" in point.warning for point in model.operating)
+    assert all("rests on only 6 validation instances" in point.warning for point in model.operating)
     assert [item.threshold for item in parts.facts.get(Evaluation, thread.evaluation.id).classes] == [
         model.thresholds[name] for name in model.classes
     ]

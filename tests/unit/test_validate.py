@@ -182,7 +182,7 @@ def test_the_error_names_check_examples_how_many_more_and_what_to_do() -> None:
     error = findings_to_error([finding("warning", False), finding("error", False)], "dataset 3 of line-a")
     assert error is not None
     text = str(error)
-    assert "dataset 3 of line-a failed 1 validation check(s)" in text
+    assert "dataset 3 of line-a failed 1 validation check:" in text
     assert "box_has_area" in text
     assert "0.png [spur 0, 0, 0, 5], 3.png [spur 9, 9, 9, 9] and 5 more" in text
     assert "draw it again" in text

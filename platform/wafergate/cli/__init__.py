@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from typing import Annotated
 
@@ -97,7 +99,14 @@ def main() -> None:
 def _fail(error: BaseException, message: str, code: int, *, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
-    typer.echo(f"wafergate: {message}", err=True)
+    told = f"wafergate: {message}"
+    if sys.stderr.isatty():  # elsewhere a sentence stays on one line, for grep
+        width = min(shutil.get_terminal_size().columns, 100)
+        lines = [
+            textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) for line in told.split("\n")
+        ]
+        told = "\n".join("\n".join(wrapped) for wrapped in lines)
+    typer.echo(told, err=True)
     sys.exit(code)
 
 

@@ -15,7 +15,18 @@ Format = Annotated[str, typer.Option("--format", help="coco, deeppcb, masks, voc
 AnyFormat = Annotated[str, typer.Option("--format", help="images, or coco, deeppcb, masks, voc, yolo.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Take this many images, spread evenly; 0 takes all.")]
 Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the ledger.")]
-LineName = Annotated[str, typer.Option("--line", help="Name of one line.")]
+
+
+def _named(value: str) -> str:
+    """Return a line's name, given that or the path of its file."""
+    if not value.endswith(".toml"):
+        return value
+    from wafergate.line import load_line
+
+    return load_line(Path(value)).name
+
+
+LineName = Annotated[str, typer.Option("--line", help="Name of one line, or its file.", callback=_named)]
 Version = Annotated[str, typer.Option("--version", help="Number or id of a dataset version; else the newest.")]
 
 

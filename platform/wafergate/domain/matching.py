@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.evaluation import Detections, Truth
+from wafergate.domain.words import counted
 from wafergate.errors import TrainingError
 
 __all__ = [
@@ -149,7 +150,7 @@ def flatten_scene(truth: Sequence[Truth], detections: Sequence[Detections], clas
     broken = np.flatnonzero(~(np.isfinite(scores) & np.isfinite(said.boxes).all(axis=1)))
     if len(broken):
         message = (
-            f"scores and boxes must be finite, found {len(broken)} detection(s) that are not, the first on image "
+            f"scores and boxes must be finite, found {counted(len(broken), 'detection')} that are not, the first on image "
             f"{said.images[broken[0]]} of the set: the model is broken; train it again with a lower learning rate"
         )
         raise TrainingError(message)

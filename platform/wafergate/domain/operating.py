@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, OperatingPoint, Rate, Truth
 from wafergate.domain.matching import Matching, Scene, flatten_scene, match
+from wafergate.domain.words import counted
 
 __all__ = ["alarm_scores", "best_f2", "lower_into_gap", "lowest_cost", "operating_points", "reach_recall"]
 
@@ -167,7 +168,7 @@ def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> Operati
             f"found at any score; the threshold {threshold:.3f} has the best F2 and finds {recall.hits}"
         )
     elif instances < _FEW:
-        warnings.append(f"the threshold {threshold:.3f} rests on only {instances} validation instance(s)")
+        warnings.append(f"the threshold {threshold:.3f} rests on only {counted(instances, 'validation instance')}")
     if basis == "lowest_cost" and not seen.of_normal:
         warnings.append("validation holds no normal image, so overkill is taken from false alarms on defective ones")
     return OperatingPoint(

@@ -16,6 +16,7 @@ from wafergate.domain.bounds import (
 from wafergate.domain.evaluation import ClassFigures, Paired
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import RuleResult, Verdict
+from wafergate.domain.words import counted
 
 __all__ = ["classes_present", "not_worse", "overkill", "recall"]
 
@@ -104,7 +105,7 @@ def not_worse(evidence: Evidence) -> Iterator[RuleResult]:
 
 def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult:
     name, limit = pair.defect_class, 1 - evidence.policy.confidence
-    aside = f"; {left_out} test image(s) the champion learnt from are left out" if left_out else ""
+    aside = f"; left out: {counted(left_out, 'test image')} the champion learnt from" if left_out else ""
     if not pair.instances:
         found = f"no test instance is left to compare with the champion on{aside}"
         step = f"{name}: {found}: new test images of it would decide"
@@ -113,7 +114,7 @@ def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult
     change = (pair.only_challenger - pair.only_champion) / pair.instances
     told, bar = _beside(probability, limit)
     found = (
-        f"of {pair.instances} instance(s) {pair.only_champion} lost and {pair.only_challenger} gained against the "
+        f"of {counted(pair.instances, 'instance')} {pair.only_champion} lost and {pair.only_challenger} gained against the "
         f"champion, probability by chance {told}, limit {bar}{aside}"
     )
     worse = probability <= limit

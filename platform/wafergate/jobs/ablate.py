@@ -131,6 +131,8 @@ def _finding(runs: Sequence[FactorRun]) -> str:
     """Say where recall over all instances was highest, and whether the bounds tell it from the rest."""
     pooled = [(sum(c.recall.hits for c in run.classes), sum(c.recall.trials for c in run.classes)) for run in runs]
     most = max(hits for hits, _ in pooled)
+    if not most:
+        return f"no factor found any of {pooled[0][1]} validation instances: train longer before comparing factors"
     best = next(run for run, (hits, _) in zip(runs, pooled, strict=True) if hits == most)
     apart = [
         c.defect_class

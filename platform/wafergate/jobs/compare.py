@@ -7,6 +7,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import LeakItem, Side, SplitMember
 from wafergate.domain.training import Channels, ModelVersion, TrainingItem
+from wafergate.domain.words import counted
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.evaluate import predict
@@ -84,7 +85,7 @@ def _compared(
 def _blocked(champion: ModelVersion, samples: list[Sample]) -> str:
     blind = [sample.name for sample in samples if not sample.reference]
     if champion.channels is Channels.GOLDEN and blind:
-        return f"the champion compares with golden references, which {len(blind)} test image(s) lack, e.g. {blind[0]}"
+        return f"the champion compares with golden references, which {counted(len(blind), 'test image')} lack, e.g. {blind[0]}"
     return ""
 
 

@@ -7,6 +7,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakItem, LeakKind, LeakProof, Side, Split, SplitMember
 from wafergate.domain.standing import Renewal
+from wafergate.domain.words import counted
 from wafergate.errors import SplitError
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts
@@ -140,7 +141,7 @@ def require_clean(leak: LeakProof) -> None:
             else "name their common group in [split] group_by"
         )
         message = (
-            f"nothing may stand on two sides of a split, or judge twice; found {leak.cross_edges} pair(s) ({kinds}), "
+            f"nothing may stand on two sides of a split, or judge twice; found {counted(leak.cross_edges, 'pair')} ({kinds}), "
             f"for example {'; '.join(leak.examples)}: {cure}"
         )
         raise SplitError(message)

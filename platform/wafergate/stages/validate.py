@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wafergate.domain.samples import Sample, ValidationFinding
+from wafergate.domain.words import counted
 from wafergate.errors import ValidationFailedError
 
 __all__ = ["box_table", "class_table", "findings_to_error", "group_table", "image_table"]
@@ -208,7 +209,7 @@ def findings_to_error(findings: Sequence[ValidationFinding], dataset: str) -> Va
     failed = [finding for finding in findings if finding.severity == "error" and not finding.success]
     if not failed:
         return None
-    lines = [f"{dataset} failed {len(failed)} validation check(s):"]
+    lines = [f"{dataset} failed {counted(len(failed), 'validation check')}:"]
     for finding in failed:
         more = finding.unexpected - len(finding.examples)
         named = ", ".join(finding.examples) + (f" and {more} more" if finding.examples and more > 0 else "")
