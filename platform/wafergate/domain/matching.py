@@ -150,8 +150,8 @@ def flatten_scene(truth: Sequence[Truth], detections: Sequence[Detections], clas
     broken = np.flatnonzero(~(np.isfinite(scores) & np.isfinite(said.boxes).all(axis=1)))
     if len(broken):
         message = (
-            f"scores and boxes must be finite, found {counted(len(broken), 'detection')} that are not, the first on image "
-            f"{said.images[broken[0]]} of the set: the model is broken; train it again with a lower learning rate"
+            f"scores and boxes must be finite, found {counted(len(broken), 'detection')} that are not, the first on "
+            f"image {said.images[broken[0]]} of the set: the model is broken; train it again with a lower learning rate"
         )
         raise TrainingError(message)
     return Scene(known, said, scores)

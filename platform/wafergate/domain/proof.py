@@ -114,8 +114,8 @@ def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult
     change = (pair.only_challenger - pair.only_champion) / pair.instances
     told, bar = _beside(probability, limit)
     found = (
-        f"of {counted(pair.instances, 'instance')} {pair.only_champion} lost and {pair.only_challenger} gained against the "
-        f"champion, probability by chance {told}, limit {bar}{aside}"
+        f"of {counted(pair.instances, 'instance')} {pair.only_champion} lost and {pair.only_challenger} gained against "
+        f"the champion, probability by chance {told}, limit {bar}{aside}"
     )
     worse = probability <= limit
     if evidence.policy.grouped and pair.change_upper is not None:

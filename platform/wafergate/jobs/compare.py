@@ -85,7 +85,8 @@ def _compared(
 def _blocked(champion: ModelVersion, samples: list[Sample]) -> str:
     blind = [sample.name for sample in samples if not sample.reference]
     if champion.channels is Channels.GOLDEN and blind:
-        return f"the champion compares with golden references, which {counted(len(blind), 'test image')} lack, e.g. {blind[0]}"
+        lacking = counted(len(blind), "test image")
+        return f"the champion compares with golden references, which {lacking} lack, e.g. {blind[0]}"
     return ""
 
 

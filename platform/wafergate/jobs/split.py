@@ -140,8 +140,9 @@ def require_clean(leak: LeakProof) -> None:
             if all(kind in parts for kind, count in leak.kinds.items() if count)
             else "name their common group in [split] group_by"
         )
+        pairs = counted(leak.cross_edges, "pair")
         message = (
-            f"nothing may stand on two sides of a split, or judge twice; found {counted(leak.cross_edges, 'pair')} ({kinds}), "
+            f"nothing may stand on two sides of a split, or judge twice; found {pairs} ({kinds}), "
             f"for example {'; '.join(leak.examples)}: {cure}"
         )
         raise SplitError(message)
