@@ -1,14 +1,106 @@
-"""Drift: how far the line's images have moved from those the champion learned from."""
+"""Drift: how far the line's images, classes and stations have moved, and what to do about it."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from dashboards import drift_charts
+from dashboards.charts import drift_distances
 from dashboards.context import Context
-from dashboards.reading.line import load_view
-from dashboards.views import evidence
+from dashboards.drift_tables import VERDICT_BADGES, drift_data, feature_table, report_name
+from dashboards.parts import choose, commands, section, show_table
+from dashboards.reading import drift as reading
+from dashboards.reading.lots import load_days
+from wafergate.domain.drift import DriftReport
+from wafergate.domain.inspection import InspectionDay
+from wafergate.errors import ServiceError, StorageError
 
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_drift", "drift"
+WATCH = "wafergate watch --line LINE.toml --source FOLDER"
+QUIET = {"displayModeBar": False}
 
 
 def render(context: Context) -> None:
-    """Show the newest drift report."""
-    evidence.drift(context.read(load_view, context.line), context.text, context.palette)
+    """Show one report, the course of all features, and classes and stations by day."""
+    reports = context.read(reading.load_reports, context.line)
+    days = context.read(load_days, context.line, datetime.now(UTC).date(), door="inspections")
+    if reports:
+        _report(reports, context)
+        _course(reports, context)
+    else:
+        commands("empty_drift", [WATCH], context.text)
+    if days:
+        _mix(days, context)
+        _stations(days, context)
+
+
+def _report(reports: Sequence[DriftReport], context: Context) -> None:
+    text, named = context.text, {report.id: report for report in reports}
+    chosen = choose("report", text.plain("drift_choose"), {key: report_name(row, text) for key, row in named.items()})
+    report = named[chosen]
+    hue, icon = VERDICT_BADGES[report.verdict]
+    with st.container(key="drift-verdict"):
+        st.markdown(f":{hue}-badge[:material/{icon}: {text.term(report.verdict)}]")
+    values = {
+        "current": text.count(report.current_images),
+        "source": report.source,
+        "reference": text.count(report.reference_images),
+        "when": text.when(report.created_at),
+        "drifted": sum(feature.drifted for feature in report.features),
+        "features": len(report.features),
+        "share": text.value(report.policy.share, 2),
+    }
+    st.caption(text.say("drift_of", **values))
+    if report.features:
+        figure = drift_distances(report, text, context.palette)
+        st.plotly_chart(figure, key="drift-chart", theme=None, config=QUIET, alt=text.plain("drift_alt"))
+        with st.expander(text.plain("drift_table"), icon=":material/table_rows:"):
+            shown, name = feature_table(report, text), f"{context.line}-{report.id}"
+            data = drift_data([report])
+            show_table(shown, name=name, text=text, alt="drift_table_alt", data=data, key="feature-table")
+    _page(report, context)
+
+
+def _page(report: DriftReport, context: Context) -> None:
+    """Offer Evidently's stored page; the rest of this one does not need it."""
+    if report.report is None:
+        return
+    try:
+        address = context.read(reading.load_page_link, report.report, door="files")
+    except (ServiceError, StorageError) as error:
+        st.caption(context.text.say("drift_page_gone", problem=error))
+        return
+    st.link_button(context.text.plain("drift_page_link"), address, icon=":material/open_in_new:")
+
+
+def _course(reports: Sequence[DriftReport], context: Context) -> None:
+    text = context.text
+    if sum(bool(report.features) for report in reports) < 2:  # one column shows no course
+        return
+    section("drift_course_title", text, "drift")
+    figure = drift_charts.feature_course(reports, text, context.palette)
+    st.plotly_chart(figure, key="course-chart", theme=None, config=QUIET, alt=text.plain("drift_course_alt"))
+    st.caption(text.say("drift_course_note"))
+
+
+def _mix(days: Sequence[InspectionDay], context: Context) -> None:
+    text = context.text
+    if not drift_charts.class_mix(days):
+        return
+    section("mix_title", text)
+    figure = drift_charts.mix_over_time(days, text, context.palette)
+    st.plotly_chart(figure, key="mix-chart", theme=None, config=QUIET, alt=text.plain("mix_alt"))
+    st.caption(text.say("mix_note"))
+
+
+def _stations(days: Sequence[InspectionDay], context: Context) -> None:
+    text = context.text
+    if not any(row.station for row in days):
+        return
+    section("station_title", text)
+    figure = drift_charts.stations_over_time(days, text, context.palette)
+    st.plotly_chart(figure, key="station-chart", theme=None, config=QUIET, alt=text.plain("station_alt"))
+    st.caption(text.say("station_note"))

@@ -1,5 +1,6 @@
 """Lots and Runs: what the pages arrange is what is stored, in both languages, and nothing data could slip in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import strategies as hy
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dashboards.drift_charts import class_mix, defect_shares, feature_course, mix_over_time, stations_over_time
+from dashboards.drift_tables import drift_data
 from dashboards.lot_charts import by_day, found_by_class, sum_days
 from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
 from dashboards.palette import load_palette
@@ -23,6 +26,7 @@ from tests.dashboards.inspected import open_inspections
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
+from wafergate.domain.drift import DriftReport
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionRun
 from wafergate.domain.runs import RunOfFlow
 from wafergate.formats.annotate import annotated_jpeg
@@ -230,3 +234,46 @@ def _page(path: str, story: str, **asked: str) -> AppTest:
     for key, value in {"story": story, "first": path, **asked}.items():
         app.query_params[key] = value
     return app.run()
+
+
+# drift
+
+
+def test_the_mix_of_a_day_adds_up_to_one_and_a_day_without_defects_has_none() -> None:
+    days = [NOW.date() - timedelta(days=back) for back in range(3)]
+    rows = [
+        InspectionDay("a", days[0], "m", "s1", "", 10, 2, {"void": 1, "bridge": 2}),
+        InspectionDay("a", days[0], "m", "s2", "", 10, 1, {"void": 3}),
+        InspectionDay("a", days[1], "m", "s1", "", 10, 0, {}),
+        InspectionDay("a", days[2], "m", "s1", "", 10, 1, {"bridge": 1}),
+    ]
+    assert class_mix(rows) == {"void": {days[2]: 0.0, days[0]: 4 / 6}, "bridge": {days[2]: 1.0, days[0]: 2 / 6}}
+    assert defect_shares(rows)["s1"] == {days[2]: 0.1, days[1]: 0.0, days[0]: 0.2}
+    assert [line.name for line in stations_over_time(rows, TEXT, LIGHT).data] == ["s1", "s2"]
+
+
+def test_of_many_classes_the_rare_ones_are_drawn_as_one() -> None:
+    counted = {f"c{place}": 100 - place for place in range(9)}
+    lines = mix_over_time([InspectionDay("a", NOW.date(), "m", "", "", 9, 9, counted)], TEXT, LIGHT).data
+    assert len(lines) == 6
+    assert lines[-1].name == TEXT.plain("other_classes")
+    assert sum(line.y[0] for line in lines) == pytest.approx(1)
+    looks = {(line.line.color, line.line.dash, line.marker.symbol) for line in lines}
+    assert len(looks) == len(lines)
+
+
+def test_the_course_marks_what_has_drifted_and_leaves_out_what_was_not_measured() -> None:
+    (report,) = open_story("drifted").find(DriftReport, line="die-a")
+    empty = replace(report, id="drift-0", features=())
+    (cells,) = feature_course([report, empty], TEXT, LIGHT).data
+    drifted = [mark == ("×",) for mark in map(tuple, cells.text)]
+    assert drifted == [feature.drifted for feature in report.features]
+    assert [row[0] for row in cells.z] == [item.distance / item.threshold for item in report.features]
+
+
+def test_a_report_in_the_address_is_the_one_shown() -> None:
+    (report,) = open_story("drifted").find(DriftReport, line="die-a")
+    page = _page("drift", "drifted", report=report.id, lang="ko")
+    assert not page.exception
+    assert any("드리프트" in item.value for item in page.markdown)
+    assert len(drift_data([report])) == len(report.features)
