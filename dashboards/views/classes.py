@@ -1,6 +1,7 @@
 """Classes: what the model finds of each defect class, what it misses, and what would help."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -9,10 +10,12 @@ from dashboards.context import Context
 from dashboards.parts import RETRAIN, choose, commands, figure, section, show_table
 from dashboards.reading.classes import ClassesView, load_classes
 from dashboards.reading.line import Judged
-from dashboards.reading.mistakes import Mistake, load_mistakes
 from dashboards.texts import Text
 from dashboards.views import evidence
 from wafergate.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from dashboards.reading.mistakes import Mistake
 
 __all__ = ["PATH", "TITLE", "render"]
 
@@ -49,6 +52,9 @@ def _history(view: ClassesView, name: str, context: Context) -> None:
 
 
 def _mistakes(shown: Judged, name: str, context: Context) -> None:
+    # imported here: OpenCV and Parquet take seconds that no other page should wait for
+    from dashboards.reading.mistakes import load_mistakes
+
     text = context.text
     try:
         found = context.read(load_mistakes, shown.evaluation.id, name, PICTURES, door=("facts", "files"))
@@ -64,7 +70,7 @@ def _mistakes(shown: Judged, name: str, context: Context) -> None:
     _pictures("alarmed_of", found.alarms, found.alarmed, "alarms", text)
 
 
-def _pictures(key: str, shown: Sequence[Mistake], count: int, name: str, text: Text) -> None:
+def _pictures(key: str, shown: "Sequence[Mistake]", count: int, name: str, text: Text) -> None:
     if not shown:
         return
     st.markdown(text.say(key, shown=len(shown), count=text.count(count)))
@@ -75,7 +81,7 @@ def _pictures(key: str, shown: Sequence[Mistake], count: int, name: str, text: T
                 st.caption(_told(mistake, text))
 
 
-def _told(mistake: Mistake, text: Text) -> str:
+def _told(mistake: "Mistake", text: Text) -> str:
     """Return what went wrong, and in which image."""
     spot = mistake.spot
     if spot.score is not None:

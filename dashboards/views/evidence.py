@@ -15,7 +15,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall"]
+__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall", "split_line", "version_lines"]
 
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
 DRIFT_BADGES = {
@@ -185,8 +185,9 @@ def dataset(view: LineView, text: Text, palette: Palette) -> None:
         )
 
 
-def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str]:
-    lines = [
+def version_lines(version: DatasetVersion, text: Text) -> list[str]:
+    """Return what a dataset version is: size, origin, licence, and whether the customer agreed to its labels."""
+    return [
         text.say(
             "dataset_line",
             number=version.number,
@@ -200,6 +201,10 @@ def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str
         ),
         text.say("taxonomy_signed" if version.taxonomy_signed else "taxonomy_unsigned"),
     ]
+
+
+def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str]:
+    lines = version_lines(version, text)
     if view.validation is not None:
         findings = view.validation.findings
         broken = [finding.expectation for finding in findings if not finding.success]
@@ -208,11 +213,13 @@ def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str
         if view.validation.docs is not None:
             lines.append(text.say("validation_docs", dataset=version.id))
     if view.shown is not None:
-        lines.append(_split_line(view.shown.split, text))
+        lines.append(split_line(view.shown.split, text))
     return lines
 
 
-def _split_line(split: Split, text: Text) -> str:
+def split_line(split: Split, text: Text) -> str:
+    """Return in one sentence how even a split is, and that nothing leaks through it."""
+
     def evenness(side: Side) -> str:
         value = split.evenness.get(side, 0.0)
         return text.value(value, 2) if value else text.plain("evenness_absent")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.dashboards.judged import IMAGES, digest_of, drawn, predictions_of
+from tests.dashboards.judged import DOCS, IMAGES, digest_of, drawn, predictions_of
 from tests.dashboards.stories import BROKEN, CLASSES, HOSTILE, MORNING, PROVEN, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
@@ -29,6 +29,7 @@ def open_files(story: str) -> FileReader:
     files = MemoryFiles(Path(tempfile.gettempdir()))
     for seed in range(IMAGES):
         files.put(drawn(seed))
+    files.put(DOCS)
     for found in (PROVEN, BROKEN):
         files.put(predictions_of(found))
     return files

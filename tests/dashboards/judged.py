@@ -15,11 +15,12 @@ from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.splits import Side, SplitMember
 from wafergate.formats.predictions import write_predictions
 
-__all__ = ["ALARMS", "IMAGES", "digest_of", "drawn", "members_of", "predictions_of", "samples_of"]
+__all__ = ["ALARMS", "DOCS", "IMAGES", "digest_of", "drawn", "members_of", "predictions_of", "samples_of"]
 
 Found = Mapping[str, tuple[int, int]]
 ALARMS = 2  # false alarms of every class
 IMAGES = 8  # different pictures; the stories' images are these again and again
+DOCS = b"<!doctype html><title>Data Docs</title>"
 _BOX = Box(52, 52, 70, 70)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from tests.dashboards.judged import members_of, predictions_of, samples_of
+from tests.dashboards.judged import DOCS, members_of, predictions_of, samples_of
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.choice import CandidateStanding, ModelChoice, RungResult
@@ -12,13 +12,17 @@ from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, Featu
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
+from wafergate.domain.geometry import Box
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, LearningCurve, PowerLaw
 from wafergate.domain.licences import LicencedPart
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.production import ProductionClass, ProductionFigures
+from wafergate.domain.quarantine import QuarantineChange, QuarantineState
 from wafergate.domain.report import DecisionReport
-from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
+from wafergate.domain.review import Answer, ReviewAnswer, Suspected, Suspicion, item_of
+from wafergate.domain.runs import LineFileVersion
+from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
 from wafergate.errors import ServiceError
@@ -33,6 +37,16 @@ CONFIDENCE = POLICY.confidence
 PROVEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (56, 58), "void": (58, 58)}
 SCARCE = {"particle": (39, 40), "scratch": (40, 40), "bridge": (36, 40), "void": (11, 12)}
 BROKEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (31, 58), "void": (58, 58)}
+LINE = """
+[line]
+name = "die-a"
+classes = ["particle", "scratch", "bridge", "void"]
+critical = ["void"]
+
+[gate]
+recall = 0.85
+critical_recall = 0.90
+"""
 HOSTILE = (
     "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [c](http://evil.example) :red[r] $x^2$ `c` :smile:"
 )
@@ -145,6 +159,9 @@ def failed() -> MemoryFacts:
     facts.save(_comparison(decision))
     facts.save(_curve(decision.created_at))
     facts.save(_production(decision.created_at))
+    facts.save(LineFileVersion("7" * 64, "die-a", LINE, decision.created_at))
+    _set_aside(facts, decision.created_at)
+    _suspect(facts, decision.created_at)
     facts.save(_choice(decision.created_at))
     return facts
 
@@ -259,6 +276,30 @@ def _choice(at: datetime) -> ModelChoice:
     return ModelChoice("choice-3", "die-a", "training-die-a-3", "yolox-nano", standings, at)
 
 
+def _set_aside(facts: FactStore, at: datetime) -> None:
+    told = (
+        (QuarantineReason.IMAGE_WITHOUT_LABEL, "lots/2026-03/W04_D11.png"),
+        (QuarantineReason.IMAGE_WITHOUT_LABEL, "lots/2026-03/W04_D12.png"),
+        (QuarantineReason.UNREADABLE_IMAGE, HOSTILE),
+    )
+    for place, (reason, path) in enumerate(told):
+        facts.save(Quarantined(f"quarantine-{place}", "die-a", path, reason, "one sentence", None, at))
+    facts.save(
+        QuarantineChange("change-1", "quarantine-0", 1, "die-a", QuarantineState.RELEASED, "Kim", "no defect on it", at)
+    )
+
+
+def _suspect(facts: FactStore, at: datetime) -> None:
+    box = Box(4, 4, 140, 9)
+    suspected = [
+        Suspected("lot-7/W01_D003.png", 0, "scratch", box, Suspicion.ASPECT, 34.0, "34 times as long as wide"),
+        Suspected("lot-7/W01_D009.png", 1, "void", box, Suspicion.DUPLICATE, 0.97, "overlaps another void by 0.97"),
+    ]
+    items = [item_of(one, dataset_id="dataset-die-a-3", line="die-a", image="8" * 64, now=at) for one in suspected]
+    facts.save_all(items)
+    facts.save(ReviewAnswer("answer-1", items[0].id, items[0].key, Answer.KEPT, "Kim", "a long scratch", None, at))
+
+
 def _tried(alert: Alert) -> Alert:
     return replace(alert, attempts=2, last_error="mailto: the server refused the connection")
 
@@ -287,7 +328,9 @@ def _validation(act: Act, key: str) -> ValidationResult:
         "box_inside_image", "error", success=True, checked=900, unexpected=0, examples=(), detail=""
     )
     odd = replace(held, expectation="box_aspect", severity="warning", success=False, unexpected=2)
-    return ValidationResult(f"validation-{key}", f"dataset-{key}", True, (held, odd), "0" * 64, act.at, "1" * 64)
+    return ValidationResult(
+        f"validation-{key}", f"dataset-{key}", True, (held, odd), "0" * 64, act.at, digest_bytes(DOCS)
+    )
 
 
 def _split(act: Act, key: str) -> Split:

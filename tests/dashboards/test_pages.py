@@ -187,3 +187,19 @@ def test_pictures_that_are_not_stored_are_one_sentence() -> None:
     page = _open("undecided", lang="en", first="classes")
     assert not page.exception
     assert "The pictures cannot be shown" in _said(page)
+
+
+def test_a_dataset_version_is_told_with_its_split_its_checks_and_what_waits_for_a_person() -> None:
+    page = _open("failed", lang="en", first="data")
+    first_columns = [next(iter(table.value.columns)) for table in page.table]
+    assert first_columns == ["Version", "Check", "Defect class", "Suspicion", "Reason"]
+    said = _said(page)
+    assert "Labels to look at: **1**. Kept as they are: 1. Corrected: 0." in said
+    assert r"Evenness: test 1\.00" in said
+    assert page.table[4].value["Files"].tolist() == ["2", "1"]
+
+
+def test_an_address_opens_the_dataset_version_it_names() -> None:
+    page = _open("failed", lang="en", first="data", version="1")
+    assert page.selectbox[0].value == "1"
+    assert "Version 1:" in _said(page)
