@@ -22,6 +22,7 @@ from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.production import ReviewPolicy
 from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import BoxPolicy
+from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
@@ -97,7 +98,7 @@ class Hardware(_Section):
     """`[hardware.train]` and `[hardware.serve]` (rule M14)."""
 
     train: HardwareProfile = HardwareProfile()
-    serve: HardwareProfile = HardwareProfile()
+    serve: ServeProfile = ServeProfile()
 
 
 class LineFile(_Section):

@@ -103,7 +103,7 @@ def open_parts() -> Parts:
     from wafergate.adapters.expectations import GreatExpectationsValidator
     from wafergate.adapters.libreyolo import LibreYoloTrainer
     from wafergate.adapters.machine import describe
-    from wafergate.adapters.onnx_detector import OnnxDetectorLoader
+    from wafergate.adapters.onnx_detector import OnnxDetectorLoader, serving_loaders
     from wafergate.adapters.s3 import S3Files
     from wafergate.adapters.ultralytics import UltralyticsTrainer
 
@@ -134,6 +134,7 @@ def open_parts() -> Parts:
         clock=now,
         work=values.work_dir,
         machine=describe,
+        runtimes=serving_loaders,
     )
 
 

@@ -1,10 +1,9 @@
-"""Run an exported model on images with ONNX Runtime: no training framework, and no licence of one, at inference."""
+"""Run an exported model on images: no training framework, and no licence of one, at inference."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +11,20 @@ from numpy.typing import NDArray
 from wafergate.adapters.onnx.decode import output_columns
 from wafergate.adapters.onnx.embedding import EMBEDDING, with_embedding
 from wafergate.adapters.onnx.export import METADATA_PREFIX
-from wafergate.adapters.onnx.run import DEFAULT_IOU, Computed, detect_batch
+from wafergate.adapters.onnx.run import Computed, detect_batch
+from wafergate.adapters.onnx.runtimes import OpenModel, installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.serving import Runtime
 from wafergate.domain.training import Decoder, ModelVersion
 from wafergate.errors import TrainingError
 
-__all__ = ["OnnxDetector", "OnnxDetectorLoader"]
-
-PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+__all__ = ["OnnxDetector", "OnnxDetectorLoader", "serving_loaders"]
 
 
 class OnnxDetector:
     """A detector on one exported file.
 
-    Suppression is class-wise at an IoU of 0.6 unless told otherwise: neighbouring defects of a class overlap more than
+    Suppression is class-wise at an IoU of 0.6: neighbouring defects of a class overlap more than
     the 0.45 that LibreYOLO takes by default, and 0.7, Ultralytics' default, leaves double boxes that count as overkill.
     """
 
@@ -36,9 +35,10 @@ class OnnxDetector:
         decoder: Decoder,
         image_size: int,
         classes: int,
+        runtime: Runtime = Runtime.ONNXRUNTIME,
         threads: int = 0,
+        streams: int = 1,
         batch: int = 8,
-        iou: float = DEFAULT_IOU,
     ) -> None:
         """Open the file.
 
@@ -47,22 +47,31 @@ class OnnxDetector:
             decoder: how its output is laid out.
             image_size: side of its input, pixels.
             classes: number of defect classes.
-            threads: CPU threads; 0 leaves it to ONNX Runtime.
+            runtime: what computes it.
+            threads: CPU threads; 0 leaves it to the runtime.
+            streams: images computed side by side on a processor; 0 takes one for each thread.
             batch: images run at once, at most.
-            iou: overlap from which the weaker of two boxes of a class is dropped.
 
         Raises:
             TrainingError: the file cannot be opened, or its input or output is not what was said.
+            ConfigError: the runtime is not installed.
         """
         self._decoder = decoder
-        self._size, self._batch, self._iou = image_size, batch, iou
-        self._session = _open(path, threads)
-        _check(self._session, path.name, decoder=decoder, image_size=image_size, classes=classes)
+        self._size, self._batch = image_size, batch
+        try:
+            file = path.read_bytes()
+        except OSError as error:
+            message = f"{path.name} must be an ONNX model, but it cannot be read ({error.strerror})"
+            raise TrainingError(message) from error
+        self._model = open_model(
+            with_embedding(file) or file, name=path.name, runtime=runtime, threads=threads, streams=streams
+        )
+        _check(self._model, path.name, decoder=decoder, image_size=image_size, classes=classes)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Defect classes written into the file; None for a file made elsewhere."""
-        written = self._session.get_modelmeta().custom_metadata_map.get(f"{METADATA_PREFIX}classes")
+        written = self._model.metadata.get(f"{METADATA_PREFIX}classes")
         return None if written is None else tuple(json.loads(written))
 
     def __call__(self, images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
@@ -91,12 +100,11 @@ class OnnxDetector:
             decoder=self._decoder,
             image_size=self._size,
             min_score=min_score,
-            iou=self._iou,
         )
 
     def _forward(self, fed: NDArray[np.float32]) -> Computed:
-        raw, *seen = self._session.run(None, {self._session.get_inputs()[0].name: fed})
-        return np.asarray(raw, np.float32), np.asarray(seen[0], np.float32) if seen else None
+        raw, *seen = self._model.run(fed)
+        return raw, seen[0] if seen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +112,15 @@ class OnnxDetectorLoader:
     """Opens the exported file of a model version.
 
     Attributes:
-        threads: CPU threads; 0 leaves it to ONNX Runtime.
+        runtime: what computes it.
+        threads: CPU threads; 0 leaves it to the runtime.
+        streams: images computed side by side on a processor; 0 takes one for each thread.
         batch: images run at once, at most.
     """
 
+    runtime: Runtime = Runtime.ONNXRUNTIME
     threads: int = 0
+    streams: int = 1
     batch: int = 8
 
     def __call__(self, model: ModelVersion, onnx: Path) -> OnnxDetector:
@@ -122,7 +134,9 @@ class OnnxDetectorLoader:
             decoder=model.decoder,
             image_size=model.image_size,
             classes=len(model.classes),
+            runtime=self.runtime,
             threads=self.threads,
+            streams=self.streams,
             batch=self.batch,
         )
         written = detector.classes
@@ -135,30 +149,18 @@ class OnnxDetectorLoader:
         return detector
 
 
-def _open(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # a warning for each constant it folds is of no use to anybody
-    providers = [name for name in PREFERRED if name in onnxruntime.get_available_providers()]
-    try:
-        file = path.read_bytes()
-        return onnxruntime.InferenceSession(with_embedding(file) or file, options, providers=providers)
-    except Exception as error:  # its errors share no base class but this one
-        reason = str(error).splitlines()[0][:200]
-        message = f"{path.name} must be an ONNX model, but ONNX Runtime cannot open it: {reason}"
-        raise TrainingError(message) from error
+def serving_loaders() -> dict[Runtime, OnnxDetectorLoader]:
+    """Return a loader for each runtime of this machine, with as many images side by side as there are cores."""
+    return {runtime: OnnxDetectorLoader(runtime=runtime, streams=0) for runtime in installed_runtimes()}
 
 
-def _check(session: Any, name: str, *, decoder: Decoder, image_size: int, classes: int) -> None:
-    inputs = session.get_inputs()
-    outputs = [output for output in session.get_outputs() if output.name != EMBEDDING]
-    if len(inputs) != 1 or len(outputs) != 1:
-        message = f"{name} must have one input and one output, found {len(inputs)} and {len(outputs)}"
+def _check(model: OpenModel, name: str, *, decoder: Decoder, image_size: int, classes: int) -> None:
+    given = [shape for output, shape in model.gives.items() if output != EMBEDDING]
+    if len(model.takes) != 1 or len(given) != 1:
+        message = f"{name} must have one input and one output, found {len(model.takes)} and {len(given)}"
         raise TrainingError(message)
-    takes, gives = inputs[0].shape, outputs[0].shape
-    if len(takes) != 4 or takes[1:] != [3, image_size, image_size] or isinstance(takes[0], int):
+    takes, gives = list(model.takes[0]), list(given[0])
+    if len(takes) != 4 or takes[1:] != [3, image_size, image_size] or (isinstance(takes[0], int) and takes[0] > 0):
         message = f"{name} must take (batch, 3, {image_size}, {image_size}) with a free batch, found {takes}"
         raise TrainingError(message)
     axis, columns = output_columns(decoder, classes)

@@ -15,6 +15,7 @@ from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import released_in, set_aside
+from wafergate.jobs.serve import serving_detector
 from wafergate.jobs.versions import taught_on
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
@@ -61,7 +62,7 @@ def inspect_lot(
     if parts.facts.find(InspectionRun, id=row_id):
         queue_run(parts, line, row_id, samples)  # had it been interrupted before
         return Outcome(row_id, reused=True)
-    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    detector = serving_detector(parts, line, model, progress=progress)
     for policy in taught_on(parts, model.dataset_id):
         detector = in_tiles(detector, policy)
     stage = "inspecting images"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.samples import Sample
+from wafergate.domain.serving import Runtime
 from wafergate.domain.training import Candidate, Channels
 from wafergate.ports import (
     Clock,
@@ -47,12 +48,13 @@ class Parts:
         encode: the same back to a PNG file.
         validate: the validation suite.
         trainers: trainer by backend.
-        load_detector: opens an exported model.
+        load_detector: opens an exported model as it is judged.
         meter: measures drift.
         catalogue: candidates by name.
         clock: now, with time zone.
         machine: names what a device and a backend run on, with versions.
         work: folder for what a job writes before it is stored.
+        runtimes: opens an exported model to inspect with, by the runtimes this machine has, the one that judges first.
     """
 
     facts: FactStore
@@ -69,6 +71,7 @@ class Parts:
     clock: Clock
     work: Path
     machine: Callable[[str, str], str] = lambda device, _backend: device
+    runtimes: Callable[[], Mapping[Runtime, DetectorLoader]] = dict
 
 
 class Outcome(NamedTuple):

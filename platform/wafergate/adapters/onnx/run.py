@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wafergate.adapters.onnx.decode import INPUTS, decode
+from wafergate.adapters.onnx.decode import INPUTS, InputForm, decode
 from wafergate.adapters.onnx.letterbox import letterbox
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.training import Decoder
@@ -39,8 +39,13 @@ def detect_batch(
         iou: overlap from which the weaker of two boxes of a class is dropped.
     """
     form = INPUTS[decoder]
-    squares, placements = zip(*(letterbox(image, image_size, centred=form.centred) for image in images), strict=True)
-    raw, embeddings = forward(cv2.dnn.blobFromImages(list(squares), form.scale, swapRB=form.reverse_channels))
+    fed = np.empty((len(images), 3, image_size, image_size), np.float32)
+    placements = []
+    for image, target in zip(images, fed, strict=True):
+        square, placement = letterbox(image, image_size, centred=form.centred)
+        _spread(square, target, form)
+        placements.append(placement)
+    raw, embeddings = forward(fed)
     results = []
     for place, (item, placement) in enumerate(zip(raw, placements, strict=True)):
         detections = decode(decoder, item, min_score=min_score, iou=iou)
@@ -49,3 +54,13 @@ def detect_batch(
         seen = None if embeddings is None else embeddings[place : place + 1]
         results.append(Detections(boxes[inside], detections.scores[inside], detections.classes[inside], seen))
     return results
+
+
+def _spread(square: NDArray[np.uint8], target: NDArray[np.float32], form: InputForm) -> None:
+    """Write a square `(size, size, 3)` into `(3, size, size)` as the model wants it, each value touched once.
+
+    A third of the time of `cv2.dnn.blobFromImages`, which turns to float32 first and then scales and reorders.
+    """
+    order = (2, 1, 0) if form.reverse_channels else (0, 1, 2)
+    for plane, channel in zip(target, order, strict=True):
+        cv2.multiply(cv2.extractChannel(square, channel), 1, dst=plane, scale=form.scale, dtype=cv2.CV_32F)

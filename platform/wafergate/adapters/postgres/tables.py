@@ -40,6 +40,7 @@ from wafergate.domain.reproduction import Reproduction
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
+from wafergate.domain.serving import RuntimeChoice
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.domain.taxonomy import Signature, TaxonomyVersion
@@ -151,6 +152,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     DecisionReport: ("decision_report", ("id",), "created_at DESC, id"),
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
+    RuntimeChoice: ("runtime_choice", ("id",), "created_at DESC, id"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
     ModelReference: ("model_reference", ("id",), "created_at DESC, id"),
     ProductionDraw: ("production_draw", ("id",), "created_at DESC, id"),
