@@ -79,7 +79,7 @@ def _measure(
 ) -> tuple[RuntimeFigures, ...]:
     thresholds = [model.thresholds[name] for name in model.classes]
     least = min(thresholds) / 2
-    judged: list[Detections] = []
+    judged: list[Detections] | None = None
     opened: dict[Runtime, Detector] = {}
     figures: dict[Runtime, RuntimeFigures] = {}
     for runtime, load in loaders.items():
@@ -87,11 +87,11 @@ def _measure(
             opened[runtime] = load(model, parts.files.fetch(model.onnx))
             said = opened[runtime](images, min_score=least)
         except TrainingError as error:
-            if not judged:
+            if judged is None:
                 raise  # what judged the model must run
             figures[runtime] = RuntimeFigures(runtime, 0.0, Agreement(0, 0, 0.0), str(error))
             continue
-        judged = judged or said
+        judged = said if judged is None else judged
         figures[runtime] = RuntimeFigures(runtime, 0.0, compare_runtimes(judged, said, thresholds))
     best = dict.fromkeys(opened, np.inf)
     for done in range(_ROUNDS):  # in turns, so that whatever else runs on the machine meets all of them

@@ -1,0 +1,194 @@
+"""What computes the champion: every runtime says what the judging one says, or it is not chosen."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from tests import rows
+from tests.unit.small_line import line_of, parts_in
+from wafergate.adapters.onnx.decode import InputForm
+from wafergate.adapters.onnx.run import _spread
+from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.samples import Sample
+from wafergate.domain.serving import (
+    Agreement,
+    Runtime,
+    RuntimeChoice,
+    RuntimeFigures,
+    compare_runtimes,
+    fastest,
+)
+from wafergate.domain.splits import Side, SplitMember
+from wafergate.domain.training import Channels
+from wafergate.errors import ConfigError, TrainingError
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.serve import choose_runtime, serving_detector
+from wafergate.line import LineFile
+from wafergate.ports import Detector
+
+pytestmark = pytest.mark.unit
+SIDE = 32
+ONE = Detections(np.array([[4, 4, 20, 20]], np.float32), np.array([0.7], np.float32), np.array([0]))
+
+
+@pytest.fixture(scope="module")
+def network() -> bytes:
+    """Return a model of two convolutions, its mean a second output."""
+    random = np.random.default_rng(0)
+    weights = [random.normal(0, 0.3, shape).astype(np.float32) for shape in ((8, 3, 3, 3), (6, 8, 3, 3))]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["images", "a"], ["x"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["x"], ["y"]),
+            helper.make_node("Conv", ["y", "b"], ["output"], pads=[1, 1, 1, 1]),
+            helper.make_node("GlobalAveragePool", ["output"], ["mean"]),
+        ],
+        "small",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, SIDE, SIDE])],
+        [
+            helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 6, SIDE, SIDE]),
+            helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", 6, 1, 1]),
+        ],
+        [numpy_helper.from_array(item, name) for item, name in zip(weights, "ab", strict=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"made": "here"})
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+@pytest.mark.parametrize("streams", [1, 2])
+def test_every_runtime_computes_what_onnx_runtime_computes(network: bytes, runtime: Runtime, streams: int) -> None:
+    fed = np.random.default_rng(1).random((5, 3, SIDE, SIDE), np.float32)
+    judged = open_model(network, name="m", threads=1)
+    opened = open_model(network, name="m", runtime=runtime, threads=2, streams=streams)
+    assert list(opened.gives) == list(judged.gives) == ["output", "mean"]
+    assert opened.metadata == judged.metadata == {"made": "here"}
+    tolerance = 0.05 if runtime is Runtime.OPENVINO_BF16 else 1e-5
+    for found, expected in zip(opened.run(fed), judged.run(fed), strict=True):
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+def test_an_image_gets_the_same_answer_whatever_stands_beside_it(network: bytes, runtime: Runtime) -> None:
+    fed = np.random.default_rng(2).random((7, 3, SIDE, SIDE), np.float32)
+    opened = open_model(network, name="m", runtime=runtime, threads=2, streams=0)
+    (together, _), alone = opened.run(fed), [opened.run(fed[place : place + 1])[0] for place in range(7)]
+    assert np.allclose(together, np.concatenate(alone), atol=1e-6)
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+def test_what_is_no_model_is_refused_by_name(runtime: Runtime) -> None:
+    with pytest.raises(TrainingError, match=r"m\.onnx must be an ONNX model"):
+        open_model(b"not a model", name="m.onnx", runtime=runtime)
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_pixels_enter_as_opencv_would_write_them(reverse: bool, scale: float) -> None:
+    square = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    target = np.empty((3, SIDE, SIDE), np.float32)
+    _spread(square, target, InputForm(scale=scale, reverse_channels=reverse, centred=True))
+    assert np.allclose(target, cv2.dnn.blobFromImages([square], scale, swapRB=reverse)[0], rtol=2e-7, atol=0)
+
+
+@given(st.floats(-0.06, 0.06), st.integers(0, 8))
+def test_runtimes_agree_up_to_two_hundredths_of_score_and_a_tenth_of_overlap(change: float, shift: int) -> None:
+    other = replace(ONE, boxes=ONE.boxes + np.float32([shift, 0, shift, 0]), scores=ONE.scores + np.float32(change))
+    found = compare_runtimes([ONE], [other], [0.6])
+    overlap = (16 - shift) / (16 + shift)
+    agrees = abs(float(other.scores[0] - ONE.scores[0])) <= 0.02 and overlap >= 0.9
+    assert (found.differing == 0) == agrees
+    assert compare_runtimes([other], [ONE], [0.6]).differing == found.differing
+
+
+def test_rounding_at_the_threshold_is_no_difference_and_a_lost_detection_is() -> None:
+    just_below = replace(ONE, scores=np.array([0.695], np.float32))
+    assert compare_runtimes([ONE], [just_below], [0.699]).differing == 0
+    assert compare_runtimes([ONE], [Detections.empty()], [0.69]).differing == 1
+    assert compare_runtimes([Detections.empty()], [ONE], [0.69]).differing == 1
+    assert compare_runtimes([Detections.empty()], [ONE], [0.8]) == Agreement(0, 0, 0.0), "what does not count"
+
+
+def test_the_fastest_that_agrees_is_chosen() -> None:
+    same, other = Agreement(10, 0, 0.01), Agreement(10, 1, 0.01)
+    judge = RuntimeFigures(Runtime.ONNXRUNTIME, 40, same)
+    assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 50, same)]) is Runtime.OPENVINO
+    assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 50, other)]) is Runtime.ONNXRUNTIME
+    assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 0, same, "cannot open it")]) is Runtime.ONNXRUNTIME
+
+
+def _saying(said: Detections, seconds: float) -> Callable[[object, Path], Detector]:
+    def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+        time.sleep(seconds)
+        return [said for _ in images]
+
+    return lambda _model, _onnx: detect
+
+
+def _refusing(_model: object, _onnx: Path) -> Detector:
+    message = "no such operator"
+    raise TrainingError(message)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    made = parts_in(tmp_path)
+    digest = made.files.put(made.encode(np.zeros((8, 8, 3), np.uint8)))
+    onnx_digest = made.files.put(b"a model")
+    sample = Sample("data-dies", 0, "a.png", digest, None, 8, 8, (), {})
+    made.facts.save(rows.dataset("dies"), [sample])
+    made.facts.save(rows.split("dies"), [SplitMember("split-dies", 0, "a.png", Side.VALIDATION, "a", digest)])
+    made.facts.save(replace(rows.model("dies", "a"), onnx=onnx_digest, channels=Channels.IMAGE))
+    return made
+
+
+def _line(runtime: str = "auto") -> LineFile:
+    line = line_of()
+    serve = replace(line.hardware.serve, runtime=Runtime(runtime))
+    return line.model_copy(update={"hardware": line.hardware.model_copy(update={"serve": serve})})
+
+
+def test_a_machine_is_measured_once_and_a_fast_runtime_that_says_something_else_stays_out(parts: Parts) -> None:
+    (model,) = parts.facts.find(type(rows.model("dies", "a")))
+    loaders = {
+        Runtime.ONNXRUNTIME: _saying(ONE, 0.02),
+        Runtime.OPENVINO: _saying(ONE, 0.002),
+        Runtime.OPENVINO_BF16: _saying(Detections.empty(), 0.0),
+    }
+    made = replace(parts, runtimes=lambda: loaders)
+    first = choose_runtime(made, _line(), model)
+    row = parts.facts.get(RuntimeChoice, first.id)
+    assert row.chosen is Runtime.OPENVINO
+    assert [item.agreement.differing for item in row.measured] == [0, 0, 1]
+    assert all(item.images_per_s > 0 for item in row.measured)
+    assert choose_runtime(made, _line(), model) == (first.id, True)
+    assert serving_detector(made, _line("onnxruntime"), model)([], min_score=0.5) == []
+    alone = replace(parts, runtimes=lambda: {Runtime.ONNXRUNTIME: _saying(ONE, 0.0)})
+    with pytest.raises(ConfigError, match="auto, onnxruntime; found 'openvino'"):
+        serving_detector(alone, _line("openvino"), model)
+
+
+def test_a_runtime_that_cannot_open_the_model_is_told_and_the_judging_one_must(parts: Parts) -> None:
+    (model,) = parts.facts.find(type(rows.model("dies", "a")))
+    loaders = {Runtime.ONNXRUNTIME: _saying(ONE, 0.0), Runtime.OPENVINO: _refusing}
+    row_id = choose_runtime(replace(parts, runtimes=lambda: loaders), _line(), model).id
+    row = parts.facts.get(RuntimeChoice, row_id)
+    assert (row.chosen, row.measured[1].refused) == (Runtime.ONNXRUNTIME, "no such operator")
+    broken = {Runtime.ONNXRUNTIME: _refusing, Runtime.OPENVINO: _saying(ONE, 0.0)}
+    elsewhere = replace(parts, runtimes=lambda: broken, machine=lambda _device, _backend: "another machine")
+    with pytest.raises(TrainingError, match="no such operator"):
+        choose_runtime(elsewhere, _line(), model)
