@@ -1,13 +1,13 @@
 """Which runtime inspects with a model on a machine.
 
-Revision ID: 0031
-Revises: 0030
+Revision ID: 0032
+Revises: 0031
 """
 
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 
 TABLES = """
 CREATE TABLE runtime_choice (
