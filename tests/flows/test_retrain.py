@@ -3,11 +3,8 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import cv2
@@ -16,6 +13,7 @@ import psutil
 import pytest
 
 from tests.flows.commands import ForkedCommands, start_fresh
+from tests.flows.receiving import receiver
 from tests.flows.small import LineRun, retrained, write_line
 from tests.unit.test_matching import pycocotools_ap
 from wafergate import wiring
@@ -296,29 +294,6 @@ def test_inspection_stores_every_image_and_twice_adds_nothing(
     assert again.out == first.out
     after = count_rows()
     assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {"flow_run": 1}
-
-
-@contextmanager
-def receiver(port: int = 0) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Take alerts on the loopback, as a chat or a webhook would."""
-    taken: list[dict[str, Any]] = []
-
-    class Inbox(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Inbox)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port, taken
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_darker_images_have_drifted_and_the_alert_outlives_a_channel_that_is_down(
