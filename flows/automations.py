@@ -20,6 +20,7 @@ HEARTBEATS = 3
 """How many signs of life a run may miss before it counts as lost."""
 
 _STORM = timedelta(minutes=1)
+_BEGUN = ("Submitting", "InfrastructurePending", "Pending", "Running", "Retrying", "heartbeat")
 
 
 def register_automations(
@@ -70,7 +71,7 @@ def _lost(line: str, lost_after_s: int) -> AutomationCore:
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             match_related=_runs_of(line),
             for_each={"prefect.resource.id"},
-            after={"prefect.flow-run.Pending", "prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
+            after={f"prefect.flow-run.{name}" for name in _BEGUN},
             # Any state ends the wait, whatever its name: a run that waits for approval is completed under another one.
             expect={"prefect.flow-run.*"},
             posture=Posture.Proactive,

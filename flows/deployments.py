@@ -113,7 +113,8 @@ def _reads(entry: str, schedule: SchedulePolicy, folder: Path) -> dict[str, obje
     else:
         return {}
     word = {"inspect_lot": "inspect"}.get(entry, entry)
-    if getattr(schedule, word, "") and not (source and format_name):
+    stored = entry == "watch" and not source  # then it watches what the line has inspected
+    if getattr(schedule, word, "") and not (source and format_name) and not stored:
         cron = getattr(schedule, word)
         message = f"[schedule] {word} = {cron!r} needs {key} and format as well: what would it read at night?"
         raise ConfigError(message)

@@ -165,10 +165,11 @@ def test_a_run_by_hand_of_a_line_file_that_is_gone_fails_before_it_does_anything
     ("schedule", "told"),
     [
         ('watch = "at night"\nincoming = "x"\nformat = "coco"', "is no cron expression"),
+        ('watch = "0 4 * * *"\nincoming = "x"', "needs incoming and format as well"),
         ('inspect = "0 4 * * *"\nformat = "coco"', "needs incoming and format as well"),
         ('retrain = "0 4 * * *"\nsource = "x"', "needs source and format as well"),
     ],
-    ids=["cron", "incoming", "format"],
+    ids=["cron", "watched", "incoming", "format"],
 )
 def test_a_schedule_that_cannot_run_is_refused_before_anything_is_registered(
     wafergate: ForkedCommands, prefect: Ask, tmp_path: Path, schedule: str, told: str

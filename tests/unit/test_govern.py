@@ -15,6 +15,7 @@ from tests import rows
 from tests.unit.small_line import LINE, parts_in
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert
+from wafergate.domain.drift import Advice
 from wafergate.domain.gate import Verdict
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, GovernorVerdict, RetrainStanding
 from wafergate.domain.runs import FlowRun
@@ -69,11 +70,19 @@ def verdict(standing: RetrainStanding, policy: GovernorPolicy = POLICY) -> tuple
         (RetrainStanding(10, started=(NOW - 30 * HOUR, NOW - 100 * HOUR)), ["budget"]),
         (RetrainStanding(10, started=(NOW - 30 * HOUR, NOW - 168 * HOUR)), []),
         (RetrainStanding(10, running=("run-1",)), ["running"]),
+        (RetrainStanding(10, advice=Advice.RECALIBRATE), ["advice"]),
+        (RetrainStanding(10, advice=Advice.WAIT), ["advice"]),
+        (RetrainStanding(10, advice=Advice.RELABEL), []),
+        (RetrainStanding(10, advice=Advice.RETRAIN), []),
         (RetrainStanding(0, started=(NOW, NOW), running=("run-1",)), ["new_labels", "cooldown", "budget", "running"]),
     ],
 )
 def test_each_rule_holds_back_by_itself_from_its_limit_on(standing: RetrainStanding, missing: list[str]) -> None:
     assert verdict(standing) == (GovernorVerdict.HOLD if missing else GovernorVerdict.RETRAIN, missing)
+
+
+def test_a_line_may_choose_to_retrain_whatever_the_drift_report_advises() -> None:
+    assert verdict(RetrainStanding(10, advice=Advice.RECALIBRATE), replace(POLICY, heed_advice=False))[1] == []
 
 
 def test_a_rule_that_does_not_hold_says_what_to_do() -> None:

@@ -160,7 +160,7 @@ class SchedulePolicy:
     Attributes:
         retrain: of `retrain`, which reads `source`.
         inspect: of `inspect-lot`, which reads `incoming`.
-        watch: of `watch`, which reads `incoming`.
+        watch: of `watch`, which reads `incoming`, or without one what the line has inspected.
         golden: of `golden`, which checks the sealed golden parts.
         alerts: of the dispatcher; it runs by itself only where there is a channel.
         weekly: of the weekly report, which tells the seven days before the day it runs.

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
+from wafergate.domain.drift import Advice
 from wafergate.domain.gate import RuleResult, Verdict
 
 __all__ = ["GovernorDecision", "GovernorPolicy", "GovernorVerdict", "RetrainStanding"]
@@ -27,6 +28,8 @@ class GovernorPolicy:
         min_new_labels: images whose labels the champion has not learnt from: new ones, and those labelled otherwise.
         cooldown_hours: from the start of the last retraining, whoever started it; 0 switches it off.
         runs_per_week: retrainings that may start within seven days, whoever starts them.
+        heed_advice: whether drift whose report advises to recalibrate or to wait holds a retraining back: a model that
+            learns a failing lamp is a worse model.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -34,6 +37,7 @@ class GovernorPolicy:
     min_new_labels: Annotated[int, Ge(1)] = 30
     cooldown_hours: Annotated[float, Ge(0), Le(24 * 365)] = 24.0
     runs_per_week: Annotated[int, Ge(1)] = 3
+    heed_advice: bool = True
 
     @property
     def cooldown(self) -> timedelta:
@@ -49,11 +53,13 @@ class RetrainStanding:
         new_labels: labelled images that the champion has not learnt from.
         started: when the retrainings of the line started, in any order.
         running: ids of the retraining runs that have not ended.
+        advice: what the drift report that asks advises; None where no report asks.
     """
 
     new_labels: int
     started: tuple[datetime, ...] = ()
     running: tuple[str, ...] = ()
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from wafergate.domain.drift import DriftReport
 from wafergate.domain.governor import GovernorDecision, GovernorVerdict, RetrainStanding
 from wafergate.domain.identity import identify
 from wafergate.domain.runs import FlowRun
@@ -58,7 +59,9 @@ def _decide(parts: Parts, line: LineFile, event: str, actor: str, retrainings: R
     newest = next(iter(parts.facts.find(DatasetVersion, line=line.name, limit=1)), None)
     fresh = new_labels(parts.facts, model.dataset_id if model else "", newest.id) if newest else 0
     now = parts.clock()
-    standing = RetrainStanding(fresh, tuple(_starts(parts.facts, line.name)), running)
+    report = next(iter(parts.facts.find(DriftReport, id=event)), None)
+    advice = report.advice if report else None
+    standing = RetrainStanding(fresh, tuple(_starts(parts.facts, line.name)), running, advice)
     verdict, rules = judge_retraining(standing, line.governor, now=now)
     return GovernorDecision(
         id=identify("governor", line.name, event),

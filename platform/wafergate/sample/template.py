@@ -120,6 +120,7 @@ score = 0.05                          # largest difference of a score
 min_new_labels = 30                   # images with labels the champion has not learnt from
 cooldown_hours = 24.0                 # since the last retraining started
 runs_per_week = 3
+heed_advice = true                    # drift that a recalibration answers does not retrain
 
 [alerts]
 channels = []                         # "env:NAME": an Apprise address in that variable; without secrets also here

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from wafergate.domain.drift import Advice
 from wafergate.domain.gate import RuleResult, Verdict
 from wafergate.domain.governor import GovernorPolicy, GovernorVerdict, RetrainStanding
 
@@ -20,12 +21,13 @@ def judge_retraining(
         _cooled_down(standing, policy, now),
         _within_budget(standing, policy, now),
         _none_runs(standing),
+        _advised(standing, policy),
     )
     held = all(rule.verdict is Verdict.PASS for rule in rules)
     return (GovernorVerdict.RETRAIN if held else GovernorVerdict.HOLD), rules
 
 
-def _rule(name: str, value: float, limit: float, evidence: str, next_step: str) -> RuleResult:
+def _rule(name: str, value: float | None, limit: float | None, evidence: str, next_step: str) -> RuleResult:
     """Return a rule that holds where nothing is left to do."""
     verdict = Verdict.FAIL if next_step else Verdict.PASS
     return RuleResult(name, "", value, None, limit, verdict, evidence, next_step)
@@ -64,3 +66,12 @@ def _none_runs(standing: RetrainStanding) -> RuleResult:
         return _rule("running", 0, 0, "no retraining runs", "")
     evidence = f"a retraining runs or waits already: {standing.running[0]}"
     return _rule("running", len(standing.running), 0, evidence, "wait for its end; it takes the newest labels with it")
+
+
+def _advised(standing: RetrainStanding, policy: GovernorPolicy) -> RuleResult:
+    if standing.advice is None:
+        return _rule("advice", None, None, "no drift report asks", "")
+    evidence = f"the drift report advises: {standing.advice.value}"
+    other = policy.heed_advice and standing.advice in {Advice.RECALIBRATE, Advice.WAIT}
+    step = "do as the drift report advises first; a person may still retrain by hand" if other else ""
+    return _rule("advice", None, None, evidence, step)
