@@ -1,5 +1,6 @@
 """Learning curves: subsets grow inside each other, the law is found again, and test is never touched."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 from scipy.optimize import curve_fit
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, line_of, parts_in
+from wafergate.adapters.postgres.tables import table_of
 from wafergate.domain.evaluation import Rate
 from wafergate.domain.geometry import Box
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveRun, LearningCurve, PowerLaw
@@ -211,6 +214,20 @@ def test_a_curve_trains_each_subset_once_for_as_long_and_stores_no_model(small: 
     wider = draw_curve(parts, line, dataset, replace(plan, sizes=(1, 2, 4), repeats=3))
     assert (wider.reused, trainer_of(parts).runs) == (False, 9)
     assert not parts.facts.find(ModelVersion), "a curve's model could be promoted"
+
+
+def test_a_curve_reads_back_from_its_columns_as_it_was(small: tuple[Parts, LineFile, str]) -> None:
+    parts, line, dataset = small
+    split(parts, line, dataset)
+    row = parts.facts.get(LearningCurve, draw_curve(parts, line, dataset, CurvePlan((1, 2, 4))).id)
+    unknown = replace(row, classes=(fitted([]),))
+    stored = table_of(LearningCurve)
+    for curve in (row, unknown):
+        values = [value.obj if isinstance(value, Jsonb) else value for value in stored.encode(curve)]
+        assert (
+            stored.decode(tuple(json.loads(json.dumps(v)) if isinstance(v, (list, dict)) else v for v in values))
+            == curve
+        )
 
 
 def test_folds_judge_each_other_without_the_images_of_the_test(small: tuple[Parts, LineFile, str]) -> None:

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from wafergate.domain.identity import identify
-from wafergate.domain.learning_curve import CurvePoint, CurveRun, LearningCurve
+from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveRun, LearningCurve
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.training import EpochReport, TrainingItem
@@ -128,29 +128,10 @@ def draw_curve(
     split = next(iter(parts.facts.find(Split, dataset_id=dataset_id, limit=1)), None)
     courses, taught = _courses(parts, line, dataset_id, plan, split)
     work = _Work(parts, line, choose_start(parts, line, weights=weights), on_epoch, progress)
-    runs, points = [], []
-    for course in courses:
-        for size, run in _runs(work, dataset_id, course):
-            runs.append(run.id)
-            points += [
-                (item.defect_class, CurvePoint(size, course.number, run.images[item.defect_class], item.recall))
-                for item in run.classes
-            ]
+    runs = [(course.number, size, run) for course in courses for size, run in _runs(work, dataset_id, course)]
     there = _shown(taught, line.classes)
-    classes = tuple(
-        fit_curve(
-            name,
-            [point for own, point in points if own == name],
-            images=there[name],
-            more=plan.more,
-            same_judges=not plan.folds,
-            confidence=line.gate.confidence,
-            seed=line.split.seed,
-        )
-        for name in line.classes
-    )
     row = LearningCurve(
-        id=identify("curve", runs, plan, there, line.gate.confidence, line.split.seed),
+        id=identify("curve", [run.id for *_, run in runs], plan, there, line.gate.confidence, line.split.seed),
         line=line.name,
         dataset_id=dataset_id,
         split_id=split.id if split and not plan.folds else None,
@@ -162,11 +143,31 @@ def draw_curve(
         seed=line.split.seed,
         sizes=plan.sizes,
         more=plan.more,
-        runs=tuple(runs),
-        classes=classes,
+        runs=tuple(run.id for *_, run in runs),
+        classes=tuple(_class_curve(line, plan, runs, name, images=there[name]) for name in line.classes),
         created_at=parts.clock(),
     )
     return Outcome(row.id, not parts.facts.save(row))
+
+
+def _class_curve(
+    line: LineFile, plan: CurvePlan, runs: Sequence[tuple[int, int, CurveRun]], name: str, *, images: int
+) -> ClassCurve:
+    points = [
+        CurvePoint(size, course, run.images[name], found.recall)
+        for course, size, run in runs
+        for found in run.classes
+        if found.defect_class == name
+    ]
+    return fit_curve(
+        name,
+        points,
+        images=images,
+        more=plan.more,
+        same_judges=not plan.folds,
+        confidence=line.gate.confidence,
+        seed=line.split.seed,
+    )
 
 
 def _courses(
