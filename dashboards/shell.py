@@ -13,6 +13,7 @@ from dashboards.context import Context, Doors, View
 from dashboards.palette import load_palette
 from dashboards.parts import commands, trouble
 from dashboards.reading.line import list_lines
+from dashboards.sign_in import admitted
 from dashboards.texts import LANGUAGES, Text, choose_language, choose_zone
 from dashboards.views import classes, data, decisions, drift, lots, runs, today, weekly
 from wafergate.errors import ConfigError, NotFoundError, WafergateError
@@ -26,13 +27,14 @@ VIEWS: tuple[View, ...] = (today, classes, drift, data, decisions, lots, runs, w
 ICON = Path(__file__).parent / "icon.svg"
 
 
-def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS) -> None:
+def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, sign_in: bool = False) -> None:
     """Show the dashboard over its stores; nothing is ever written through it.
 
     Args:
         doors: opens the stores, each once in the life of the process.
         store: their name; what is read is cached under it.
         views: the pages in the order of the menu.
+        sign_in: whether anything is shown only to who has signed in.
     """
     language = choose_language(_kept("lang"), st.context.locale)
     text = Text(language, choose_zone(st.context.timezone))
@@ -48,7 +50,8 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS) ->
         )
     page = st.navigation(list(pages.values()), position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")
-    page.run()
+    if not sign_in or admitted(text):
+        page.run()
 
 
 def _kept(name: str) -> str | None:

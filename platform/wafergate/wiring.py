@@ -13,6 +13,7 @@ import urllib3
 
 from wafergate.adapters import embedded
 from wafergate.adapters.apprise import AppriseChannel
+from wafergate.adapters.embedded import sign_in
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections, migrate
 from wafergate.domain.gate import Champion
 from wafergate.errors import ServiceError
@@ -37,6 +38,7 @@ __all__ = [
     "point_prefect",
     "service_status",
     "settings",
+    "sign_in_wanted",
     "start_services",
     "stop_services",
 ]
@@ -248,6 +250,11 @@ def check_services(values: Settings) -> None:
             f"Prefect at {values.prefect_api_url} answers {answer.status} to a health check; see `wafergate status`"
         )
         raise ServiceError(message)
+
+
+def sign_in_wanted() -> bool:
+    """Tell whether the dashboard shows anything only to who has signed in."""
+    return sign_in.wanted(os.environ)
 
 
 def start_services(progress: Callable[[str, str], None]) -> embedded.StackState:

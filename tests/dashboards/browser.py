@@ -25,14 +25,27 @@ def find_chromium() -> str | None:
     return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
-@contextlib.contextmanager
-def served(script: Path, log: Path) -> Iterator[str]:
-    """Run a Streamlit script on a free port of the loopback; yield its address."""
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def served(script: Path, log: Path, *options: str, port: int = 0) -> Iterator[str]:
+    """Run a Streamlit script on a port of the loopback, a free one where none is given; yield its address."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.address", "127.0.0.1"]
-    command += ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    command += [
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+        "--browser.gatherUsageStats",
+        "false",
+        *options,
+    ]
     # From dashboards/, so that its theme holds for scripts elsewhere as well.
     with log.open("wb") as sink:
         # The path first, as some packages install a folder called tests of their own.

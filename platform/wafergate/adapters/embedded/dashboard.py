@@ -6,11 +6,14 @@ from pathlib import Path
 
 import urllib3
 
-from wafergate.adapters.embedded import prefect
+from wafergate.adapters.embedded import prefect, sign_in
 from wafergate.adapters.embedded.parts import Context, Part
 from wafergate.adapters.embedded.ports import LOOPBACK
 from wafergate.adapters.embedded.processes import Launch
-from wafergate.adapters.embedded.state import ProcessRecord
+from wafergate.adapters.embedded.state import ProcessRecord, write_private
+
+COOKIE = "dashboard_cookie"
+"""Name of the secret that signs cookies."""
 
 
 def installed() -> bool:
@@ -26,8 +29,14 @@ def part(app: Path) -> Part:
     """
 
     def launch(context: Context) -> Launch:
-        """Say how the app is served."""
+        """Say how the app is served; who may look at it stands in a file that only its owner reads."""
+        secrets = context.folder("dashboard") / "secrets.toml"
+        text = sign_in.secrets_text(
+            context.environ, cookie_secret=context.state.secret(COOKIE), address=context.address("dashboard")
+        )
+        write_private(secrets, text)
         options = {
+            "secrets.files": str(secrets),
             "server.address": LOOPBACK,
             "server.port": str(context.state.ports["dashboard"]),
             "server.headless": "true",

@@ -231,6 +231,7 @@ class _Starter:
         if "prefect" in names:
             self._state.settings.update(prefect.offered(context))
         if "dashboard" in names:
+            self._state.secret(dashboard_part.COOKIE)
             self._state.settings["dashboard_url"] = f"http://{context.address('dashboard')}"
         self._state.save()
 
