@@ -96,6 +96,14 @@ def test_features_are_held_against_one_limit_and_what_is_not_judged_never_drifts
     assert judge(features, reference_images=200, current_images=100, policy=policy) == (DriftVerdict.DRIFTED, 1.0)
 
 
+@pytest.mark.parametrize(("step", "drifted"), [(-1.0, False), (1.0, True)])
+def test_only_images_farther_from_training_are_new(step: float, drifted: bool) -> None:
+    before = pd.DataFrame({"novelty": np.random.default_rng(0).normal(3, 1, 200)})
+    now = before.iloc[:60] + step
+    (found,) = weigh({"novelty": 1e-9}, before, now, limit=1e-3, policy=DriftPolicy())
+    assert (found.drifted, found.distance >= found.threshold) == (drifted, True)
+
+
 @pytest.mark.parametrize("window", ["week", "0", "-3", ""])
 def test_a_kind_of_window_there_is_not_is_refused(window: str) -> None:
     with pytest.raises(ValueError, match="day, lot or a number"):

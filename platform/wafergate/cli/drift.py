@@ -33,15 +33,13 @@ def list_(line: Line, last: Annotated[int, typer.Option("--last", min=1, help="H
         (
             row.id,
             row.window,
-            str(row.current_images),
             row.verdict.value,
             row.cause.value if row.cause else "",
             row.advice.value if row.advice else "",
         )
         for row in rows
     ]
-    columns = ("report", "window", "images", "verdict", "cause", "advice")
-    console().print(table(columns, cells, numbers=("images",)))
+    console().print(table(("report", "window", "verdict", "cause", "advice"), cells))
 
 
 @app.command()
@@ -59,7 +57,7 @@ def show_report(parts: Parts, report: str) -> None:
     Raises:
         NotFoundError: there is none with this id.
     """
-    from wafergate.terminal import console, table
+    from wafergate.terminal import console, paragraph, table
 
     found = parts.facts.find(DriftReport, id=report)
     if not found:
@@ -73,15 +71,16 @@ def show_report(parts: Parts, report: str) -> None:
             (part.key, part.value, str(part.images), part.verdict.value, ", ".join(part.drifted)) for part in row.slices
         ]
         console().print(table(("split by", "value", "images", "verdict", "drifted"), slices, numbers=("images",)))
-    typer.echo(
-        f"{row.verdict.value}: {row.current_images} images against {row.reference_images} "
-        f"({row.window}, {row.source}; reference: {row.reference.value})"
-    )
-    if row.cause:
-        typer.echo(f"cause: {row.cause.value}")
-    if row.advice:
-        typer.echo(f"advice: {row.advice.value}: {row.reason}")
-    typer.echo(f"{row.id}" + (f"  {parts.files.address(row.report)}" if row.report else ""))
+    said = [
+        f"{row.verdict.value}: {row.current_images} images against {row.reference_images} ({row.source})",
+        f"window: {row.window}; reference: {row.reference.value}",
+        *([f"cause: {row.cause.value}"] if row.cause else []),
+        *([f"advice: {row.advice.value}: {row.reason}"] if row.advice else []),
+        f"report: {row.id}",
+    ]
+    typer.echo("\n".join(paragraph(text) for text in said))
+    if row.report:
+        typer.echo(parts.files.address(row.report))
 
 
 def _cells(item: FeatureDrift) -> tuple[str, ...]:

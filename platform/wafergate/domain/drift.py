@@ -133,7 +133,8 @@ class FeatureDrift:
     """One feature's distance between reference and now, with the two means for a reader.
 
     `distance` at or above `threshold` has drifted, whatever the method: of a p-value both are -log10, and the threshold
-    is the one that all features of the report are judged by together.
+    is the one that all features of the report are judged by together. Novelty drifts in one direction only: images that
+    lie nearer to training are not new.
 
     Attributes:
         feature: its name.

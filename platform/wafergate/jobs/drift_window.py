@@ -83,7 +83,7 @@ def read_window(
     by_id = {record.id: record for record in records.values()}
     table = seen_table(
         [by_id[sample.image] for sample in samples],
-        [tell(item) for item in said],
+        [tell(item, image=sample.image) for sample, item in zip(samples, said, strict=True)],
         [told_boxes(item, model.classes, model.thresholds) for item in said],
         model.classes,
     )

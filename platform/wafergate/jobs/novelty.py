@@ -1,6 +1,6 @@
 """A model over its own training images, once; and how new another image is to it."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import ModelVersion
 from wafergate.formats.embeddings import read_embeddings, write_embeddings
-from wafergate.formats.predictions import write_predictions
+from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
@@ -20,7 +20,7 @@ from wafergate.ports import Progress
 from wafergate.stages.merge_tiles import in_tiles
 from wafergate.stages.novelty import LEAST_IMAGES, fit, measure
 
-__all__ = ["MOST_IMAGES", "familiar", "novelty_of", "refer", "taught_images"]
+__all__ = ["MOST_IMAGES", "NoveltyTeller", "familiar", "novelty_of", "refer", "taught_images"]
 
 MOST_IMAGES = 1000
 """More training images than this make a reference no better, and its making slow."""
@@ -77,14 +77,30 @@ def familiar(parts: Parts, reference: ModelReference) -> Familiar | None:
     return fit(*read_embeddings(parts.files.get(reference.embeddings)))
 
 
-def novelty_of(
-    parts: Parts, model: ModelVersion, *, progress: Progress = silent
-) -> Callable[[Detections], float | None]:
-    """Return what tells the novelty of an image from what the model said of it; None where it gives no embedding."""
-    known = familiar(parts, parts.facts.get(ModelReference, refer(parts, model, progress=progress).id))
+class NoveltyTeller(Protocol):
+    """Tells the novelty of an image from what its model said of it."""
 
-    def tell(said: Detections) -> float | None:
-        return None if known is None or said.embedding is None else measure(known, said.embedding)
+    def __call__(self, said: Detections, *, image: str = "") -> float | None:
+        """Return the novelty; None where the model gives no embedding.
+
+        Args:
+            said: what the model said, embedding included.
+            image: SHA-256 of the image. One that the model learnt from is told as it was measured when it was left
+                out: the fit holds it, so that it would lie nearer than a new image of the same kind.
+        """
+
+
+def novelty_of(parts: Parts, model: ModelVersion, *, progress: Progress = silent) -> NoveltyTeller:
+    """Return what tells the novelty of an image from what the model said of it."""
+    reference = parts.facts.get(ModelReference, refer(parts, model, progress=progress).id)
+    known = familiar(parts, reference)
+    taught = read_predictions(parts.files.get(reference.predictions)).names if known else ()
+    held_out = {} if known is None else dict(zip(taught, known.trained.tolist(), strict=True))
+
+    def tell(said: Detections, *, image: str = "") -> float | None:
+        if known is None or said.embedding is None:
+            return None
+        return held_out[image] if image in held_out else measure(known, said.embedding)
 
     return tell
 

@@ -90,6 +90,8 @@ def weigh(
 ) -> list[FeatureDrift]:
     """Hold each feature against the common limit.
 
+    Images that lie nearer to training than the training images themselves, left out, do to each other are no drift.
+
     Args:
         scores: by feature, as the meter gives them.
         reference: one column for each feature.
@@ -107,7 +109,7 @@ def weigh(
         shift = (float(now.mean()) - float(before.mean())) / spread if spread > 0 else 0.0
         counts = feature not in left_out
         means = float(before.mean()), float(now.mean())
-        drifted = counts and distance >= threshold
+        drifted = counts and distance >= threshold and not (feature == NOVELTY and shift <= 0)
         found.append(FeatureDrift(feature, distance, threshold, drifted, *means, shift, judged=counts))
     return found
 
