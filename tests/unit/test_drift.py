@@ -108,3 +108,11 @@ def test_only_images_farther_from_training_are_new(step: float, drifted: bool) -
 def test_a_kind_of_window_there_is_not_is_refused(window: str) -> None:
     with pytest.raises(ValueError, match="day, lot or a number"):
         DriftPolicy(window=window)
+
+
+def test_a_fall_of_sharpness_is_told_in_logarithms_and_a_rise_as_it_is() -> None:
+    before = pd.DataFrame({"sharpness": np.exp(np.random.default_rng(0).normal(5, 1, 500))})
+    policy = DriftPolicy()
+    soft, sharp = (weigh({"sharpness": 1e-9}, before, before * by, limit=1e-3, policy=policy)[0] for by in (0.01, 2))
+    assert soft.shift == pytest.approx(np.log(0.01) / np.log(before["sharpness"]).std(ddof=0))
+    assert sharp.shift == pytest.approx(before["sharpness"].mean() / before["sharpness"].std(ddof=0))

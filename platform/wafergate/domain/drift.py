@@ -143,7 +143,8 @@ class FeatureDrift:
         drifted: whether it is; never where it is not judged.
         reference_mean: mean over the reference.
         current_mean: mean over the window.
-        shift: difference of the means in standard deviations of the reference; 0 where that has none.
+        shift: difference of the means in standard deviations of the reference, a fall of sharpness or noise told in
+            logarithms; 0 where the reference has no spread.
         judged: whether it counts; what a model says of images it has learnt from is shown, not judged.
     """
 

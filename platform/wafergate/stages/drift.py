@@ -14,6 +14,7 @@ from wafergate.domain.samples import ImageRecord
 __all__ = ["common_limit", "feature_table", "judge", "measurable", "seen_table", "weigh"]
 
 _SMALLEST_P = 1e-300
+_SQUEEZED = ("sharpness", "noise")
 _LEAST_VALUES = 2
 
 
@@ -105,13 +106,24 @@ def weigh(
     found = []
     for feature, score in scores.items():
         before, now = (side[feature][np.isfinite(side[feature])] for side in (reference, current))
-        spread, distance = float(before.std(ddof=0)), _readable(score, policy)
-        shift = (float(now.mean()) - float(before.mean())) / spread if spread > 0 else 0.0
+        distance, shift = _readable(score, policy), _shift(feature, before, now)
         counts = feature not in left_out
         means = float(before.mean()), float(now.mean())
         drifted = counts and distance >= threshold and not (feature == NOVELTY and shift <= 0)
         found.append(FeatureDrift(feature, distance, threshold, drifted, *means, shift, judged=counts))
     return found
+
+
+def _shift(feature: str, before: "pd.Series[float]", now: "pd.Series[float]") -> float:
+    """Return the difference of the means in standard deviations of the reference.
+
+    Sharpness and noise span decades and end at 0, where a fall is squeezed: it is told in logarithms.
+    """
+    falls = float(now.mean()) < float(before.mean())
+    if feature in _SQUEEZED and falls and min(before.min(), now.min()) > 0:
+        before, now = np.log(before), np.log(now)
+    spread = float(before.std(ddof=0))
+    return (float(now.mean()) - float(before.mean())) / spread if spread > 0 else 0.0
 
 
 def _readable(score: float, policy: DriftPolicy) -> float:
