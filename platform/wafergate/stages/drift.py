@@ -121,7 +121,7 @@ def _shift(feature: str, before: "pd.Series[float]", now: "pd.Series[float]") ->
     """
     falls = float(now.mean()) < float(before.mean())
     if feature in _SQUEEZED and falls and min(before.min(), now.min()) > 0:
-        before, now = np.log(before), np.log(now)
+        before, now = before.map(math.log), now.map(math.log)
     spread = float(before.std(ddof=0))
     return (float(now.mean()) - float(before.mean())) / spread if spread > 0 else 0.0
 
