@@ -114,13 +114,23 @@ def test_most_intervals_hold_the_true_gain(law: PowerLaw) -> None:
     assert held >= 47, "of 60 intervals of about 0.9, fewer than 47 is a chance of one in a thousand"
 
 
-def test_no_fitted_curve_falls_or_leaves_zero_to_one() -> None:
-    falling = [CurvePoint(n, 1, n, Rate.exact(hits, 20, 0.95)) for n, hits in zip(SIZES, (20, 15, 9, 2), strict=True)]
-    steep = [CurvePoint(n, 1, n, Rate.exact(hits, 20, 0.95)) for n, hits in zip(SIZES, (0, 1, 10, 20), strict=True)]
-    for points in (falling, steep):
-        recalls = [value.recall for value in fitted(points).line]
-        assert recalls == sorted(recalls)
-        assert all(0 <= value.lower <= value.upper <= 1 for value in fitted(points).line)
+def found_at(*hits: int, of: int = 20) -> list[CurvePoint]:
+    return [CurvePoint(n, 1, n, Rate.exact(count, of, 0.95)) for n, count in zip(SIZES, hits, strict=True)]
+
+
+@pytest.mark.parametrize("hits", [(13, 12, 11, 10), (0, 6, 12, 20), (1, 0, 2, 1), (20, 20, 20, 20)])
+def test_no_fitted_curve_falls_or_leaves_zero_to_one(hits: tuple[int, ...]) -> None:
+    line = fitted(found_at(*hits)).line
+    assert line
+    assert [value.recall for value in line] == sorted(value.recall for value in line)
+    assert all(0 <= value.lower <= value.upper <= 1 for value in line)
+
+
+def test_trainings_that_jump_or_find_nothing_carry_no_law() -> None:
+    jumping, nothing = fitted(found_at(19, 1, 13, 2)), fitted(found_at(0, 0, 0, 0))
+    assert (jumping.law, nothing.law) == (None, None)
+    assert "jumps from size to size" in jumping.told
+    assert "nothing was found" in nothing.told
 
 
 def test_it_says_what_more_images_buy_that_they_buy_nothing_or_that_it_cannot_tell() -> None:

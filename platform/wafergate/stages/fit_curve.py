@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, PowerLaw
 
@@ -20,6 +21,7 @@ _FEWEST_SIZES = 3
 _SURE = 0.01  # a gain whose lower bound reaches this is told
 _LEVEL = 0.03  # one whose upper bound does not pass this is none,
 _VAGUE = 0.2  # unless recall itself is not known better than so: points that fall by chance fit a level law best
+_CHANCE, _OFF = 0.01, 0.1  # points less likely than this to lie so far, and farther off than this, carry no law
 _FAR = 2.0  # times the largest number measured: past it a law is carried on, and the sentence says so
 
 
@@ -50,6 +52,11 @@ class _Measured:
     hits: Values
     trials: Values
     instances: int
+
+    @property
+    def recall(self) -> Values:
+        """`(k,)`: all that was found at a size over all that was judged."""
+        return np.asarray(self.hits.sum(axis=1) / self.trials.sum(axis=1), dtype=np.float64)
 
 
 def fit_curve(
@@ -85,17 +92,16 @@ def fit_curve(
         seed: of the bootstrap.
 
     Returns:
-        The curve; without a law where fewer than three different numbers of images were measured, or no instance was
-        judged.
+        The curve; without a law where fewer than three different numbers of images were measured, no instance was
+        judged or found, or the best law misses the points by more than chance: trainings too short jump so.
     """
     ordered = tuple(sorted(points, key=lambda point: (point.size, point.course)))
     measured = _pool(ordered, same_judges=same_judges)
-    why = _why_not(measured)
+    why = _why_not(measured) or _why_no_law(measured)
     if why:
         told = f"{defect_class}: cannot tell what {more} more labelled images would buy: {why}"
         return ClassCurve(defect_class, images, ordered, None, (), None, None, None, told)
-    recall = measured.hits.sum(axis=1) / measured.trials.sum(axis=1)
-    best = _fit(measured.images, recall[None])
+    best = _fit(measured.images, measured.recall[None])
     law = PowerLaw(float(best.a[0]), float(best.b[0]), float(best.c[0]))
     laws = _fit(measured.images, _drawn(measured, np.random.default_rng(seed)))
     tails = (1 - confidence, confidence)
@@ -136,14 +142,28 @@ def _why_not(measured: _Measured) -> str:
     return ""
 
 
+def _why_no_law(measured: _Measured) -> str:
+    """Tell why the points carry no law: nothing was found, or they lie off the best one (chi-squared test)."""
+    if not measured.hits.any():
+        return "nothing was found at any size; train longer"
+    best = _fit(measured.images, measured.recall[None])
+    expected = np.array([float(best.at(count)[0]) for count in measured.images])
+    sure = (expected * measured.instances + 0.5) / (measured.instances + 1)
+    off = measured.recall - expected
+    by_chance = float(chdtrc(len(off), (off**2 / (sure * (1 - sure) / measured.instances)).sum()))
+    missed = float(np.sqrt((off**2).mean()))
+    if by_chance < _CHANCE and missed > _OFF:
+        return f"recall jumps from size to size, {missed:.2f} off the best curve; train longer or give --repeats"
+    return ""
+
+
 def _drawn(measured: _Measured, generator: np.random.Generator) -> Values:
     """Return `(draws, k)` recalls as they might have been measured."""
     courses = measured.hits.shape[1]
     chosen = generator.multinomial(courses, np.full(courses, 1 / courses), size=_DRAWS)
     trials = chosen @ measured.trials.T
     pooled = np.divide(chosen @ measured.hits.T, trials, out=np.zeros_like(trials), where=trials > 0)
-    whole = measured.hits.sum(axis=1) / measured.trials.sum(axis=1)
-    found = np.where(trials > 0, pooled, whole) * measured.instances
+    found = np.where(trials > 0, pooled, measured.recall) * measured.instances
     return np.asarray(
         generator.binomial(measured.instances, (found + 0.5) / (measured.instances + 1)) / measured.instances
     )
