@@ -11,6 +11,7 @@ from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
 from wafergate.domain.review import ReviewState
 from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.jobs import adopt as adopt_job
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job
 from wafergate.jobs.correct import newest_of
@@ -19,7 +20,7 @@ from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
 from wafergate.wiring import open_parts, open_source
 
-__all__ = ["ingest", "intake", "stored_version", "validate"]
+__all__ = ["adopt", "ingest", "intake", "stored_version", "validate"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -39,6 +40,19 @@ def ingest(line: LineFile, source: str, format: str, limit: int) -> str:
             f"  note: people corrected version {version.number} in version {corrected.number}; "
             f"to train on that: wafergate retrain --version {corrected.number}"
         )
+    return done.id
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def adopt(line: LineFile, dataset_id: str, actor: str) -> str:
+    """Add the reviewed images of inspections to a dataset version; return the id of the version that holds both."""
+    done = adopt_job.adopt(open_parts(), line, dataset_id, actor=actor, reason="retraining takes what people reviewed")
+    if done.added:
+        version = open_parts().facts.get(DatasetVersion, done.id)
+        say(f"dataset version {version.number}: {done.added} reviewed images of inspections added")
+    if done.left_out:
+        name, why = done.left_out[0]
+        say(f"  note: {len(done.left_out)} reviewed images are left out; {name}: {why}")
     return done.id
 
 

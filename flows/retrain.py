@@ -6,7 +6,7 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 
-from flows.intake import ingest, stored_version, validate
+from flows.intake import adopt, ingest, stored_version, validate
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import Limit, LinePath, MaybeFormat
 from flows.release import awaiting_approval, promote, send_alerts
@@ -212,6 +212,8 @@ def retrain(
 ) -> str | State[str]:
     """Run the whole thread; return the gate decision's id, in a state of its own where a person must release it.
 
+    Of a whole source the reviewed images of inspections are part as well.
+
     Args:
         line: path of the line file.
         source: folder, archive or s3://bucket/prefix; with its format, unless a version is given.
@@ -235,6 +237,8 @@ def retrain(
     else:
         train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
     dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
+    if not version and not limit:
+        dataset = adopt(line_file, dataset, actor)
     validate(line_file, dataset)
     find_near_duplicates(line_file, dataset)
     split_id = split(line_file, dataset)

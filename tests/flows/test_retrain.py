@@ -23,6 +23,7 @@ from wafergate.domain.evaluation import Evaluation, Truth
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectionRun
+from wafergate.domain.production import ProductionFigures, ProductionItem, ReviewedImage
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.reproduction import Likeness, Reproduction
 from wafergate.domain.runs import FlowRun, LineFileVersion
@@ -355,3 +356,35 @@ def test_deploy_registers_every_flow_with_the_schedules_of_the_line_file_and_the
 def _ended(prefect: Ask, run_id: str) -> Any:
     run = prefect("GET", f"/flow_runs/{run_id}")
     return run if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
+
+
+def test_inspected_images_go_out_to_a_labelling_tool_and_come_back_as_the_truth_of_production(
+    wafergate: ForkedCommands, stored: FactStore, line_run: LineRun, dark: Path, tmp_path: Path
+) -> None:
+    line, name = str(line_run.line), line_run.name
+    assert wafergate("inspect", "--line", line, "--source", str(dark)).code == 0
+    items = stored.find(ProductionItem, line=name)
+    assert {item.metadata["lot"] for item in items} <= {f"L{number:03d}" for number in range(1, 13)}
+    assert all(item.reference for item in items)
+    listed = wafergate("audit", "list", "--line", line)
+    assert f"line small: {len(items)} inspected images open (audit " in listed.out, listed.err
+    assert max(map(len, listed.out.splitlines())) <= 80
+    folder = tmp_path / "to-label"
+    assert wafergate("audit", "export", "--line", line, "--to", str(folder)).code == 0
+    exported = json.loads((folder / "coco" / "annotations.json").read_text())
+    assert {path.name for path in (folder / "coco").glob("*.png")} == {row["file_name"] for row in exported["images"]}
+    who = ("--line", line, "--as", "Lee", "--reason", "week 12")
+    done = wafergate("audit", "import", str(folder), *who)
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    (figures,) = stored.find(ProductionFigures, line=name)
+    assert {row.actor for row in stored.find(ReviewedImage, line=name)} == {"Lee"}
+    assert "in production, by " in done.out
+    newest = stored.find(DatasetVersion, line=name, limit=1)[0]
+    reviewed = {row.image for row in stored.find(ReviewedImage, line=name)}
+    assert reviewed <= {sample.image for sample in stored.find(Sample, dataset_id=newest.id)}
+    again = wafergate("audit", "import", str(folder), *who)
+    assert "nothing new" in again.out, again.err
+    assert wafergate("audit", "figures", "--line", line).code == 0
+    assert [row.id for row in stored.find(ProductionFigures, line=name)] == [figures.id]
+    assert stored.find(DatasetVersion, line=name, limit=1)[0].id == newest.id

@@ -320,6 +320,8 @@ def test_from_an_inspection_to_recall_in_production_and_the_next_dataset_version
     again = adopt(parts, line, actor="Lee", reason="week 12")
     assert (again.id, again.added, again.known, again.differing) == (made.id, 0, 26, 0)
     assert parts.facts.ledger("dies")[-1].kind is LedgerKind.ADOPTED
+    anew = adopt(parts, line, made.parent, actor="scheduler", reason="the source was read again")
+    assert (anew.id, anew.added, len(parts.facts.find(DatasetVersion))) == (made.id, 26, 2)
 
 
 def test_adopted_images_follow_the_group_that_judged_and_never_teach(

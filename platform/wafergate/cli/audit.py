@@ -237,6 +237,8 @@ def _adopt(parts: "Parts", path: Path, line: LineFile, actor: str, reason: str) 
             f"{'image' if done.added == 1 else 'images'}; then: wafergate retrain --line {path} --version {made.number}"
         )
         require_valid(parts, examine(parts, line, made.id).id)
+    elif not done.known and not done.left_out:
+        typer.echo(f"no inspected image of line {line.name} was reviewed: wafergate audit export, then audit import")
     else:
         typer.echo(
             f"nothing to add: version {made.number} of line {line.name} holds {done.known} reviewed images, no other "

@@ -9,7 +9,6 @@ from wafergate.domain.identity import identify
 from wafergate.domain.production import ProductionItem, ReviewedImage, newest_by_image
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample, count_classes
 from wafergate.domain.training import Channels
-from wafergate.errors import SourceError
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
@@ -43,22 +42,25 @@ class Adopted:
     left_out: tuple[tuple[str, str], ...]
 
 
-def adopt(parts: Parts, line: LineFile, *, actor: str, reason: str) -> Adopted:
-    """Make a dataset version of the newest one and every reviewed image that it does not hold; twice adds nothing.
+def adopt(parts: Parts, line: LineFile, dataset_id: str = "", *, actor: str, reason: str) -> Adopted:
+    """Make a dataset version of another one and every reviewed image that it does not hold; twice adds nothing.
 
     The images keep their lot and wafer, so that the next split puts them where their group has been: what follows a
     group that judged never teaches, and what judged before keeps judging.
 
+    Args:
+        parts: the real parts.
+        line: the line file.
+        dataset_id: the version to add to; the line's newest of whole images where none is named.
+        actor: who asks.
+        reason: why; both stand in the ledger.
+
     Raises:
         NotFoundError: the line has no dataset version.
-        SourceError: nothing was reviewed.
     """
-    parent = find_version(parts.facts, line.name, whole=True)
+    parent = find_version(parts.facts, line.name, dataset_id, whole=True)
     held = parts.facts.find(Sample, dataset_id=parent.id)
     truths = newest_by_image(parts.facts.find(ReviewedImage, line=line.name))
-    if not truths:
-        message = f"line {line.name!r} has no reviewed inspected image: `wafergate audit export`, then `audit import`"
-        raise SourceError(message)
     boxes = _boxes(held)
     known = [image for image in truths if image in boxes]
     differing = sum(_as_drawn(truths[image]) != boxes[image] for image in known if boxes[image] is not None)
