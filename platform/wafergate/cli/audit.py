@@ -124,7 +124,7 @@ def audit_import(
     ] = True,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> None:
-    """Take over the truth of exported images, and judge the model by it.
+    """Take over what people saw on exported images, as the truth.
 
     Every image in the file counts as looked at: its boxes are all of its
     defects; without any it shows none. Recall and precision in production
