@@ -181,7 +181,7 @@ def test_a_run_is_reproduced_with_the_same_bytes_from_what_the_store_remembers(
     assert (row.likeness, row.onnx, row.line_file) == (Likeness.IDENTICAL, model.onnx, run.line_file)
     assert row.code == (run.code, run.code)
     assert f"model {model.number} of {line_run.name} trained again: identical" in done.out
-    assert max(map(len, done.out.splitlines())) <= 80
+    assert max(len(row) for row in done.out.splitlines() if not row.startswith("then: wafergate")) <= 80
 
 
 # Killed in the middle, and the approval that a line may ask for
@@ -376,7 +376,7 @@ def test_inspected_images_go_out_to_a_labelling_tool_and_come_back_as_the_truth_
     who = ("--line", line, "--as", "Lee", "--reason", "week 12")
     done = wafergate("audit", "import", str(folder), *who)
     assert done.code == 0, done.err
-    assert max(map(len, done.out.splitlines())) <= 80
+    assert max(len(row) for row in done.out.splitlines() if not row.startswith("then: wafergate")) <= 80
     (figures,) = stored.find(ProductionFigures, line=name)
     assert {row.actor for row in stored.find(ReviewedImage, line=name)} == {"Lee"}
     assert "in production, by " in done.out

@@ -234,7 +234,8 @@ def _adopt(parts: "Parts", path: Path, line: LineFile, actor: str, reason: str) 
     if done.added:
         typer.echo(
             f"version {made.number} of line {line.name}: version {parent.number} and {done.added} reviewed "
-            f"{'image' if done.added == 1 else 'images'}; then: wafergate retrain --line {path} --version {made.number}"
+            f"{'image' if done.added == 1 else 'images'}\n"
+            f"then: wafergate retrain --line {path} --version {made.number}"
         )
         require_valid(parts, examine(parts, line, made.id).id)
     elif not done.known and not done.left_out:
@@ -293,10 +294,11 @@ def _show(row: "ProductionFigures") -> None:
         row.waiting
     )
     cut = f" {row.uncovered} images are not spoken for: the day's limit cut their audit." * bool(row.uncovered)
+    runs = f"{row.runs} inspection{'' if row.runs == 1 else 's'}"
     escapes, overkill = (f"{rate.hits} of {rate.trials}" for rate in (row.escapes, row.overkill))
     typer.echo(
         paragraph(
-            f"in production, by {row.images} randomly audited of {row.inspected} images ({row.runs} inspections, "
+            f"in production, by {row.images} randomly audited of {row.inspected} images ({runs}, "
             f"{row.since:%Y-%m-%d} to {row.until:%Y-%m-%d}), each bound at {row.confidence:.0%}: {escapes} defective "
             f"images escaped, {overkill} normal images were called defective.{waiting}{cut}"
         )
