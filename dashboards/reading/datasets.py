@@ -9,12 +9,12 @@ from wafergate.domain.review import ReviewAnswer, ReviewItem, ReviewState, Suspi
 from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Quarantined, ValidationResult
 from wafergate.domain.splits import Split
-from wafergate.ports import FactStore, FileReader
+from wafergate.ports import FactStore
 
 if TYPE_CHECKING:
     from wafergate.jobs.plan import Plan
 
-__all__ = ["HeldBack", "OneVersion", "docs_link", "load_held", "load_version", "load_versions"]
+__all__ = ["HeldBack", "OneVersion", "load_held", "load_version", "load_versions"]
 
 VERSIONS_READ = 100
 HELD_READ = 1000  # entries of the quarantine, newest first; `wafergate quarantine list` has them all
@@ -81,11 +81,6 @@ def load_held(facts: FactStore, line: str) -> list[HeldBack]:
     return [
         HeldBack(entry, newest[entry.id].state if entry.id in newest else QuarantineState.OPEN) for entry in entries
     ]
-
-
-def docs_link(files: FileReader, digest: str) -> str:
-    """Return an address where a browser opens the Data Docs."""
-    return files.link(digest, content_type="text/html; charset=utf-8")
 
 
 def _plan(facts: FactStore, line: str, split: Split) -> "Plan | None":

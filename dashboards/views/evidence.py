@@ -15,7 +15,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall", "split_line", "version_lines"]
+__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall", "split_line", "verdict", "version_lines"]
 
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
 DRIFT_BADGES = {
@@ -89,10 +89,8 @@ def _tile(term: str, value: str, lines: list[str], text: Text) -> None:
         st.caption("  \n".join(lines))
 
 
-def gate(judged: Judged, report: DecisionReport | None, text: Text, *, titled: bool = True) -> None:
-    """Show a verdict rule by rule, with what would change it and where its stored report is."""
-    if titled:
-        section("gate_title", text, "gate")
+def verdict(judged: Judged, text: Text) -> None:
+    """Show what the gate said of a model, and what would change it."""
     decision = judged.decision
     with st.container(key="gate-verdict"):
         named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))
@@ -101,6 +99,14 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text, *, titled: b
     steps = [rule.next_step for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
     if steps:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
+    if text.language != "en":
+        st.caption(text.say("stored_language"))
+
+
+def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
+    """Show a verdict rule by rule, and where its stored report is."""
+    decision = judged.decision
+    verdict(judged, text)
     show_table(
         tables.rule_table(decision.rules, text),
         name=f"{decision.line}-{decision.id}",
@@ -111,8 +117,6 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text, *, titled: b
     )
     if report is not None:
         st.markdown(text.say("report_of", decision=report.decision_id))
-    if text.language != "en":
-        st.caption(text.say("stored_language"))
 
 
 def alerts(view: LineView, text: Text) -> None:
@@ -168,7 +172,7 @@ def drift(view: LineView, text: Text, palette: Palette) -> None:
         )
 
 
-def dataset(view: LineView, text: Text, palette: Palette) -> None:
+def dataset(view: LineView, text: Text) -> None:
     """Show the dataset version behind the shown model, its checks and its split."""
     version = view.dataset
     if version is None:
@@ -176,13 +180,8 @@ def dataset(view: LineView, text: Text, palette: Palette) -> None:
     section("data_title", text, "dataset_version")
     st.markdown("\n".join(f"- {line}" for line in _data_lines(view, version, text)))
     if view.shown is not None:
-        split = view.shown.split
-        for warning in split.warnings:
+        for warning in view.shown.split.warnings:
             st.warning(literal(warning), icon=":material/warning:")
-        figure = charts.instance_counts(split, list(version.instances), text, palette)
-        st.plotly_chart(
-            figure, key="counts-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("counts_alt")
-        )
 
 
 def version_lines(version: DatasetVersion, text: Text) -> list[str]:

@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.context import Context
-from dashboards.parts import RETRAIN, commands, fact, state_badge
+from dashboards.parts import RETRAIN, commands, fact, section, state_badge
 from dashboards.reading.line import LineView, load_view
 from dashboards.standing import Standing, StandingNote, judge_standing
 from dashboards.texts import Text, literal, terms
 from dashboards.views import evidence
+from dashboards.views.news import news
 from wafergate.domain.line_state import LineState, weakest_recall
 
 __all__ = ["PATH", "TITLE", "overview", "render"]
@@ -26,16 +27,19 @@ def render(context: Context) -> None:
         overview(tuple(views.values()), text)
     view = views[context.line]
     _standing(view, text)
+    news(context)
+    evidence.alerts(view, text)
     if view.shown is None:
         commands("empty_model", [RETRAIN], text)
     else:
         evidence.recall(view.shown, text, palette)
         evidence.rates(view.shown, view.looks, text)
     if view.latest is not None:
-        evidence.gate(view.latest, view.report, text)
-    evidence.alerts(view, text)
+        section("gate_title", text, "gate")
+        evidence.verdict(view.latest, text)
+        context.link("decisions", text.plain("open_decision"), decision=view.latest.decision.id)
     evidence.drift(view, text, palette)
-    evidence.dataset(view, text, palette)
+    evidence.dataset(view, text)
     _terms(text)
     st.caption(text.say("as_of", when=text.when(view.read_at)))
 

@@ -79,7 +79,7 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     told = {"model": model.id, "verdict": decision.verdict.value}
     draft = LedgerDraft(act.line, LedgerKind.DECIDED, decision.id, "flow retrain", decision.summary, told)
     facts.save(decision, alerts=alerts, ledger=[draft])
-    facts.save(DecisionReport(f"report-{key}", act.line, decision.id, "5" * 64, "", act.at))
+    facts.save(DecisionReport(f"report-{key}", act.line, decision.id, digest_bytes(DOCS), "", act.at))
     if promote:
         since = act.at + timedelta(minutes=1)
         champion = Champion(act.line, model.id, decision.id, "flow retrain", act.reason, since)
@@ -201,6 +201,15 @@ def hostile() -> MemoryFacts:
     return facts
 
 
+def awaiting() -> MemoryFacts:
+    """A newer model passed this minute and waits for a person to release it."""
+    facts = covered()
+    decision = tell(facts, Act(3, PROVEN, datetime.now(UTC)), promote=False)
+    policy = replace(decision.policy, approval="approval")
+    facts.save(replace(decision, id="decision-waiting", policy=policy))
+    return facts
+
+
 def stopped() -> FactStore:
     """The database does not answer."""
     message = "PostgreSQL does not answer at 127.0.0.1: connection refused; start it with `wafergate up`"
@@ -209,7 +218,7 @@ def stopped() -> FactStore:
 
 STORIES: dict[str, Callable[[], FactStore]] = {
     story.__name__: story
-    for story in (empty, undecided, covered, failed, drifted, few_images, two_lines, hostile, stopped)
+    for story in (empty, undecided, covered, awaiting, failed, drifted, few_images, two_lines, hostile, stopped)
 }
 
 

@@ -109,7 +109,7 @@ def test_the_page_says_where_every_check_is_to_be_seen() -> None:
 def test_the_report_of_the_newest_verdict_is_named_with_its_command(lang: str) -> None:
     view = load_view(open_story("failed"), "die-a")
     assert view.latest is not None
-    said = _said(_open("failed", lang=lang))
+    said = _said(_open("failed", lang=lang, first="decisions"))
     assert f"`wafergate report` {literal(view.latest.decision.id)} `--to report.html`" in said
 
 
@@ -203,3 +203,15 @@ def test_an_address_opens_the_dataset_version_it_names() -> None:
     page = _open("failed", lang="en", first="data", version="1")
     assert page.selectbox[0].value == "1"
     assert "Version 1:" in _said(page)
+
+
+def test_what_waits_for_a_person_is_told_with_the_command_and_what_is_new_with_its_time() -> None:
+    page = _open("awaiting", lang="en")
+    assert any("wafergate approve decision-waiting" in code.value for code in page.code)
+    said = _said(page)
+    assert literal("yolox-nano v3") + "** passed the gate on" in said
+    assert "dataset version **3** arrived" in said
+
+
+def test_a_quiet_day_is_said() -> None:
+    assert phrases()["en"]["changes_none"] in _said(_open("covered", lang="en"))
