@@ -6,8 +6,8 @@ from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import AnyFormat, Limit, LinePath
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
-from wafergate.domain.inspection import InspectionRun
 from wafergate.jobs import inspect_lot as inspect_job
+from wafergate.jobs.inspect_lot import Inspected
 from wafergate.line import LineFile
 from wafergate.wiring import open_parts, open_source
 
@@ -15,19 +15,20 @@ __all__ = ["inspect_lot"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def inspect(line: LineFile, source: str, format: str, limit: int) -> str:
-    """Inspect a source with the champion; return the inspection run's id."""
+def inspect(line: LineFile, source: str, format: str, limit: int) -> Inspected:
+    """Inspect a source with the champion; return what it made."""
     with Teller() as progress:
         images = WatchedSource(open_source(source), progress)
         done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, progress=progress)
-    row = open_parts().facts.get(InspectionRun, done.id)
-    say(f"inspected{' before' if done.reused else ''}: {row.images} images, {row.defective} with defects")
-    return done.id
+    before = len(done.names) - done.new
+    told = f", {before} had been inspected before" if before else ""
+    say(f"inspected: {done.new} images{told}" + (f", {done.refused} set aside" if done.refused else ""))
+    return done
 
 
 @flow(flow_run_name=run_name, on_failure=[tell_failure])
-def inspect_lot(line: LinePath, source: str, format: AnyFormat = "images", limit: Limit = 0) -> str:
-    """Inspect new images; return the inspection run's id.
+def inspect_lot(line: LinePath, source: str, format: AnyFormat = "images", limit: Limit = 0) -> Inspected:
+    """Inspect new images; those inspected before by the same champion are not inspected again.
 
     Args:
         line: path of the line file.

@@ -109,6 +109,9 @@ class ImageExaminer(Protocol):
             ImageRefusedError: it is not an image, is truncated or too large; carries the quarantine reason.
         """
 
+    def look(self, data: bytes, *, now: datetime, name: str = "") -> tuple[ImageRecord, NDArray[np.uint8]]:
+        """Return the record and, from the same decode, the pixels `(h, w, 3)`, 8 bits, BGR; raises as the call does."""
+
 
 class FactStore(Protocol):
     """Rows of the domain's value objects; a row is immutable once it is visible."""
@@ -194,6 +197,9 @@ class InspectionStore(Protocol):
         Returns:
             False when a run with this id was already there; then nothing is written.
         """
+
+    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+        """Return the images of these names that a model inspected: name and SHA-256 to the (newest) run."""
 
     def images(
         self,

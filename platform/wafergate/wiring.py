@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +13,11 @@ import urllib3
 
 from wafergate.adapters import embedded
 from wafergate.adapters.apprise import AppriseChannel
+from wafergate.adapters.arrivals import Arrivals, Settled, stamp_of_file
 from wafergate.adapters.embedded import sign_in
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections, migrate
 from wafergate.domain.gate import Champion
-from wafergate.errors import ServiceError
+from wafergate.errors import ServiceError, SourceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
 from wafergate.ports import AlertChannel, FactStore, FileReader, InspectionStore, LabelScorer, RunReader, Source
@@ -28,6 +29,7 @@ __all__ = [
     "home",
     "label_scorer",
     "migrate_schema",
+    "open_arrivals",
     "open_parts",
     "open_readonly_facts",
     "open_readonly_files",
@@ -148,11 +150,15 @@ def open_source(place: str) -> Source:
         ServiceError: S3 does not answer or refuses.
     """
     from wafergate.adapters import source
-    from wafergate.adapters.s3_client import connect
-    from wafergate.adapters.s3_source import SCHEME, S3Source
+    from wafergate.adapters.s3_source import SCHEME
 
-    if not place.startswith(SCHEME):
-        return source.open_source(Path(place))
+    return source.require_files(_open_prefix(place)) if place.startswith(SCHEME) else source.open_source(Path(place))
+
+
+def _open_prefix(place: str) -> Source:
+    from wafergate.adapters.s3_client import connect
+    from wafergate.adapters.s3_source import S3Source
+
     values = settings()
     client = connect(
         values.s3_endpoint,
@@ -161,7 +167,25 @@ def open_source(place: str) -> Source:
         secure=values.s3_secure,
         region=values.s3_region,
     )
-    return source.require_files(S3Source(client, values.s3_endpoint, place))
+    return S3Source(client, values.s3_endpoint, place)
+
+
+def open_arrivals(place: str) -> Callable[[], Settled]:
+    """Return what looks at a folder or a prefix that files come into; it may be empty.
+
+    Raises:
+        SourceError: it is no folder.
+    """
+    from wafergate.adapters.s3_source import SCHEME
+    from wafergate.adapters.source import FolderSource
+
+    if place.startswith(SCHEME):
+        return Arrivals(lambda: _open_prefix(place))
+    root = Path(place)
+    if not root.is_dir():
+        message = f"--follow needs a folder or s3://bucket/prefix that is there, found {place!r}; check --source"
+        raise SourceError(message)
+    return Arrivals(lambda: FolderSource(root), partial(stamp_of_file, root))
 
 
 def label_scorer() -> LabelScorer:

@@ -401,3 +401,23 @@ class TestDatabaseItself:
         with pytest.raises(ServiceError, match="refuses"):
             readonly.reroll(stores.line)
         readonly.close()
+
+
+def test_what_a_model_saw_before_is_told_by_name_and_bytes(stores: Stores) -> None:
+    first, second = run_of(stores, "seen-1"), run_of(stores, "seen-2", minutes=1)
+    other = run_of(stores, "seen-3", model="b")
+    images = [image_of(first, place, name=f"a/{place}.png", image=f"{place:064x}") for place in range(3)]
+    again = image_of(second, 0, name="a/0.png", image=f"{0:064x}")
+    replaced = image_of(second, 1, name="a/1.png", image=f"{9:064x}")
+    assert stores.inspections.save(first, images)
+    assert stores.inspections.save(second, [again, replaced])
+    assert stores.inspections.save(other, [image_of(other, 0, name="a/2.png", image=f"{2:064x}")])
+    asked = ["a/0.png", "a/1.png", "nobody.png"]
+    assert stores.inspections.seen(stores.line, stores.model("a"), asked) == {
+        ("a/0.png", f"{0:064x}"): second.id,
+        ("a/1.png", f"{1:064x}"): first.id,
+        ("a/1.png", f"{9:064x}"): second.id,
+    }
+    assert stores.inspections.seen(stores.line, stores.model("b"), asked) == {}
+    assert stores.inspections.seen("another line", stores.model("a"), asked) == {}
+    assert stores.inspections.seen(stores.line, stores.model("a"), []) == {}

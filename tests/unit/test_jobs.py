@@ -733,7 +733,8 @@ def lot(files: Files, *, gain: float = 1.0) -> MemorySource:
 def test_inspection_keeps_what_passes_the_frozen_thresholds_and_twice_adds_nothing(files: Files, parts: Parts) -> None:
     (model_id,) = champions(parts, files, 1)
     first = inspect_lot(parts, line_of(), lot(files), "images")
-    assert inspect_lot(parts, line_of(), lot(files), "images") == (first.id, True)
+    again = inspect_lot(parts, line_of(), lot(files), "images")
+    assert (again.id, again.reused) == (first.id, True)
     row = parts.facts.get(InspectionRun, first.id)
     images = parts.inspections.images(line="dies", run_id=first.id)
     thresholds = parts.facts.get(ModelVersion, model_id).thresholds

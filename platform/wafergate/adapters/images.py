@@ -81,6 +81,10 @@ def decode(data: bytes, *, max_pixels: int = OPENCV_MAX_PIXELS, name: str = "") 
         ImageRefusedError: as the table says, with the quarantine reason.
     """
     _, pixels, _ = _open(data, max_pixels=max_pixels, name=name)
+    return _in_colour(pixels)
+
+
+def _in_colour(pixels: Pixels) -> Pixels:
     if pixels.ndim == 3:
         return pixels
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
@@ -119,7 +123,14 @@ class Examiner:
         Raises:
             ImageRefusedError: it does not enter, with the quarantine reason.
         """
+        return self._measured(data, now, *_open(data, max_pixels=self._max_pixels, name=name))
+
+    def look(self, data: bytes, *, now: datetime, name: str = "") -> tuple[ImageRecord, Pixels]:
+        """Return the record and what `decode` returns, from one decode; arguments and refusals are the call's."""
         header, pixels, depth = _open(data, max_pixels=self._max_pixels, name=name)
+        return self._measured(data, now, header, pixels, depth), _in_colour(pixels)
+
+    def _measured(self, data: bytes, now: datetime, header: ImageHeader, pixels: Pixels, depth: int) -> ImageRecord:
         grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         found = measure(grey)
         return ImageRecord(

@@ -22,6 +22,7 @@ from wafergate.cli import (
     golden,
     governor,
     hardware,
+    inspection,
     inspections,
     ledger,
     licences,
@@ -51,7 +52,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (setup, thread, release, report, weekly, tile, estimate, curve, plan, licences, hardware, reproduce):
+for commands in (
+    setup,
+    thread,
+    inspection,
+    release,
+    report,
+    weekly,
+    tile,
+    estimate,
+    curve,
+    plan,
+    licences,
+    hardware,
+    reproduce,
+):
     app.add_typer(commands.app)
 for noun in (
     data,
@@ -71,6 +86,7 @@ for noun in (
     governor,
 ):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+app.add_typer(inspection.lot, name="lot")
 
 
 def main() -> None:

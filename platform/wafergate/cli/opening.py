@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def ready() -> "Parts":
     return wiring.open_parts()
 
 
-def flow(name: str) -> Callable[..., str]:
+def flow(name: str) -> Callable[..., Any]:
     """Load a flow by its file, as a Prefect worker does."""
     from importlib.util import find_spec
 

@@ -137,6 +137,6 @@ def _retrain_for_demo(line: Path, source: Path) -> str:
     from wafergate.terminal import show_decision
 
     parts = ready()
-    decision = flow("retrain")(str(line), str(source), "coco", 0, "", getpass.getuser())
+    decision: str = flow("retrain")(str(line), str(source), "coco", 0, "", getpass.getuser())
     show_decision(parts.facts, decision)
     return decision

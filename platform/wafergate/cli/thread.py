@@ -1,4 +1,4 @@
-"""`wafergate intake | retrain | inspect | watch`: the flows by hand."""
+"""`wafergate intake | retrain | watch`: the flows by hand."""
 
 import getpass
 from pathlib import Path
@@ -64,21 +64,6 @@ def retrain(
         typer.echo("nothing new: the same data, line file and weights were judged before; no work was done twice")
     if require_pass and parts.facts.get(GateDecision, decision).verdict != "pass":
         raise typer.Exit(12)
-
-
-@app.command("inspect")
-def inspect_(line: Line, source: SourcePath, format: AnyFormat = "images", limit: Limit = 0) -> None:  # noqa: A002
-    """Run the line's champion over new images.
-
-    Example: wafergate inspect --line line.toml --source lots/A1234
-    """
-    from wafergate.domain.inspection import InspectionRun
-
-    load_line(line)
-    parts = ready()
-    row = parts.facts.get(InspectionRun, flow("inspect_lot")(str(line), source, format, limit))
-    found = ", ".join(f"{name} {count}" for name, count in row.instances.items() if count) or "nothing"
-    typer.echo(f"{row.images} images inspected, {row.defective} with defects, {row.quarantined} quarantined: {found}")
 
 
 @app.command()

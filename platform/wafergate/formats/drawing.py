@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wafergate.domain.geometry import Box
 
-__all__ = ["draw_box"]
+__all__ = ["draw_box", "draw_found"]
 
 Pixels = NDArray[np.uint8]
 
@@ -90,3 +90,25 @@ def _rectangle(
     corner = (round((left - x1) * scale) - thick, round((top - y1) * scale) - thick)
     opposite = (round((right - x1) * scale) + thick - 1, round((bottom - y1) * scale) + thick - 1)
     cv2.rectangle(drawn, corner, opposite, colour, thick)
+
+
+def draw_found(pixels: Pixels, boxes: Sequence[tuple[str, Box]]) -> Pixels:
+    """Draw what was found on a copy of the whole image: boxes in red around the pixels they hold, a text above each.
+
+    Args:
+        pixels: `(h, w, 3)`, 8 bits, BGR.
+        boxes: text and box, pixels of the image.
+
+    Returns:
+        `(h, w, 3)`, 8 bits, BGR.
+    """
+    drawn = pixels.copy()
+    size = max(0.4, max(pixels.shape[:2]) / 1600)
+    for text, box in boxes:
+        _rectangle(drawn, box, 0, 0, 1.0, _SUSPECT, 2)
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+        left = int(np.clip(box.x1, 0, max(0, drawn.shape[1] - width)))
+        base = round(box.y1) - 5 if box.y1 > height + 6 else round(box.y2) + height + 5
+        cv2.putText(drawn, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 3, cv2.LINE_AA)
+        cv2.putText(drawn, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, _SUSPECT, 1, cv2.LINE_AA)
+    return drawn

@@ -187,10 +187,10 @@ class _Aside:
         self.kept: list[InspectedImage] = []
 
     def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
-        """Keep the images; `run` is told by the golden run instead."""
+        """Keep the images; `run` is told by the golden run instead, so nothing is drawn from it for review."""
         del run
         self.kept += images
-        return True
+        return False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

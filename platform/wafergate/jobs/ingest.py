@@ -25,7 +25,7 @@ from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 
-__all__ = ["as_samples", "examine_files", "ingest", "keep_fitting", "read_source", "require_format"]
+__all__ = ["as_samples", "examine_files", "ingest", "is_large", "keep_fitting", "read_source", "require_format"]
 
 _LISTED = 5
 _BATCH = 1000
@@ -138,7 +138,7 @@ def examine_files(
             return Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
         try:
             shown = "" if (name, QuarantineReason.WRONG_SUFFIX) in released else name
-            with alone if _is_large(data) else nullcontext():
+            with alone if is_large(data) else nullcontext():
                 record = examine(data, now=now, name=shown)
         except ImageRefusedError as error:
             return Refused(name, error.reason, error.detail, parts.files.put(data))
@@ -161,7 +161,7 @@ def examine_files(
     return records, refused
 
 
-def _is_large(data: bytes) -> bool:
+def is_large(data: bytes) -> bool:
     """Tell whether an image needs so much memory that several at once would need too much."""
     try:
         return read_header(data).pixels > _LARGE

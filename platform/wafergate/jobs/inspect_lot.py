@@ -1,27 +1,97 @@
-"""The champion over new images: what it found on each, in the store."""
+"""The champion over new images, chunk by chunk: what it found on each, in the store."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
-from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.inspection import EARLIEST, FoundBox, InspectedImage, InspectionRun
+from wafergate.domain.quarantine import Released
+from wafergate.domain.samples import RawSample, Sample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.draw import queue_run
-from wafergate.jobs.evaluate import run_detector
-from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
-from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.ingest import read_source
+from wafergate.jobs.novelty import novelty_of
+from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.jobs.promote import champion_model
-from wafergate.jobs.quarantine import released_in, set_aside
+from wafergate.jobs.quarantine import Refused, released_in, set_aside
+from wafergate.jobs.seeing import Seen, Viewer
 from wafergate.jobs.serve import serving_detector
+from wafergate.jobs.train import MIN_SCORE
 from wafergate.jobs.versions import taught_on
 from wafergate.line import LineFile
-from wafergate.ports import Progress, Source
+from wafergate.ports import Detector, Progress, Source
 from wafergate.stages.merge_tiles import in_tiles
 
-__all__ = ["inspect_lot"]
+__all__ = ["CHUNK", "Inspected", "Inspector", "inspect_chunk", "inspect_lot", "open_inspector"]
+
+CHUNK = 256
+"""Images saved at a time: what a stopped run has to do again at most, and what is in memory of the results."""
+
+_BATCH = 16
+_NEAR = 0.5  # of a class's threshold: what scores less is far from being found
+
+Novelty = Callable[[Detections], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """A line's champion ready to work.
+
+    Attributes:
+        model: the champion.
+        detector: its exported file, opened in the runtime that serves, by tiles where it was taught on tiles.
+        least: score down to which it is asked; what lies near a threshold lies above.
+        novelty: how new an image is to it.
+    """
+
+    model: ModelVersion
+    detector: Detector
+    least: float
+    novelty: Novelty
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an inspection of a source made.
+
+    Attributes:
+        runs: the runs that hold its images, those of earlier times too, in the order of the source.
+        new: how many images were inspected now.
+        refused: how many images and labels were set aside.
+        names: the images that are inspected now, of this time or an earlier one.
+    """
+
+    runs: tuple[str, ...]
+    new: int
+    refused: int
+    names: frozenset[str]
+
+    @property
+    def id(self) -> str:
+        """The last run."""
+        return self.runs[-1]
+
+    @property
+    def reused(self) -> bool:
+        """Whether everything had been inspected before."""
+        return not self.new
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """What one chunk made; `runs` hold its images, none where nothing in it could be inspected."""
+
+    runs: tuple[str, ...]
+    new: int
+    refused: tuple[Refused, ...]
+    names: tuple[str, ...]
 
 
 def inspect_lot(
@@ -31,60 +101,146 @@ def inspect_lot(
     format_name: str,
     *,
     limit: int = 0,
+    chunk: int = CHUNK,
+    only: Callable[[RawSample], bool] | None = None,
     progress: Progress = silent,
-) -> Outcome:
+) -> Inspected:
     """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
 
-    Labels, if the source has any, are not looked at. A champion that was taught on tiles inspects by the same tiles.
-    Images that people should look at enter the review queue.
+    An image is known by its path in the source and its bytes. Each chunk is saved as it is done, as a run of its own,
+    so that a stopped inspection goes on where it ended. Labels, if the source has any, are not looked at. A champion
+    that was taught on tiles inspects by the same tiles. Images that people should look at enter the review queue.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        source: where images lie.
+        format_name: a key of `READERS`.
+        limit: take this many images, spread evenly; 0 takes all.
+        chunk: images saved at a time.
+        only: tells of an image whether it is taken; all where not given.
+        progress: told of every batch.
 
     Raises:
         PromotionError: the line has no champion.
         SourceError: the source holds no image that can be inspected.
+        StorageError: the champion's exported file is not the one that was judged.
     """
     model = champion_model(parts, line.name)
     released = released_in(parts, line.name, source)
-    found, problems = read_source(line, source, format_name, limit=limit, released=released)
-    names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
-    records, refused = examine_files(parts, line, source, names, released=released, progress=progress)
-    unlabelled = (replace(item, boxes=(), size=None) for item in found)
-    kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
-    refused = [*problems, *refused, *unfit]
-    set_aside(parts, line.name, source, refused)
-    samples = as_samples(kept, records, {})
-    if not samples:
+    listed, problems = read_source(line, source, format_name, limit=limit, released=released)
+    found = [item for item in listed if only is None or only(item)]
+    set_aside(parts, line.name, source, problems)
+    inspector = open_inspector(parts, line, model, progress=progress)
+    runs: list[str] = []
+    names: set[str] = set()
+    refused, new = [*problems], 0
+    for start in range(0, len(found), chunk):
+        told = _shifted(progress, start, len(found))
+        done = inspect_chunk(
+            parts, line, source, inspector, found[start : start + chunk], released=released, progress=told
+        )
+        runs += done.runs
+        new += done.new
+        names.update(done.names)
+        refused += done.refused
+    if not runs:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
         message = (
             f"{source.title} holds no image that line {line.name!r} can inspect; {len(refused)} were refused{first}"
         )
         raise SourceError(message)
-    row_id = identify("inspection", line.name, model.id, [(item.name, item.image) for item in samples])
-    if parts.facts.find(InspectionRun, id=row_id):
-        queue_run(parts, line, row_id, samples)  # had it been interrupted before
-        return Outcome(row_id, reused=True)
+    return Inspected(tuple(dict.fromkeys(runs)), new, len(refused), frozenset(names))
+
+
+def open_inspector(parts: Parts, line: LineFile, model: ModelVersion, *, progress: Progress = silent) -> Inspector:
+    """Open a champion's exported file, its digest checked, and what tells how new an image is to it.
+
+    Raises:
+        StorageError: the exported file is not the one that was judged.
+    """
     detector = serving_detector(parts, line, model, progress=progress)
-    for policy in taught_on(parts, model.dataset_id):
+    cuts = taught_on(parts, model.dataset_id)
+    for policy in cuts:
         detector = in_tiles(detector, policy)
-    stage = "inspecting images"
-    detections = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
-    now = parts.clock()
+    # What tiles say is joined from the weakest detection on, so it is asked for as it is when the model is judged.
+    least = MIN_SCORE if cuts else _NEAR * min(model.thresholds.values())
+    return Inspector(model, detector, least, novelty_of(parts, model, progress=progress))
+
+
+def inspect_chunk(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    inspector: Inspector,
+    chunk: Sequence[RawSample],
+    *,
+    released: Released = frozenset(),
+    progress: Progress = silent,
+) -> ChunkDone:
+    """Inspect some images of a source that were not inspected before by this champion, and save them as one run.
+
+    Images are read, examined and decoded once, in threads ahead of the model.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        source: where the images lie.
+        inspector: the opened champion.
+        chunk: images as their reader listed them.
+        released: files that a person let in.
+        progress: told how many of the chunk are done.
+    """
+    model = inspector.model
+    known = parts.inspections.seen(line.name, model.id, [item.name for item in chunk])
+    viewer = Viewer(parts, line, source, channels=model.channels, known=known, released=released)
+    samples: list[Sample] = []
+    fresh: list[tuple[int, Detections]] = []
+    for batch in _batches(viewer, chunk):
+        pixels = [(len(samples) + at, seen.pixels) for at, seen in enumerate(batch) if seen.pixels is not None]
+        samples += [seen.sample for seen in batch]
+        said = inspector.detector([image for _, image in pixels], min_score=inspector.least) if pixels else []
+        fresh += zip((place for place, _ in pixels), said, strict=True)
+        progress("inspecting images", len(samples), len(chunk))
+    refused = viewer.finish()
+    if refused:
+        set_aside(parts, line.name, source, refused)
+    names = tuple(sample.name for sample in samples)
+    earlier = {known[found]: None for sample in samples if (found := (sample.name, sample.image)) in known}
+    whole = _run_id(inspector, line, samples)
+    if whole in earlier:
+        queue_run(parts, line, whole, _numbered(samples))  # had it been interrupted before
+    run = _save(parts, line, source, inspector, samples, fresh, len(refused)) if fresh else None
+    return ChunkDone((*earlier, *([run] if run else [])), len(fresh), refused, names)
+
+
+def _batches(viewer: Viewer, chunk: Sequence[RawSample]) -> Iterator[list[Seen]]:
+    batch: list[Seen] = []
+    for seen in ahead(viewer, chunk):
+        if seen is not None:
+            batch.append(seen)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _save(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    inspector: Inspector,
+    samples: Sequence[Sample],
+    fresh: Sequence[tuple[int, Detections]],
+    refused: int,
+) -> str:
+    """Save what is new as a run, and draw from it for the review; return its id."""
+    model, now = inspector.model, parts.clock()
+    taken = _numbered([samples[place] for place, _ in fresh])
+    row_id = _run_id(inspector, line, taken)
     images = [
-        InspectedImage(
-            run_id=row_id,
-            position=place,
-            line=line.name,
-            model_id=model.id,
-            name=sample.name,
-            image=sample.image,
-            captured_at=now,
-            lot=sample.metadata.get("lot", ""),
-            wafer=sample.metadata.get("wafer", ""),
-            die=sample.metadata.get("die", ""),
-            station=sample.metadata.get("station", ""),
-            product=sample.metadata.get("product", ""),
-            detections=_kept(model, said),
-        )
-        for place, (sample, said) in enumerate(zip(samples, detections, strict=True))
+        _image(row_id, inspector, line.name, sample, said, now) for sample, (_, said) in zip(taken, fresh, strict=True)
     ]
     instances = Counter(name for image in images for name, *_ in image.detections)
     row = InspectionRun(
@@ -94,23 +250,68 @@ def inspect_lot(
         source=source.title,
         images=len(images),
         defective=sum(bool(image.detections) for image in images),
-        instances=_every_class(model, instances),
-        quarantined=len(refused),
+        instances={name: instances[name] for name in model.classes},
+        quarantined=refused,
         created_at=now,
     )
-    new = parts.inspections.save(row, images)
-    queue_run(parts, line, row_id, samples)
-    return Outcome(row_id, not new)
+    if parts.inspections.save(row, images):
+        queue_run(parts, line, row_id, taken)
+    return row_id
 
 
-def _kept(model: ModelVersion, said: Detections) -> tuple[tuple[str, float, float, float, float, float], ...]:
-    """Return the detections at or above their class's operating threshold."""
-    return tuple(
-        (name, float(score), float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        for box, score, index in zip(said.boxes, said.scores, said.classes, strict=True)
-        if score >= model.thresholds[name := model.classes[index]]
+def _run_id(inspector: Inspector, line: LineFile, samples: Sequence[Sample]) -> str:
+    return identify("inspection", line.name, inspector.model.id, [(item.name, item.image) for item in samples])
+
+
+def _numbered(samples: Sequence[Sample]) -> list[Sample]:
+    return [replace(sample, position=place) for place, sample in enumerate(samples)]
+
+
+def _image(
+    run_id: str, inspector: Inspector, line: str, sample: Sample, said: Detections, now: datetime
+) -> InspectedImage:
+    model, told = inspector.model, sample.metadata
+    levels = np.array([model.thresholds[name] for name in model.classes])[said.classes]
+    return InspectedImage(
+        run_id=run_id,
+        position=sample.position,
+        line=line,
+        model_id=model.id,
+        name=sample.name,
+        image=sample.image,
+        captured_at=_moment(told.get("captured_at", "")) or now,
+        lot=told.get("lot", ""),
+        wafer=told.get("wafer", ""),
+        die=told.get("die", ""),
+        station=told.get("station", ""),
+        product=told.get("product", ""),
+        novelty=inspector.novelty(said),
+        detections=_boxes(model, said, said.scores >= levels),
+        weak=_boxes(model, said, (said.scores < levels) & (said.scores >= _NEAR * levels)),
     )
 
 
-def _every_class(model: ModelVersion, counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: counts.get(name, 0) for name in model.classes}
+def _boxes(model: ModelVersion, said: Detections, kept: NDArray[np.bool_]) -> tuple[FoundBox, ...]:
+    return tuple(
+        (model.classes[index], float(score), float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        for box, score, index in zip(said.boxes[kept], said.scores[kept], said.classes[kept], strict=True)
+    )
+
+
+def _moment(told: str) -> datetime | None:
+    """Return a time of capture from metadata (ISO 8601, UTC where no zone is told); None where it tells none."""
+    try:
+        moment = datetime.fromisoformat(told)
+    except ValueError:
+        return None  # a clock that was never set must not keep a part from being inspected
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment >= EARLIEST else None
+
+
+def _shifted(progress: Progress, start: int, total: int) -> Progress:
+    """Tell the progress of a chunk as that of the whole source."""
+
+    def tell(stage: str, done: int, _of: int) -> None:
+        progress(stage, start + done, total)
+
+    return tell

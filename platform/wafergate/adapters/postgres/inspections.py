@@ -52,6 +52,10 @@ _NEAR = """
 (SELECT {} AS branch, run_id, position, abs(score - %s) AS gap FROM detection
  WHERE line = %s AND defect_class = %s AND captured_at >= %s AND score {} %s ORDER BY score {} LIMIT %s)
 """
+_SEEN = """
+SELECT name, image, run_id FROM inspected_image WHERE line = %s AND model_id = %s AND name = ANY(%s)
+ORDER BY captured_at, run_id DESC, position DESC
+"""
 _LEAVES = ("inspected_image", "detection")
 _PATIENCE = "10s"
 
@@ -121,6 +125,12 @@ class PostgresInspections:
             _copy_detections(connection, images)
             _add_up(connection, run, images)
             return True
+
+    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+        """See `InspectionStore.seen`."""
+        with self._connections.transaction() as connection:
+            found = connection.execute(_SEEN, [line, model_id, list(names)]).fetchall()
+        return {(name, image): run for name, image, run in found}
 
     def images(
         self,

@@ -1,0 +1,87 @@
+"""A place that files come into: what is there whole, as a source."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wafergate.errors import SourceError
+from wafergate.ports import Source
+
+__all__ = ["Arrivals", "Settled", "stamp_of_file"]
+
+Stamp = tuple[int, int]
+
+
+def stamp_of_file(root: Path, name: str) -> Stamp | None:
+    """Return size and time of the last change of a file; None where it is gone."""
+    try:
+        found = (root / name).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A source without the files that are still being written.
+
+    Attributes:
+        source: all that is there.
+        stamps: the files that are whole, with their size and time of change.
+    """
+
+    source: Source
+    stamps: Mapping[str, Stamp]
+
+    @property
+    def title(self) -> str:
+        """Name it for a person."""
+        return self.source.title
+
+    def names(self) -> Sequence[str]:
+        """List the files that are whole, sorted."""
+        return sorted(self.stamps)
+
+    def unsafe(self) -> Sequence[tuple[str, str]]:
+        """List what was refused, as the source does."""
+        return self.source.unsafe()
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            SourceError: it is not there, cannot be read or is not whole yet.
+        """
+        if name not in self.stamps:
+            message = f"{name} in {self.title} is still being written"
+            raise SourceError(message)
+        return self.source.read(name)
+
+
+class Arrivals:
+    """Looks at a place again and again; a file is whole once two looks find it with the same size and time."""
+
+    def __init__(self, open_place: Callable[[], Source], stamp: Callable[[str], Stamp | None] | None = None) -> None:
+        """Remember how to look.
+
+        Args:
+            open_place: lists what is there now.
+            stamp: size and time of change of a file; not given where files appear whole, as objects on S3 do.
+        """
+        self._open, self._stamp = open_place, stamp
+        self._before: dict[str, Stamp] = {}
+
+    def __call__(self) -> Settled:
+        """Look once.
+
+        Raises:
+            SourceError: there is no such place.
+            ServiceError: S3 does not answer or refuses.
+        """
+        source = self._open()
+        if self._stamp is None:
+            return Settled(source, dict.fromkeys(source.names(), (0, 0)))
+        now = {name: stamp for name in source.names() if (stamp := self._stamp(name)) is not None}
+        settled = {name: stamp for name, stamp in now.items() if self._before.get(name) == stamp}
+        self._before = now
+        return Settled(source, settled)

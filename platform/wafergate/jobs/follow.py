@@ -1,0 +1,99 @@
+"""A place that images come into, inspected as they come."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from wafergate.domain.samples import RawSample
+from wafergate.domain.training import Channels
+from wafergate.errors import SourceError
+from wafergate.jobs.inspect_lot import Inspected, inspect_lot
+from wafergate.jobs.parts import Parts, silent
+from wafergate.jobs.promote import champion_model
+from wafergate.line import LineFile
+from wafergate.ports import Progress, Source
+
+__all__ = ["Place", "follow"]
+
+
+class Place(Source, Protocol):
+    """A source of the files that are whole now."""
+
+    @property
+    def stamps(self) -> Mapping[str, tuple[int, int]]:
+        """Each file with what tells one state of it from another."""
+
+
+def follow(
+    parts: Parts,
+    line: LineFile,
+    look: Callable[[], Place],
+    format_name: str,
+    *,
+    pause: Callable[[], bool],
+    told: Callable[[Inspected], None] = lambda _: None,
+    progress: Progress = silent,
+) -> Inspected:
+    """Inspect what comes into a place until a pause says that it is over, or Ctrl-C.
+
+    A part whose golden reference has not come yet is waited for. What had been inspected before by the same champion
+    is not inspected again, whoever did it and when.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        look: lists the files that are whole now.
+        format_name: a key of `READERS`.
+        pause: waits a little; false when it is over.
+        told: of every round that inspected something.
+        progress: told of every batch.
+
+    Raises:
+        PromotionError: the line has no champion.
+        SourceError: nothing that came could be inspected; an empty place is no error.
+    """
+    tried: set[tuple[str, tuple[int, int]]] = set()
+    rounds: list[Inspected] = []
+    before: Mapping[str, tuple[int, int]] = {}
+    failed: SourceError | None = None
+    try:
+        while True:
+            place = look()
+            if place.stamps != before:
+                before = place.stamps
+                try:
+                    rounds.append(_round(parts, line, place, format_name, tried, progress))
+                    told(rounds[-1])
+                except SourceError as error:  # the next file may be a good one
+                    failed = error
+            if not pause():
+                break
+    except KeyboardInterrupt:
+        progress("stopped", 0, 0)  # each chunk is saved as it is done, so nothing is lost but the one at work
+    if failed is not None and not any(item.names for item in rounds):
+        raise failed
+    return Inspected(
+        runs=tuple(dict.fromkeys(run for item in rounds for run in item.runs)),
+        new=sum(item.new for item in rounds),
+        refused=sum(item.refused for item in rounds),
+        names=frozenset[str]().union(*(item.names for item in rounds)),
+    )
+
+
+def _round(
+    parts: Parts,
+    line: LineFile,
+    place: Place,
+    format_name: str,
+    tried: set[tuple[str, tuple[int, int]]],
+    progress: Progress,
+) -> Inspected:
+    golden = champion_model(parts, line.name).channels is Channels.GOLDEN
+
+    def is_new(item: RawSample) -> bool:
+        key = item.name, place.stamps[item.name]
+        if key in tried or (golden and not item.reference):
+            return False
+        tried.add(key)
+        return True
+
+    return inspect_lot(parts, line, place, format_name, only=is_new, progress=progress)

@@ -1,0 +1,292 @@
+"""Inspection chunk by chunk: nothing twice, nothing lost, nothing taken half written; results for other tools."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.unit.memory_source import MemorySource
+from tests.unit.small_line import line_of, open_contrast, parts_in, run_thread
+from wafergate.adapters.arrivals import Arrivals, stamp_of_file
+from wafergate.adapters.source import FolderSource
+from wafergate.domain.evaluation import Detections
+from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.training import ModelVersion
+from wafergate.errors import NotFoundError, SourceError
+from wafergate.formats import READERS, ReadOptions
+from wafergate.jobs.follow import follow
+from wafergate.jobs.inspect_lot import Inspected, inspect_lot
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.promote import promote
+from wafergate.jobs.results import images_of_runs, show_lot, write_coco, write_csv, write_pictures
+from wafergate.ports import Detector
+from wafergate.sample.generate import Batch, write_sample
+
+pytestmark = pytest.mark.unit
+
+LINE = "dies"
+Files = dict[str, bytes]
+LOTS = count()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder = tmp_path_factory.mktemp("dies")
+    classes = dict.fromkeys(("particle", "scratch", "bridge", "void"), 14)
+    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=12, lots=10),), size=96)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def champion(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """A line with a champion; every test inspects a lot of its own."""
+    parts = parts_in(tmp_path_factory.mktemp("line"))
+    promote(parts, run_thread(parts, line_of(), MemorySource(files)).decision.id, actor="kim", reason="test")
+    return parts
+
+
+def lot_of(files: Files, images: int) -> tuple[str, Files]:
+    """Return some dies, each beside its golden reference, under names no other test has."""
+    lot = f"lot{next(LOTS)}"
+    names = sorted(name for name in files if name.endswith(".png") and "_golden" not in name)[:images]
+    pairs = [name for item in names for name in (item, item.replace(".png", "_golden.png"))]
+    return lot, {f"{lot}/{Path(name).name}": files[name] for name in pairs}
+
+
+def stored(parts: Parts, lot: str) -> list[InspectedImage]:
+    return [image for image in parts.inspections.images(line=LINE) if image.name.startswith(f"{lot}/")]
+
+
+def told(image: InspectedImage) -> tuple[object, ...]:
+    return image.name, image.image, image.detections, image.weak
+
+
+def counting(parts: Parts, *, fails_after: int = 10**6) -> tuple[Parts, list[int]]:
+    """Return the parts with a detector that tells how many images it saw, and breaks after some."""
+    seen: list[int] = []
+
+    def load(model: ModelVersion, onnx: Path) -> Detector:
+        detector = open_contrast(model, onnx)
+
+        def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+            if sum(seen) >= fails_after:
+                message = "the power went off"
+                raise OSError(message)
+            seen.append(len(images))
+            return detector(images, min_score=min_score)
+
+        return detect
+
+    return replace(parts, load_detector=load), seen
+
+
+def test_chunks_of_any_size_find_the_same(champion: Parts, files: Files) -> None:
+    found = []
+    for chunk in (4, 100):
+        lot, pictures = lot_of(files, 10)
+        done = inspect_lot(champion, line_of(), MemorySource(pictures), "images", chunk=chunk)
+        assert (len(done.runs), done.new, len(done.names)) == (-(-10 // chunk), 10, 10)
+        found.append([(Path(image.name).name, *told(image)[1:]) for image in stored(champion, lot)])
+    assert sorted(found[0]) == sorted(found[1])
+
+
+def test_a_second_time_adds_nothing_whatever_the_chunks_are(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 9)
+    first = inspect_lot(champion, line_of(), MemorySource(pictures), "images", chunk=4)
+    before = stored(champion, lot)
+    blind, seen = counting(champion)
+    for chunk in (4, 5, 100):
+        again = inspect_lot(blind, line_of(), MemorySource(pictures), "images", chunk=chunk)
+        assert (again.new, again.reused, set(again.runs), again.names) == (0, True, set(first.runs), first.names)
+    assert seen == []
+    assert stored(champion, lot) == before
+
+
+def test_a_run_that_was_killed_does_only_what_is_missing(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 12)
+    dying, _ = counting(champion, fails_after=8)
+    with pytest.raises(OSError, match="the power went off"):
+        inspect_lot(dying, line_of(), MemorySource(pictures), "images", chunk=4)
+    assert len(stored(champion, lot)) == 8
+    going_on, seen = counting(champion)
+    done = inspect_lot(going_on, line_of(), MemorySource(pictures), "images", chunk=4)
+    assert (sum(seen), done.new, len(done.names), len(done.runs)) == (4, 4, 12, 3)
+    assert len({image.name for image in stored(champion, lot)}) == len(stored(champion, lot)) == 12
+
+
+def test_another_picture_under_a_name_is_another_part(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 2)
+    inspect_lot(champion, line_of(), MemorySource(pictures), "images")
+    first, second = sorted(name for name in pictures if "_golden" not in name)
+    changed = pictures | {first: pictures[second], first.replace(".png", "_golden.png"): files_golden(pictures, second)}
+    assert inspect_lot(champion, line_of(), MemorySource(changed), "images").new == 1
+    assert len(stored(champion, lot)) == 3
+
+
+def files_golden(pictures: Files, name: str) -> bytes:
+    return pictures[name.replace(".png", "_golden.png")]
+
+
+def test_weak_detections_lie_between_half_the_threshold_and_the_threshold(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 40)
+    done = inspect_lot(champion, line_of(), MemorySource(pictures), "images")
+    thresholds = champion.facts.get(ModelVersion, champion.facts.get(InspectionRun, done.id).model_id).thresholds
+    images = stored(champion, lot)
+    assert all(score >= thresholds[name] for image in images for name, score, *_ in image.detections)
+    assert all(thresholds[name] / 2 <= score < thresholds[name] for image in images for name, score, *_ in image.weak)
+    assert all(image.novelty is None or image.novelty >= 0 for image in images)
+
+
+def test_metadata_tell_lot_station_and_time_of_capture(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 3)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    times = ("2026-02-03T04:05:06+09:00", "2026-02-03T04:05:06", "yesterday")
+    table = "name,lot,station,captured_at\n" + "".join(
+        f"{name},L7,AOI-2,{moment}\n" for name, moment in zip(names, times, strict=True)
+    )
+    done = inspect_lot(champion, line_of(), MemorySource(pictures | {"metadata.csv": table}), "images")
+    images = {image.name: image for image in champion.inspections.images(line=LINE, run_id=done.id)}
+    assert {(image.lot, image.station) for image in images.values()} == {("L7", "AOI-2")}
+    captured = [images[name].captured_at for name in names]
+    assert captured[0] == datetime(2026, 2, 2, 19, 5, 6, tzinfo=UTC)
+    assert captured[1] == datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+    assert captured[2] == champion.facts.get(InspectionRun, done.id).created_at
+    summary = show_lot(champion, line=LINE, lot="L7")
+    assert summary.defective.trials == 3
+    assert summary.defective.hits == sum(bool(image.detections) for image in images.values())
+    assert summary.defective.lower <= summary.defective.hits / 3 <= summary.defective.upper
+    with pytest.raises(NotFoundError, match="no inspected image of lot 'L8'"):
+        show_lot(champion, line=LINE, lot="L8")
+
+
+def test_results_come_back_through_the_readers_of_other_tools(champion: Parts, files: Files, tmp_path: Path) -> None:
+    lot, pictures = lot_of(files, 30)
+    inspect_lot(champion, line_of(), MemorySource(pictures), "images", chunk=16)
+    done = inspect_lot(champion, line_of(), MemorySource(pictures), "images", chunk=16)
+    images = images_of_runs(champion, LINE, done)
+    assert [told(image) for image in images] == sorted(map(told, stored(champion, lot)))
+    write_coco(champion, images, tmp_path / "out" / "found.json")
+    write_csv(images, tmp_path / "out" / "found.csv")
+    source = MemorySource({**pictures, "found.json": (tmp_path / "out" / "found.json").read_bytes()})
+    read = {
+        item.name: item
+        for item in READERS["coco"](source, ReadOptions(reference="{folder}/{stem}_golden{suffix}")).samples
+    }
+    for image in images:
+        boxes = read[image.name].boxes
+        assert [box.label for box in boxes] == [name for name, *_ in image.detections]
+        for box, (_, _, *sides) in zip(boxes, image.detections, strict=True):
+            assert [box.box.x1, box.box.y1, box.box.x2, box.box.y2] == pytest.approx(sides)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "found.csv").read_text())))
+    assert [row["name"] for row in rows if row["class"]] == [i.name for i in images for _ in i.detections]
+    assert {row["name"] for row in rows} == {image.name for image in images}
+    assert write_pictures(champion, images, tmp_path / "pictures", most=5) == 5
+    written = sorted((tmp_path / "pictures").iterdir())
+    assert len(written) == 5
+    strongest = max(
+        images, key=lambda image: (len(image.detections), max((s for _, s, *_ in image.detections), default=0))
+    )
+    assert Path(strongest.name).stem in written[0].name
+    drawn = cv2.imread(str(written[0]))
+    assert drawn is not None
+    assert (drawn != champion.decode(champion.files.get(strongest.image))).any()
+
+
+def pauses(*steps: Callable[[], None]) -> Callable[[], bool]:
+    """Do one step at each pause; over when none is left."""
+    left = list(steps)
+
+    def pause() -> bool:
+        if not left:
+            return False
+        left.pop(0)()
+        return True
+
+    return pause
+
+
+def nothing() -> None:
+    """Let time pass."""
+
+
+def test_what_comes_into_a_folder_is_taken_once_and_only_when_it_is_whole(
+    champion: Parts, files: Files, tmp_path: Path
+) -> None:
+    lot, pictures = lot_of(files, 3)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    (tmp_path / lot).mkdir()
+
+    def arrive(name: str, share: float = 1.0) -> Callable[[], None]:
+        def write() -> None:
+            data = pictures[name]
+            (tmp_path / name).write_bytes(data[: int(share * len(data))])
+            os.utime(tmp_path / name, ns=(next(LOTS) * 10**9, next(LOTS) * 10**9))
+
+        return write
+
+    def pair(name: str) -> None:
+        arrive(name)()
+        arrive(name.replace(".png", "_golden.png"))()
+
+    rounds: list[Inspected] = []
+    look = Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name))
+    steps = [
+        lambda: pair(names[0]),
+        nothing,
+        nothing,
+        arrive(names[1].replace(".png", "_golden.png")),
+        arrive(names[1], 0.3),
+        arrive(names[1], 0.6),  # still growing from look to look
+        arrive(names[1]),
+        arrive(names[2]),  # its golden reference has not come
+        nothing,
+        nothing,
+    ]
+    done = follow(champion, line_of(), look, "images", pause=pauses(*steps), told=rounds.append)
+    assert done.names == set(names[:2])
+    assert (done.new, done.refused) == (2, 0)
+    more = follow(
+        champion,
+        line_of(),
+        Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name)),
+        "images",
+        pause=pauses(arrive(names[2].replace(".png", "_golden.png")), nothing, nothing),
+    )
+    assert (more.new, more.names) == (1, set(names)), "followed again, only what is new is inspected"
+
+
+def test_a_stop_ends_with_what_was_done_and_an_empty_folder_is_no_error(
+    champion: Parts, files: Files, tmp_path: Path
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    _, pictures = lot_of(files, 2)
+    source = MemorySource(pictures)
+    done = follow(champion, line_of(), Arrivals(lambda: source), "images", pause=pauses(nothing, stop, nothing))
+    assert done.new == 2
+    empty = Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name))
+    assert follow(champion, line_of(), empty, "images", pause=pauses(nothing)).names == frozenset()
+    broken = MemorySource({"lot/a.png": b"broken", "lot/a_golden.png": b"broken"})
+    with pytest.raises(SourceError, match="the first is"):
+        follow(champion, line_of(), Arrivals(lambda: broken), "images", pause=pauses(nothing))
+
+
+def test_the_written_coco_holds_images_without_defects_too(champion: Parts, files: Files, tmp_path: Path) -> None:
+    _, pictures = lot_of(files, 60)
+    done = inspect_lot(champion, line_of(), MemorySource(pictures), "images")
+    images = images_of_runs(champion, LINE, done)
+    write_coco(champion, images, tmp_path / "all.json")
+    document = json.loads((tmp_path / "all.json").read_text())
+    assert len(document["images"]) == len(images) > len({item["image_id"] for item in document["annotations"]})
+    assert {(item["width"], item["height"]) for item in document["images"]} == {(96, 96)}
