@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dashboards.texts import Text
+from dashboards.palette import VERDICT_HUES
+from dashboards.tables import ICONS
+from dashboards.texts import Text, literal
 from wafergate.domain.drift import DriftReport, DriftVerdict
+from wafergate.domain.gate import Verdict
+from wafergate.domain.golden import GoldenRun
 
-__all__ = ["VERDICT_BADGES", "drift_data", "feature_table", "report_name"]
+__all__ = [
+    "VERDICT_BADGES",
+    "drift_data",
+    "feature_table",
+    "golden_data",
+    "golden_table",
+    "report_name",
+    "slice_data",
+    "slice_table",
+]
 
 VERDICT_BADGES = {
     DriftVerdict.STABLE: ("blue", "check_circle"),
@@ -19,7 +32,8 @@ VERDICT_BADGES = {
 
 def report_name(report: DriftReport, text: Text) -> str:
     """Return how a report is called in a list, without Markdown."""
-    return f"{text.when(report.created_at)} · {text.word(report.verdict)} · {report.source}"
+    about = report.window if report.since else report.source
+    return f"{text.when(report.created_at)} · {text.word(report.verdict)} · {about}"
 
 
 def feature_table(report: DriftReport, text: Text) -> pd.DataFrame:
@@ -48,6 +62,67 @@ def drift_data(reports: Sequence[DriftReport]) -> pd.DataFrame:
         | {name: getattr(item, name) for name in fields}
         for report in reports
         for item in report.features
+    ]
+    return pd.DataFrame(rows)
+
+
+def slice_table(report: DriftReport, text: Text) -> pd.DataFrame:
+    """Return the parts of a report's window as the page shows them, what drifted first."""
+    order = [DriftVerdict.DRIFTED, DriftVerdict.STABLE, DriftVerdict.NOT_ENOUGH]
+    rows = [
+        {
+            text.plain("slice_part"): f"{text.title(item.key)} {literal(item.value)}",
+            text.plain("images_label"): text.count(item.images),
+            text.title("verdict"): _badge(item.verdict, text),
+            text.plain("slice_drifted"): ", ".join(text.term(name) for name in item.drifted) or text.value(None),
+            text.plain("cause_label"): text.term(item.cause) if item.cause else text.value(None),
+        }
+        for item in sorted(report.slices, key=lambda item: order.index(item.verdict))
+    ]
+    return pd.DataFrame(rows)
+
+
+def slice_data(report: DriftReport) -> pd.DataFrame:
+    """Return the parts of a report's window as they are stored."""
+    fields = ("key", "value", "images", "verdict", "cause")
+    rows = [
+        {field: getattr(item, field) for field in fields} | {"drifted": "; ".join(item.drifted)}
+        for item in report.slices
+    ]
+    return pd.DataFrame(rows, columns=[*fields, "drifted"]).assign(line=report.line, report=report.id)
+
+
+def golden_table(runs: Sequence[GoldenRun], text: Text) -> pd.DataFrame:
+    """Return checks of the golden parts as the page shows them."""
+    rows = []
+    for run in runs:
+        verdict = Verdict.FAIL if run.differences else Verdict.PASS
+        word = text.count(len(run.differences))
+        first = run.differences[0] if run.differences else None
+        told = f"{literal(first.name)}: {text.term(first.kind)} {literal(first.detail)}" if first else text.value(None)
+        rows.append(
+            {
+                text.plain("golden_checked"): literal(text.when(run.created_at)),
+                text.plain("golden_parts"): text.count(run.parts),
+                text.plain("golden_differences"): f":{VERDICT_HUES[verdict]}-badge[:material/{ICONS[verdict]}: {word}]",
+                text.plain("golden_first"): told,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def golden_data(runs: Sequence[GoldenRun]) -> pd.DataFrame:
+    """Return every difference of every check, and a row without one for a check that found none."""
+    about = ("id", "line", "set_id", "model_id", "parts", "created_at")
+    rows = [
+        {name: getattr(run, name) for name in about}
+        | {
+            "kind": item.kind if item else None,
+            "name": item.name if item else "",
+            "detail": item.detail if item else "",
+        }
+        for run in runs
+        for item in (run.differences or (None,))
     ]
     return pd.DataFrame(rows)
 

@@ -8,18 +8,30 @@ import streamlit as st
 from dashboards import drift_charts
 from dashboards.charts import drift_distances
 from dashboards.context import Context
-from dashboards.drift_tables import VERDICT_BADGES, drift_data, feature_table, report_name
+from dashboards.drift_tables import (
+    VERDICT_BADGES,
+    drift_data,
+    feature_table,
+    golden_data,
+    golden_table,
+    report_name,
+    slice_data,
+    slice_table,
+)
 from dashboards.parts import choose, commands, section, show_table
 from dashboards.reading import drift as reading
 from dashboards.reading.lots import load_days
+from dashboards.texts import Text, literal
 from wafergate.domain.drift import DriftReport
+from wafergate.domain.golden import GoldenRun
 from wafergate.domain.inspection import InspectionDay
-from wafergate.errors import ServiceError, StorageError
+from wafergate.errors import NotFoundError, ServiceError, StorageError
 
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_drift", "drift"
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
+SEAL = "wafergate golden seal --line LINE.toml FOLDER --format coco --as NAME --reason WHY"
 QUIET = {"displayModeBar": False}
 
 
@@ -35,6 +47,7 @@ def render(context: Context) -> None:
     if days:
         _mix(days, context)
         _stations(days, context)
+    _golden(context.read(reading.load_golden, context.line), context)
 
 
 def _report(reports: Sequence[DriftReport], context: Context) -> None:
@@ -53,6 +66,8 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
         "features": len(report.features),
         "share": text.value(report.policy.share, 2),
     }
+    if report.advice is not None:
+        _advice(report, text)
     st.caption(text.say("drift_of", **values))
     if report.features:
         figure = drift_distances(report, text, context.palette)
@@ -61,7 +76,24 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
             shown, name = feature_table(report, text), f"{context.line}-{report.id}"
             data = drift_data([report])
             show_table(shown, name=name, text=text, alt="drift_table_alt", data=data, key="feature-table")
+    if report.slices:
+        with st.expander(text.plain("slices_title"), icon=":material/table_rows:", expanded=True):
+            name, data = f"{context.line}-{report.id}-slices", slice_data(report)
+            show_table(slice_table(report, text), name=name, text=text, alt="slices_alt", data=data, key="slice-table")
     _page(report, context)
+
+
+def _advice(report: DriftReport, text: Text) -> None:
+    """Say what moved and what to do, and the stored sentence that says why."""
+    assert report.advice is not None  # noqa: S101 - narrows for the type checker
+    cause = text.word(report.cause) if report.cause else text.value(None)
+    with st.container(key="drift-advice"):
+        st.markdown(
+            text.say("drift_told", cause=cause, advice=text.word(report.advice)), help=text.explain(report.advice)
+        )
+        st.markdown(literal(report.reason))
+    reference = text.plain(f"reference_{report.reference.value}")
+    st.caption(text.say("drift_window", window=report.window, reference=reference))
 
 
 def _page(report: DriftReport, context: Context) -> None:
@@ -104,3 +136,28 @@ def _stations(days: Sequence[InspectionDay], context: Context) -> None:
     figure = drift_charts.stations_over_time(days, text, context.palette)
     st.plotly_chart(figure, key="station-chart", theme=None, config=QUIET, alt=text.plain("station_alt"))
     st.caption(text.say("station_note"))
+
+
+def _golden(runs: Sequence[GoldenRun], context: Context) -> None:
+    text = context.text
+    section("golden_title", text, "golden")
+    if not runs:
+        commands("empty_golden", [SEAL], text)
+        return
+    newest = runs[0]
+    values = {"parts": text.count(newest.parts), "when": text.when(newest.created_at)}
+    with st.container(key="golden-verdict"):
+        if newest.differences:
+            told = text.say("golden_differs", count=text.count(len(newest.differences)), **values)
+            st.error(told, icon=":material/error:")
+        else:
+            st.success(text.say("golden_same", **values), icon=":material/check_circle:")
+    if newest.differences and newest.picture:
+        try:
+            picture = context.read(reading.load_picture, newest.picture, door="files")
+        except (NotFoundError, ServiceError, StorageError) as error:
+            st.caption(text.say("picture_gone", name=newest.id, problem=error))
+        else:
+            st.image(picture, caption=text.plain("golden_picture"))
+    name, data = f"{context.line}-golden", golden_data(runs)
+    show_table(golden_table(runs, text), name=name, text=text, alt="golden_alt", data=data, key="golden-table")

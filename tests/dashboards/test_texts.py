@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from dashboards.standing import StandingNote
 from dashboards.texts import JOINER, LANGUAGES, Text, choose_language, choose_zone, literal, phrases, terms
 from wafergate.domain.alerts import AlertCause, AlertState
-from wafergate.domain.drift import FEATURES, DriftVerdict
+from wafergate.domain.drift import FEATURES, PREDICTIONS, Advice, DriftCause, DriftVerdict
 from wafergate.domain.gate import LedgerKind, Verdict
 from wafergate.domain.line_state import LineState
 from wafergate.domain.splits import SplitMode
@@ -42,7 +42,8 @@ def test_every_term_has_its_word_and_its_explanation_in_every_language() -> None
 
 
 def test_the_glossary_knows_every_stored_word_a_page_shows() -> None:
-    words = {*Verdict, *DriftVerdict, *SplitMode, *FEATURES, *LineState, *AlertCause, *AlertState, *LedgerKind}
+    words = {*Verdict, *DriftVerdict, *SplitMode, *FEATURES, *LineState, *AlertCause, *AlertState, *LedgerKind, *Advice}
+    words |= {*DriftCause, *PREDICTIONS}
     assert not {*map(str, words), *(rule.name for rule in RULES)} - terms().keys()
 
 

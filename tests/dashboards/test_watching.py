@@ -14,7 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboards.drift_charts import class_mix, defect_shares, feature_course, mix_over_time, stations_over_time
-from dashboards.drift_tables import drift_data
+from dashboards.drift_tables import drift_data, golden_data, golden_table, slice_data, slice_table
 from dashboards.lot_charts import by_day, found_by_class, sum_days
 from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
 from dashboards.palette import load_palette
@@ -26,7 +26,8 @@ from tests.dashboards.inspected import open_inspections
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
-from wafergate.domain.drift import DriftReport
+from wafergate.domain.drift import Advice, DriftCause, DriftReport, DriftSlice, DriftVerdict
+from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionRun
 from wafergate.domain.runs import RunOfFlow
 from wafergate.formats.annotate import annotated_jpeg
@@ -277,3 +278,34 @@ def test_a_report_in_the_address_is_the_one_shown() -> None:
     assert not page.exception
     assert any("드리프트" in item.value for item in page.markdown)
     assert len(drift_data([report])) == len(report.features)
+
+
+def _moved() -> DriftReport:
+    (report,) = open_story("drifted").find(DriftReport, line="die-a")
+    parts = (
+        DriftSlice("station", "AOI-1", 60, DriftVerdict.STABLE),
+        DriftSlice("station", HOSTILE, 60, DriftVerdict.DRIFTED, ("brightness",), DriftCause.LIGHT_OR_FOCUS),
+    )
+    return replace(report, slices=parts, cause=DriftCause.LIGHT_OR_FOCUS, advice=Advice.RECALIBRATE, reason=HOSTILE)
+
+
+def test_the_part_that_drifted_stands_first_and_its_name_stays_text() -> None:
+    first, second = slice_table(_moved(), TEXT).to_dict("records")
+    assert first[TEXT.plain("slice_part")].endswith(f" {literal(HOSTILE)}")
+    assert first[TEXT.plain("cause_label")] == TEXT.term("light_or_focus")
+    assert second[TEXT.plain("slice_drifted")] == "–"
+    assert list(slice_data(_moved())["drifted"]) == ["", "brightness"]
+
+
+def test_a_check_of_the_golden_parts_tells_its_first_difference() -> None:
+    lost = GoldenDifference(
+        DifferenceKind.MISSING, "<b>die 1</b>", "0" * 64, ("void", 0.9, 0.0, 0.0, 9.0, 9.0), None, "x"
+    )
+    runs = [
+        GoldenRun("g2", "die-a", "s", "m", "a", 40, (lost, lost), "", GoldenPolicy(), NOW),
+        GoldenRun("g1", "die-a", "s", "m", "a", 40, (), "", GoldenPolicy(), NOW),
+    ]
+    shown = golden_table(runs, TEXT)
+    assert shown[TEXT.plain("golden_first")][0].startswith(literal("<b>die 1</b>"))
+    assert [cell[:5] for cell in shown[TEXT.plain("golden_differences")]] == [":red-", ":blue"]
+    assert len(golden_data(runs)) == 3
