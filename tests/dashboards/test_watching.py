@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as hy
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -136,6 +136,7 @@ def test_tables_for_download_hold_every_stored_value() -> None:
 # pictures
 
 
+@settings(deadline=None)  # the first picture loads the drawing library
 @given(hy.integers(1, 900), hy.integers(1, 900))
 def test_a_picture_keeps_its_shape_within_bounds(height: int, width: int) -> None:
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
