@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from wafergate.adapters.postgres.connections import Connection, Connections
 from wafergate.adapters.postgres.errors import address, translated
+from wafergate.adapters.postgres.inspection_rows import IMAGE_COLUMNS, write_images
 from wafergate.adapters.postgres.tables import table_of
 from wafergate.adapters.postgres.writing import append, columns_of, insert
 from wafergate.domain.inspection import (
@@ -24,19 +24,15 @@ from wafergate.domain.inspection import (
     LotRun,
     add_up_lots,
     month_of,
-    roll_days,
-    roll_lots,
 )
 from wafergate.errors import ServiceError
 from wafergate.ports import Clock, LedgerDraft
 
 __all__ = ["PostgresInspections"]
 
-_IMAGE = (
-    "run_id", "position", "line", "model_id", "name", "image", "captured_at", "lot", "wafer", "die", "station",
-    "product", "novelty",
-)  # fmt: skip
-_SELECT = sql.SQL("SELECT {} FROM inspected_image WHERE ").format(sql.SQL(", ").join(map(sql.Identifier, _IMAGE)))
+_SELECT = sql.SQL("SELECT {} FROM inspected_image WHERE ").format(
+    sql.SQL(", ").join(map(sql.Identifier, IMAGE_COLUMNS))
+)
 _WITH_CLASS = """
  AND EXISTS (
     SELECT FROM detection d
@@ -59,18 +55,6 @@ ORDER BY captured_at, run_id DESC, position DESC
 _LEAVES = ("inspected_image", "detection")
 _PATIENCE = "10s"
 
-_ADD_DAY = """
-INSERT INTO inspection_day AS d (line, day, model_id, station, product, images, defective, instances)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (line, day, model_id, station, product) DO UPDATE SET
-    images = d.images + EXCLUDED.images, defective = d.defective + EXCLUDED.defective,
-    instances = add_counts(d.instances, EXCLUDED.instances)
-"""
-_ADD_LOT = """
-INSERT INTO inspection_lot
-    (line, lot, run_id, month, model_id, first_at, last_at, images, defective, instances)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
 _LOT_RUNS = """
 SELECT {}, sum(l.images)::bigint, sum(l.defective)::bigint
 FROM inspection_lot l JOIN inspection_run r ON r.id = l.run_id WHERE l.line = %s AND l.lot = %s
@@ -121,9 +105,7 @@ class PostgresInspections:
         with self._connections.transaction() as connection:
             if not insert(connection, table_of(InspectionRun), run):
                 return False
-            _copy_images(connection, images)
-            _copy_detections(connection, images)
-            _add_up(connection, run, images)
+            write_images(connection, run, images)
             return True
 
     def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
@@ -279,51 +261,10 @@ def _nearest(
         steps *= 2
 
 
-def _copy_images(connection: Connection, images: Sequence[InspectedImage]) -> None:
-    names = sql.SQL(", ").join(map(sql.Identifier, (*_IMAGE, "found")))
-    with connection.cursor().copy(sql.SQL("COPY inspected_image ({}) FROM STDIN").format(names)) as stream:
-        for image in images:
-            stream.write_row((*(getattr(image, name) for name in _IMAGE), len(image.detections)))
-
-
-def _copy_detections(connection: Connection, images: Sequence[InspectedImage]) -> None:
-    statement = (
-        "COPY detection (run_id, position, line, captured_at, place, weak, defect_class, score, x1, y1, x2, y2) "
-        "FROM STDIN"
-    )
-    with connection.cursor().copy(statement) as stream:
-        for image in images:
-            key = (image.run_id, image.position, image.line, image.captured_at)
-            strong = len(image.detections)
-            for place, box in enumerate(image.detections + image.weak):
-                stream.write_row((*key, place, place >= strong, *box))
-
-
-def _add_up(connection: Connection, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
-    """Add the images to the sums, always in the same order: two runs that end together wait and never lock up."""
-    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", [run.line])
-    by_month = defaultdict(list)
-    for image in images:
-        by_month[month_of(image.captured_at)].append(image)
-    days = [
-        (day.line, day.day, day.model_id, day.station, day.product, day.images, day.defective, Jsonb(day.instances))
-        for day in roll_days(images)
-    ]
-    lots = [
-        (lot.line, lot.lot, run.id, month, lot.model_id, lot.first_at, lot.last_at, lot.images, lot.defective,
-         Jsonb(lot.instances))
-        for month, group in sorted(by_month.items())
-        for lot in roll_lots(group)
-    ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.executemany(_ADD_DAY, days)
-        cursor.executemany(_ADD_LOT, lots)
-
-
 def _with_boxes(connection: Connection, line: str, rows: Sequence[tuple[Any, ...]]) -> list[InspectedImage]:
     if not rows:
         return []
-    captured = _IMAGE.index("captured_at")
+    captured = IMAGE_COLUMNS.index("captured_at")
     wanted = {
         "runs": [row[0] for row in rows],
         "positions": [row[1] for row in rows],
@@ -336,7 +277,7 @@ def _with_boxes(connection: Connection, line: str, rows: Sequence[tuple[Any, ...
         boxes[run_id, position, weak].append(tuple(box))
     return [
         InspectedImage(
-            **dict(zip(_IMAGE, row, strict=True)),
+            **dict(zip(IMAGE_COLUMNS, row, strict=True)),
             detections=tuple(boxes[row[0], row[1], False]),
             weak=tuple(boxes[row[0], row[1], True]),
         )
