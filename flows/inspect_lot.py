@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 
+from flows.hands import hands_on
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import AnyFormat, Limit, LinePath
 from flows.telling import Teller, say
@@ -9,7 +10,7 @@ from wafergate.adapters.source import WatchedSource
 from wafergate.jobs import inspect_lot as inspect_job
 from wafergate.jobs.inspect_lot import Inspected
 from wafergate.line import LineFile
-from wafergate.wiring import open_parts, open_source
+from wafergate.wiring import open_parts, open_source, settings
 
 __all__ = ["inspect_lot"]
 
@@ -17,9 +18,11 @@ __all__ = ["inspect_lot"]
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def inspect(line: LineFile, source: str, format: str, limit: int) -> Inspected:
     """Inspect a source with the champion; return what it made."""
+    scheduler = settings().dask_scheduler
+    hands = hands_on(line, source, scheduler) if scheduler else None
     with Teller() as progress:
         images = WatchedSource(open_source(source), progress)
-        done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, progress=progress)
+        done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, hands=hands, progress=progress)
     before = len(done.names) - done.new
     told = f", {before} had been inspected before" if before else ""
     say(f"inspected: {done.new} images{told}" + (f", {done.refused} set aside" if done.refused else ""))

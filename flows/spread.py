@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 from wafergate.adapters.dask import open_workers
 from wafergate.errors import ServiceError
+from wafergate.jobs.parts import Parts
+from wafergate.wiring import open_parts_with
 
-__all__ = ["spread"]
+__all__ = ["spread", "worker_parts"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,3 +52,10 @@ def spread(work: Callable[[Item], Result], items: Iterable[Item], scheduler: str
         finally:
             for future in running:
                 future.cancel()
+
+
+def worker_parts() -> Parts:
+    """Return the parts of the Dask worker this runs on; a model computes with no more threads than the worker has."""
+    from distributed import get_worker
+
+    return open_parts_with(get_worker().state.nthreads)

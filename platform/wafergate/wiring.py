@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from http import HTTPStatus
@@ -31,6 +32,7 @@ __all__ = [
     "migrate_schema",
     "open_arrivals",
     "open_parts",
+    "open_parts_with",
     "open_readonly_facts",
     "open_readonly_files",
     "open_readonly_inspections",
@@ -140,6 +142,15 @@ def open_parts() -> Parts:
         machine=describe,
         runtimes=serving_loaders,
     )
+
+
+@cache
+def open_parts_with(threads: int) -> Parts:
+    """Return this process's parts with models that compute on so many threads at most: others share the machine."""
+    from wafergate.adapters.onnx_detector import OnnxDetectorLoader, serving_loaders
+
+    loader = OnnxDetectorLoader(threads=threads)
+    return replace(open_parts(), load_detector=loader, runtimes=lambda: serving_loaders(threads))
 
 
 def open_source(place: str) -> Source:

@@ -3,25 +3,44 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
+import cv2
+import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from prefect import flow, task
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.hands import hands_on
 from flows.spread import spread
+from tests import rows
+from tests.flows.small import write_line
+from tests.unit.test_onnx_detector import SIZE, write_probe
+from wafergate import wiring
+from wafergate.domain.gate import Champion, LedgerKind
+from wafergate.domain.inspection import InspectedImage
+from wafergate.domain.training import Channels, Decoder
 from wafergate.errors import ConfigError, ServiceError
+from wafergate.jobs.inspect_lot import Hands, inspect_lot
+from wafergate.line import LineFile, load_line
 from wafergate.settings import Settings
 
 pytestmark = pytest.mark.services
+SERVED = '[hardware.serve]\nruntime = "onnxruntime"\n'
 
 
 @pytest.fixture(scope="module")
 def cluster(service_settings: Settings) -> Iterator[LocalCluster]:
-    del service_settings  # the workers inherit the environment that names the services
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as made:
+    # The workers inherit the environment that names the services.
+    with (
+        temporary_settings({PREFECT_API_URL: service_settings.prefect_api_url}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as made,
+    ):
         yield made
 
 
@@ -95,3 +114,49 @@ def test_what_a_killed_worker_had_is_done_by_another(cluster: LocalCluster, tmp_
 def test_a_scheduler_that_does_not_answer_or_has_no_worker_is_one_sentence() -> None:
     with pytest.raises(ServiceError, match=r"tcp://127\.0\.0\.1:9 does not answer: start one with `dask scheduler`"):
         list(spread(square, range(3), "tcp://127.0.0.1:9"))
+
+
+def crowned(folder: Path) -> LineFile:
+    """Return a line whose champion calls an image a particle as surely as its upper left pixel is red."""
+    parts, name = wiring.open_parts(), f"spread-{uuid4().hex[:8]}"
+    for row in (rows.dataset(name), rows.split(name), rows.training_set(name)):
+        parts.facts.save(row)
+    onnx = parts.files.put(write_probe(folder / "probe.onnx").read_bytes())
+    model = replace(
+        rows.model(name, "a"), onnx=onnx, decoder=Decoder.END_TO_END, image_size=SIZE, channels=Channels.IMAGE,
+        classes=("particle",), thresholds={"particle": 0.5},
+    )  # fmt: skip
+    for row in (model, rows.evaluation(name, "a"), rows.decision(name, "a")):
+        parts.facts.save(row)
+    crown = Champion(name, model.id, rows.decision(name, "a").id, "kim", "because", parts.clock())
+    parts.facts.promote(crown, kind=LedgerKind.PROMOTED, details={})
+    return load_line(write_line(folder / f"{name}.toml", name, more=SERVED))
+
+
+def inspected(line: LineFile, folder: Path, hands: Hands | None) -> list[InspectedImage]:
+    """Inspect a folder; return what is stored, but for the line, its model and the time of it."""
+    parts = wiring.open_parts()
+    done = inspect_lot(parts, line, wiring.open_source(str(folder)), "images", chunk=64, hands=hands)
+    assert (done.new, done.refused, len(done.runs)) == (250, 1, 4)
+    images = parts.inspections.images(line=line.name)
+    return sorted(
+        (replace(image, line="", run_id="", model_id="", captured_at=rows.NOW) for image in images),
+        key=lambda image: image.name,
+    )
+
+
+def test_a_lot_inspected_on_two_workers_has_the_rows_of_one_process(cluster: LocalCluster, tmp_path: Path) -> None:
+    folder = tmp_path / "lot"
+    folder.mkdir()
+    for number in range(250):  # four chunks, the last one short
+        drawn = np.full((SIZE, SIZE, 3), number, np.uint8)
+        cv2.imwrite(str(folder / f"die_{number:03d}.png"), drawn)
+    (folder / "die_broken.png").write_bytes(b"no image")
+    line, other = crowned(tmp_path), crowned(tmp_path)
+    here = inspected(line, folder, None)
+    there = inspected(other, folder, hands_on(other, str(folder), cluster.scheduler_address))
+    assert there == here
+    assert len(here) == 250
+    found = [bool(image.detections) for image in here]
+    assert found == [number >= 128 for number in range(250)]
+    assert [bool(image.weak) for image in here] == [64 <= number < 128 for number in range(250)]

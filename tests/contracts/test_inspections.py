@@ -17,7 +17,7 @@ from tests import rows
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.domain.gate import LedgerKind
-from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun, LotRun, keep_from
+from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun, LotRun, capture_time, keep_from
 from wafergate.errors import ServiceError
 from wafergate.ports import FactStore, InspectionStore, LedgerDraft
 from wafergate.settings import Settings
@@ -314,6 +314,23 @@ def test_what_is_kept_reaches_back_at_least_so_many_months_and_no_month_more(now
     for _ in range(months):
         back = (back - timedelta(days=1)).replace(day=1)
     assert first == back.date()
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ("2026-03-01T18:00:00+09:00", datetime(2026, 3, 1, 9, tzinfo=UTC)),
+        (" 2026-03-01 09:00 ", datetime(2026, 3, 1, 9, tzinfo=UTC)),
+        ("20260301", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("", NOW),
+        ("this morning", NOW),
+        ("1970-01-01T00:00:00Z", NOW),
+        ("2026-03-03T00:00:00Z", NOW),
+    ],
+)
+def test_an_image_was_captured_when_its_source_tells_a_possible_time(told: str, found: datetime) -> None:
+    assert capture_time(told, NOW) == found
 
 
 @pytest.mark.unit

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -21,13 +21,15 @@ from wafergate.adapters.arrivals import Arrivals, stamp_of_file
 from wafergate.adapters.source import FolderSource
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.inspection import InspectedImage, InspectionRun
+from wafergate.domain.quarantine import Released
+from wafergate.domain.samples import RawSample
 from wafergate.domain.training import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.jobs.follow import follow
-from wafergate.jobs.inspect_lot import Inspected, inspect_lot
+from wafergate.jobs.inspect_lot import ChunkDone, Inspected, inspect_chunk, inspect_lot, open_inspector
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.promote import promote
+from wafergate.jobs.promote import champion_model, promote
 from wafergate.jobs.results import images_of_runs, show_lot, write_coco, write_csv, write_pictures
 from wafergate.ports import Detector
 from wafergate.sample.generate import Batch, write_sample
@@ -98,6 +100,24 @@ def test_chunks_of_any_size_find_the_same(champion: Parts, files: Files) -> None
         assert (len(done.runs), done.new, len(done.names)) == (-(-10 // chunk), 10, 10)
         found.append([(Path(image.name).name, *told(image)[1:]) for image in stored(champion, lot)])
     assert sorted(found[0]) == sorted(found[1])
+
+
+def test_chunks_worked_off_by_others_are_those_of_the_line_and_the_champion(champion: Parts, files: Files) -> None:
+    handed: list[tuple[str, int]] = []
+    lot, pictures = lot_of(files, 10)
+    source = MemorySource(pictures)
+
+    def hands(model_id: str, chunks: Iterable[Sequence[RawSample]], released: Released) -> Iterator[ChunkDone]:
+        inspector = open_inspector(champion, line_of(), champion.facts.get(ModelVersion, model_id))
+        for chunk in chunks:
+            handed.append((model_id, len(chunk)))
+            yield inspect_chunk(champion, line_of(), source, inspector, chunk, released=released)
+
+    done = inspect_lot(champion, line_of(), source, "images", chunk=4, hands=hands)
+    model = champion_model(champion, LINE).id
+    assert handed == [(model, 4), (model, 4), (model, 2)]
+    assert (len(done.runs), done.new, len(stored(champion, lot))) == (3, 10, 10)
+    assert inspect_lot(champion, line_of(), source, "images", chunk=4).reused
 
 
 def test_a_second_time_adds_nothing_whatever_the_chunks_are(champion: Parts, files: Files) -> None:

@@ -149,9 +149,11 @@ class OnnxDetectorLoader:
         return detector
 
 
-def serving_loaders() -> dict[Runtime, OnnxDetectorLoader]:
-    """Return a loader for each runtime of this machine, with as many images side by side as there are cores."""
-    return {runtime: OnnxDetectorLoader(runtime=runtime, streams=0) for runtime in installed_runtimes()}
+def serving_loaders(threads: int = 0) -> dict[Runtime, OnnxDetectorLoader]:
+    """Return a loader for each runtime of this machine, with an image side by side for each thread or else core."""
+    return {
+        runtime: OnnxDetectorLoader(runtime=runtime, threads=threads, streams=0) for runtime in installed_runtimes()
+    }
 
 
 def _check(model: OpenModel, name: str, *, decoder: Decoder, image_size: int, classes: int) -> None:

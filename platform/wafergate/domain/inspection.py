@@ -19,6 +19,7 @@ __all__ = [
     "InspectionRun",
     "LotRun",
     "add_up_lots",
+    "capture_time",
     "day_of",
     "join_days",
     "keep_from",
@@ -161,6 +162,26 @@ class InspectionMonth:
     month: date
     images: int
     detections: int
+
+
+def capture_time(told: str, inspected: datetime) -> datetime:
+    """Return when an image was captured: what its source tells, else when it was inspected.
+
+    Args:
+        told: a time in ISO 8601, UTC where it names no zone; empty or anything else tells nothing, and neither does a
+            time before `EARLIEST` or after the inspection.
+        inspected: the time of the inspection, with time zone.
+
+    Example:
+        >>> capture_time("2026-03-02T09:30", datetime(2026, 3, 3, tzinfo=UTC)).isoformat()
+        '2026-03-02T09:30:00+00:00'
+    """
+    try:
+        moment = datetime.fromisoformat(told.strip())
+    except ValueError:
+        return inspected
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if EARLIEST <= moment <= inspected else inspected
 
 
 def day_of(moment: datetime) -> date:

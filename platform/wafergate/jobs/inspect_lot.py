@@ -1,16 +1,16 @@
 """The champion over new images, chunk by chunk: what it found on each, in the store."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
-from wafergate.domain.inspection import EARLIEST, FoundBox, InspectedImage, InspectionRun
+from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun, capture_time
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample, Sample
 from wafergate.domain.training import ModelVersion
@@ -29,7 +29,7 @@ from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress, Source
 from wafergate.stages.merge_tiles import in_tiles
 
-__all__ = ["CHUNK", "Inspected", "Inspector", "inspect_chunk", "inspect_lot", "open_inspector"]
+__all__ = ["CHUNK", "ChunkDone", "Hands", "Inspected", "Inspector", "inspect_chunk", "inspect_lot", "open_inspector"]
 
 CHUNK = 256
 """Images saved at a time: what a stopped run has to do again at most, and what is in memory of the results."""
@@ -94,7 +94,11 @@ class ChunkDone:
     names: tuple[str, ...]
 
 
-def inspect_lot(
+Hands = Callable[[str, Iterable[Sequence[RawSample]], Released], Iterator[ChunkDone]]
+"""Hands chunks to others: a model's id, chunks and what people released to what `inspect_chunk` says, in order."""
+
+
+def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four with a default
     parts: Parts,
     line: LineFile,
     source: Source,
@@ -103,6 +107,7 @@ def inspect_lot(
     limit: int = 0,
     chunk: int = CHUNK,
     only: Callable[[RawSample], bool] | None = None,
+    hands: Hands | None = None,
     progress: Progress = silent,
 ) -> Inspected:
     """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
@@ -119,6 +124,7 @@ def inspect_lot(
         limit: take this many images, spread evenly; 0 takes all.
         chunk: images saved at a time.
         only: tells of an image whether it is taken; all where not given.
+        hands: work off the chunks elsewhere, with the same rows; without them all is done here.
         progress: told of every batch.
 
     Raises:
@@ -131,19 +137,23 @@ def inspect_lot(
     listed, problems = read_source(line, source, format_name, limit=limit, released=released)
     found = [item for item in listed if only is None or only(item)]
     set_aside(parts, line.name, source, problems)
-    inspector = open_inspector(parts, line, model, progress=progress)
+    chunks = [found[start : start + chunk] for start in range(0, len(found), chunk)]
     runs: list[str] = []
     names: set[str] = set()
-    refused, new = [*problems], 0
-    for start in range(0, len(found), chunk):
-        told = _shifted(progress, start, len(found))
-        done = inspect_chunk(
-            parts, line, source, inspector, found[start : start + chunk], released=released, progress=told
-        )
+    refused, new, taken = [*problems], 0, 0
+    for some, done in zip(
+        chunks,
+        hands(model.id, chunks, released)
+        if hands
+        else _worked_off(parts, line, source, model, chunks, released=released, progress=progress),
+        strict=True,
+    ):
         runs += done.runs
         new += done.new
         names.update(done.names)
         refused += done.refused
+        taken += len(some)
+        progress("inspecting images", taken, len(found))
     if not runs:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
         message = (
@@ -151,6 +161,24 @@ def inspect_lot(
         )
         raise SourceError(message)
     return Inspected(tuple(dict.fromkeys(runs)), new, len(refused), frozenset(names))
+
+
+def _worked_off(
+    parts: Parts,
+    line: LineFile,
+    source: Source,
+    model: ModelVersion,
+    chunks: Sequence[Sequence[RawSample]],
+    *,
+    released: Released,
+    progress: Progress,
+) -> Iterator[ChunkDone]:
+    inspector = open_inspector(parts, line, model, progress=progress)
+    start, total = 0, sum(map(len, chunks))
+    for chunk in chunks:
+        told = _shifted(progress, start, total)
+        yield inspect_chunk(parts, line, source, inspector, chunk, released=released, progress=told)
+        start += len(chunk)
 
 
 def open_inspector(parts: Parts, line: LineFile, model: ModelVersion, *, progress: Progress = silent) -> Inspector:
@@ -279,7 +307,7 @@ def _image(
         model_id=model.id,
         name=sample.name,
         image=sample.image,
-        captured_at=_moment(told.get("captured_at", "")) or now,
+        captured_at=capture_time(told.get("captured_at", ""), now),
         lot=told.get("lot", ""),
         wafer=told.get("wafer", ""),
         die=told.get("die", ""),
@@ -296,16 +324,6 @@ def _boxes(model: ModelVersion, said: Detections, kept: NDArray[np.bool_]) -> tu
         (model.classes[index], float(score), float(box[0]), float(box[1]), float(box[2]), float(box[3]))
         for box, score, index in zip(said.boxes[kept], said.scores[kept], said.classes[kept], strict=True)
     )
-
-
-def _moment(told: str) -> datetime | None:
-    """Return a time of capture from metadata (ISO 8601, UTC where no zone is told); None where it tells none."""
-    try:
-        moment = datetime.fromisoformat(told)
-    except ValueError:
-        return None  # a clock that was never set must not keep a part from being inspected
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment if moment >= EARLIEST else None
 
 
 def _shifted(progress: Progress, start: int, total: int) -> Progress:
