@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_classes", "classes"
+CURVE = "wafergate curve --line LINE.toml"
+AUDIT = (
+    "wafergate audit export --line LINE.toml --to FOLDER",
+    'wafergate audit import FOLDER --line LINE.toml --as NAME --reason "WHY"',
+    "wafergate audit figures --line LINE.toml",
+)
 PICTURES = 6  # of misses, and of false alarms
 
 
@@ -96,7 +102,7 @@ def _production(view: ClassesView, text: Text) -> None:
     section("production_title", text, "production")
     figures = view.production
     if figures is None:
-        st.markdown(text.say("production_none"))
+        commands("production_none", AUDIT, text)
         return
     st.caption(
         text.say(
@@ -124,7 +130,7 @@ def _curve(view: ClassesView, name: str, context: Context) -> None:
     section("curve_title", text, "learning_curve")
     curves = {item.defect_class: item for item in view.curve.classes} if view.curve else {}
     if view.curve is None or name not in curves:
-        st.markdown(text.say("curve_none"))
+        commands("curve_none", [CURVE], text)
         return
     curve = curves[name]
     if curve.gain is not None and curve.gain_lower is not None and curve.gain_upper is not None:
