@@ -83,7 +83,7 @@ def test_every_page_opens_under_its_address(address: str, page: Any, view: View,
 def test_the_menu_keeps_the_line_and_the_language(address: str, page: Any) -> None:
     page.goto(f"{address}/?story=two_lines&lang=ko&line=tiles")
     wait_until_drawn(page)
-    page.get_by_role("link", name="데이터", exact=True).click()
+    page.get_by_test_id("stTopNav").get_by_role("link", name="데이터", exact=True).click()
     page.wait_for_function("() => document.querySelector('h1')?.innerText === '데이터'")
     wait_until_drawn(page)
     assert "line=tiles" in page.url
