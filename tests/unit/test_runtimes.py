@@ -192,3 +192,15 @@ def test_a_runtime_that_cannot_open_the_model_is_told_and_the_judging_one_must(p
     elsewhere = replace(parts, runtimes=lambda: broken, machine=lambda _device, _backend: "another machine")
     with pytest.raises(TrainingError, match="no such operator"):
         choose_runtime(elsewhere, _line(), model)
+
+
+def test_a_runtime_that_rounds_is_never_taken_by_itself_however_fast(parts: Parts) -> None:
+    (model,) = parts.facts.find(type(rows.model("dies", "a")))
+    loaders = {
+        Runtime.ONNXRUNTIME: _saying(ONE, 0.02),
+        Runtime.OPENVINO: _saying(Detections.empty(), 0.0),
+        Runtime.OPENVINO_BF16: _saying(ONE, 0.0),
+    }
+    row = parts.facts.get(RuntimeChoice, choose_runtime(replace(parts, runtimes=lambda: loaders), _line(), model).id)
+    assert [item.agreement.differing for item in row.measured] == [0, 1, 0]
+    assert row.chosen is Runtime.ONNXRUNTIME
