@@ -77,7 +77,7 @@ def test_every_page_opens_under_its_address(address: str, page: Any, view: View,
     wait_until_drawn(page)
     assert page.locator("[data-testid='stException']").count() == 0
     assert page.locator("h1").inner_text() == phrases()[lang][view.TITLE]
-    assert page.get_by_role("combobox").input_value() == "tiles"
+    assert page.locator(".st-key-line input").input_value() == "tiles"
 
 
 def test_the_menu_keeps_the_line_and_the_language(address: str, page: Any) -> None:
