@@ -85,14 +85,14 @@ def chromium(executable: str | None = None) -> Iterator[Any]:
             browser.close()
 
 
-def wait_until_drawn(page: Any) -> None:
+def wait_until_drawn(page: Any, timeout_ms: int = LOAD_MS) -> None:
     """Wait until the script has run, its charts are drawn and nothing spins."""
-    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=LOAD_MS)
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=timeout_ms)
     page.wait_for_function(
         '() => !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stSpinner"]\')'
         " && [...document.querySelectorAll('[data-testid=\"stPlotlyChart\"]')]"
         ".every(chart => chart.querySelector('.main-svg'))",
-        timeout=LOAD_MS,
+        timeout=timeout_ms,
     )
 
 
