@@ -18,7 +18,7 @@ from wafergate.adapters.arrivals import Arrivals, Settled, stamp_of_file
 from wafergate.adapters.embedded import sign_in
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections, migrate
 from wafergate.domain.gate import Champion
-from wafergate.errors import ServiceError, SourceError
+from wafergate.errors import ConfigError, ServiceError, SourceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
 from wafergate.ports import AlertChannel, FactStore, FileReader, InspectionStore, LabelScorer, RunReader, Source
@@ -312,6 +312,19 @@ def stop_services(progress: Callable[[str, str], None]) -> tuple[str, ...]:
 def service_status() -> list[embedded.ServiceStatus]:
     """Say of every part whether it runs and answers."""
     return embedded.status(home())
+
+
+def serve_dashboard(*, host: str, port: int) -> int:
+    """Serve the dashboard in the foreground until it is stopped; return its exit code.
+
+    Raises:
+        ConfigError: the dashboard is not installed, or sign-in is half configured.
+    """
+    app = _dashboard_app()
+    if app is None:
+        message = "the dashboard's pages are not installed: run wafergate from its checkout, or use its image"
+        raise ConfigError(message)
+    return embedded.serve_dashboard(app, os.environ, host=host, port=port)
 
 
 def _dashboard_app() -> Path | None:

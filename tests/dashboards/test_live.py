@@ -1,13 +1,22 @@
 """The dashboard of the running services in a real Chromium: what it shows is what the database holds."""
 
+import signal
+import socket
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
 import pytest
 
 from tests.dashboards.browser import find_chromium, read_dashboard
+from tests.flows.commands import run_fresh, start_fresh
 from tests.flows.small import LineRun
 from wafergate.adapters.embedded import StackState
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
 from wafergate.domain.training import ModelVersion
+from wafergate.errors import ConfigError
 from wafergate.ports import FactStore
 
 pytestmark = [
@@ -30,3 +39,43 @@ def test_the_dashboard_shows_the_champion_and_the_recalls_of_the_database(
     assert shown["champion"] == f"{model.candidate.name} v{model.number}"
     assert shown["recalls"] == {item.defect_class: f"{item.recall.value:.3f}" for item in judged.classes}
     assert shown["found"] == {item.defect_class: (item.recall.hits, item.recall.trials) for item in judged.classes}
+
+
+def test_the_command_says_where_the_dashboard_runs_and_serves_another_until_it_is_stopped(
+    services: StackState, tmp_path: Path
+) -> None:
+    running = next(service.address for service in services.services if service.name == "dashboard")
+    assert run_fresh("dashboard").out == f"http://{running}\n"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    process = start_fresh("dashboard", "--port", str(port), log=tmp_path / "log.txt")
+    try:
+        assert _answers(f"http://127.0.0.1:{port}/_stcore/health")
+        served = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert not [child for child in served if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert (tmp_path / "log.txt").read_text().startswith(f"dashboard: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
+
+
+def _answers(address: str) -> bool:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return bool(answer.read() == b"ok")
+        except OSError:
+            time.sleep(0.25)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [("0.0.0.0", "whoever reaches 0.0.0.0 could look"), ("nowhere", "must be an IP address")]
+)
+def test_no_address_past_this_machine_is_served_without_sign_in_unless_asked(
+    services: StackState, host: str, told: str
+) -> None:
+    del services
+    refused = run_fresh("dashboard", "--port", "8600", "--host", host)
+    assert refused.code == ConfigError.exit_code
+    assert told in refused.sentence

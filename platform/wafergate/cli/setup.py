@@ -1,6 +1,7 @@
-"""`wafergate check | init | up | down | status | migrate | deploy | demo`: a line file and what it runs on."""
+"""`wafergate check | init | up | down | status | dashboard | migrate | deploy | demo`: a line file and its services."""
 
 import getpass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from wafergate.line import load_line
 __all__ = ["app"]
 
 app = typer.Typer()
+
+_PORT = 8501  # the one people know of Streamlit
 
 
 @app.command()
@@ -88,6 +91,46 @@ def status() -> None:
         typer.echo(f"{service.name:<10} {service.state:<9} {service.address or ''}")
     if any(service.state in {"stopped", "failed"} for service in services):
         raise typer.Exit(ServiceError.exit_code)
+
+
+@app.command("dashboard")
+def dashboard_(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 0,
+    without_sign_in: Annotated[
+        bool, typer.Option("--without-sign-in", help="Let whoever reaches another address than loopback in.")
+    ] = False,
+) -> None:
+    """Serve the dashboard until Ctrl-C, or say where it is served.
+
+    `wafergate up` serves it already; a --port serves another one. On an
+    address past this machine it wants sign-in (WAFERGATE_OIDC_URL and what
+    belongs to it), or to be told that whoever reaches it may look.
+
+    Example: wafergate dashboard --port 8600
+    """
+    from wafergate import wiring
+
+    if not port and (running := dashboard()):
+        typer.echo(f"http://{running}")
+        return
+    if not _is_loopback(host) and not (without_sign_in or wiring.sign_in_wanted()):
+        message = (
+            f"whoever reaches {host} could look: set WAFERGATE_OIDC_URL, WAFERGATE_OIDC_CLIENT_ID and "
+            "WAFERGATE_OIDC_CLIENT_SECRET for sign-in, or say --without-sign-in"
+        )
+        raise ConfigError(message)
+    chosen = port or _PORT
+    typer.echo(f"dashboard: http://{host}:{chosen} (Ctrl-C ends it)")
+    raise typer.Exit(wiring.serve_dashboard(host=host, port=chosen))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError as error:
+        message = f"--host must be an IP address of this machine or localhost, found {host!r}"
+        raise ConfigError(message) from error
 
 
 @app.command()

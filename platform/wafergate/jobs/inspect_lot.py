@@ -17,7 +17,7 @@ from wafergate.domain.training import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.draw import queue_run
 from wafergate.jobs.ingest import read_source
-from wafergate.jobs.novelty import novelty_of
+from wafergate.jobs.novelty import NoveltyTeller, novelty_of
 from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
@@ -37,8 +37,6 @@ CHUNK = 256
 _BATCH = 16
 _NEAR = 0.5  # of a class's threshold: what scores less is far from being found
 
-Novelty = Callable[[Detections], float | None]
-
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
@@ -54,7 +52,7 @@ class Inspector:
     model: ModelVersion
     detector: Detector
     least: float
-    novelty: Novelty
+    novelty: NoveltyTeller
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +311,7 @@ def _image(
         die=told.get("die", ""),
         station=told.get("station", ""),
         product=told.get("product", ""),
-        novelty=inspector.novelty(said),
+        novelty=inspector.novelty(said, image=sample.image),
         detections=_boxes(model, said, said.scores >= levels),
         weak=_boxes(model, said, (said.scores < levels) & (said.scores >= _NEAR * levels)),
     )

@@ -1,7 +1,11 @@
 """The Streamlit dashboard as a part of the stack."""
 
 import importlib.util
+import secrets as random_secrets
+import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import urllib3
@@ -11,6 +15,7 @@ from wafergate.adapters.embedded.parts import Context, Part
 from wafergate.adapters.embedded.ports import LOOPBACK
 from wafergate.adapters.embedded.processes import Launch
 from wafergate.adapters.embedded.state import ProcessRecord, write_private
+from wafergate.errors import ConfigError
 
 COOKIE = "dashboard_cookie"
 """Name of the secret that signs cookies."""
@@ -19,6 +24,46 @@ COOKIE = "dashboard_cookie"
 def installed() -> bool:
     """Say whether Streamlit (the extra `dashboard`) can be imported."""
     return importlib.util.find_spec("streamlit") is not None
+
+
+def serving(app: Path, *, host: str, port: int, secrets: Path) -> list[str]:
+    """Return the command that serves a Streamlit app.
+
+    Args:
+        app: the app's file.
+        host: address it listens on.
+        port: port it listens on.
+        secrets: Streamlit's file of secrets; empty where nobody signs in.
+    """
+    options = {
+        "secrets.files": str(secrets),
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *arguments]
+
+
+def serve(app: Path, environ: Mapping[str, str], *, host: str, port: int) -> int:
+    """Serve the app on the services that the environment names until it is stopped; return its exit code.
+
+    Raises:
+        ConfigError: sign-in is half configured, or Streamlit is not installed.
+    """
+    if not installed():
+        message = "the dashboard needs Streamlit: pip install 'wafergate[dashboard]'"
+        raise ConfigError(message)
+    with tempfile.TemporaryDirectory(prefix="wafergate-dashboard-") as folder:
+        secrets = Path(folder) / "secrets.toml"
+        cookie = random_secrets.token_urlsafe(24)
+        write_private(secrets, sign_in.secrets_text(environ, cookie_secret=cookie, address=f"{host}:{port}"))
+        try:
+            return subprocess.call(serving(app, host=host, port=port, secrets=secrets), env=dict(environ))
+        except KeyboardInterrupt:
+            return 0
 
 
 def part(app: Path) -> Part:
@@ -35,16 +80,7 @@ def part(app: Path) -> Part:
             context.environ, cookie_secret=context.state.secret(COOKIE), address=context.address("dashboard")
         )
         write_private(secrets, text)
-        options = {
-            "secrets.files": str(secrets),
-            "server.address": LOOPBACK,
-            "server.port": str(context.state.ports["dashboard"]),
-            "server.headless": "true",
-            "server.fileWatcherType": "none",
-            "browser.gatherUsageStats": "false",
-        }
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        command = [sys.executable, "-m", "streamlit", "run", str(app), *arguments]
+        command = serving(app, host=LOOPBACK, port=context.state.ports["dashboard"], secrets=secrets)
         return Launch(command, prefect.environment(context), context.folder("dashboard"))
 
     return Part("dashboard", needs=("postgres", "s3"), ports=("dashboard",), launch=launch, answers=answers)
