@@ -1,7 +1,6 @@
 """The dashboard of the running services in a real Chromium: what it shows is what the database holds."""
 
 import signal
-import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.dashboards.browser import find_chromium, read_dashboard
+from tests.dashboards.browser import find_chromium, free_port, read_dashboard
 from tests.flows.commands import run_fresh, start_fresh
 from tests.flows.small import LineRun
 from wafergate.adapters.embedded import StackState
@@ -45,9 +44,9 @@ def test_the_command_says_where_the_dashboard_runs_and_serves_another_until_it_i
     services: StackState, tmp_path: Path
 ) -> None:
     running = next(service.address for service in services.services if service.name == "dashboard")
-    assert run_fresh("dashboard").out == f"http://{running}\n"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    said = run_fresh("dashboard")
+    assert said.out == f"http://{running}\n", said.err
+    port = free_port()
     process = start_fresh("dashboard", "--port", str(port), log=tmp_path / "log.txt")
     try:
         assert _answers(f"http://127.0.0.1:{port}/_stcore/health")
@@ -62,7 +61,7 @@ def test_the_command_says_where_the_dashboard_runs_and_serves_another_until_it_i
 def _answers(address: str) -> bool:
     for _ in range(240):
         try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+            with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - of this test
                 return bool(answer.read() == b"ok")
         except OSError:
             time.sleep(0.25)
@@ -70,7 +69,7 @@ def _answers(address: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("host", "told"), [("0.0.0.0", "whoever reaches 0.0.0.0 could look"), ("nowhere", "must be an IP address")]
+    ("host", "told"), [("192.0.2.1", "whoever reaches 192.0.2.1 could look"), ("nowhere", "must be an IP address")]
 )
 def test_no_address_past_this_machine_is_served_without_sign_in_unless_asked(
     services: StackState, host: str, told: str

@@ -96,7 +96,7 @@ def status() -> None:
 @app.command("dashboard")
 def dashboard_(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 0,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port to listen on; else 8501.")] = None,
     without_sign_in: Annotated[
         bool, typer.Option("--without-sign-in", help="Let whoever reaches another address than loopback in.")
     ] = False,
