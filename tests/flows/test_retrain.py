@@ -290,7 +290,12 @@ def test_inspection_stores_every_image_and_twice_adds_nothing(
     assert sum(run.instances.values()) == sum(len(image.detections) for image in images)
     assert {image.lot for image in images} == {f"L{number:03d}" for number in range(1, 13)}
     assert f"{run.images} images inspected, {run.defective} with defects" in first.out
-    assert "lot        L001 of line" in first.out
+    listed = re.findall(r"(L\d{3}) +(\d+) +(\d+) +\d+%", first.out)
+    assert len(listed) == 10
+    assert "and 2 lots more" in first.out
+    for lot, seen, defective in listed:
+        of_lot = [image for image in images if image.lot == lot]
+        assert (int(seen), int(defective)) == (len(of_lot), sum(bool(image.detections) for image in of_lot))
     before = count_rows()
     again = wafergate("inspect", *options)
     assert f"{run.images} images inspected ({run.images} of them before)" in again.out

@@ -1,12 +1,14 @@
 """`wafergate drift`: the drift reports of a line."""
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from wafergate.cli.opening import ready
 from wafergate.cli.options import Line
-from wafergate.domain.drift import DriftReport, FeatureDrift
+from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.words import counted
 from wafergate.errors import NotFoundError
 from wafergate.jobs.parts import Parts
 from wafergate.line import load_line
@@ -67,10 +69,15 @@ def show_report(parts: Parts, report: str) -> None:
     columns = ("feature", "distance", "limit", "reference", "now", "")
     console().print(table(columns, [_cells(item) for item in row.features], numbers=columns[1:5]))
     if row.slices:
+        judged = [part for part in row.slices if part.verdict is not DriftVerdict.NOT_ENOUGH]
         slices = [
-            (part.key, part.value, str(part.images), part.verdict.value, ", ".join(part.drifted)) for part in row.slices
+            (part.key, part.value, str(part.images), part.verdict.value, ", ".join(part.drifted)) for part in judged
         ]
-        console().print(table(("split by", "value", "images", "verdict", "drifted"), slices, numbers=("images",)))
+        if slices:
+            console().print(table(("split by", "value", "images", "verdict", "drifted"), slices, numbers=("images",)))
+        small = Counter(part.key for part in row.slices if part.verdict is DriftVerdict.NOT_ENOUGH)
+        for key, count in small.items():
+            typer.echo(f"{counted(count, key)} of fewer than {row.policy.min_images} images not judged alone")
     said = [
         f"{row.verdict.value}: {row.current_images} images against {row.reference_images} ({row.source})",
         f"window: {row.window}; reference: {row.reference.value}",

@@ -1,5 +1,6 @@
 """`wafergate inspect | lot show`: the champion over new images, and what it found in a lot."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from wafergate.cli.opening import flow, group, ready
 from wafergate.cli.options import AnyFormat, Limit, Line, SourcePath
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError
 from wafergate.line import load_line
 
@@ -20,6 +22,8 @@ __all__ = ["app", "lot"]
 
 app = typer.Typer()
 lot = group("Lots as the champion saw them.")
+
+_LOTS = 10
 
 
 @app.command("inspect")
@@ -78,14 +82,29 @@ def _tell(
     if pictures is not None:
         count = results.write_pictures(parts, images, pictures, most=most)
         typer.echo(f"{count} of {len(images)} annotated pictures: {pictures}")
-    for told in sorted({image.lot for image in images if image.lot})[:5]:
-        _show(results.show_lot(parts, line=line, lot=told))
+    lots = sorted({image.lot for image in images if image.lot})
+    if len(lots) == 1:
+        _show(results.show_lot(parts, line=line, lot=lots[0]))
+    elif lots:
+        _list_lots(images, lots)
     typer.echo(_sentence(images, done))
 
 
-def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
-    from collections import Counter
+def _list_lots(images: "list[InspectedImage]", lots: list[str]) -> None:
+    """Show a row for each lot, those with the largest share of defective images first."""
+    from wafergate.terminal import console, table
 
+    seen = Counter(image.lot for image in images)
+    defective = Counter(image.lot for image in images if image.detections)
+    worst = sorted(lots, key=lambda lot: (-defective[lot] / seen[lot], lot))
+    cells = [(lot, seen[lot], defective[lot], f"{defective[lot] / seen[lot]:.0%}") for lot in worst[:_LOTS]]
+    columns = ("lot", "images", "defective", "share")
+    console().print(table(columns, cells, numbers=columns[1:]))
+    if len(worst) > _LOTS:
+        typer.echo(f"and {counted(len(worst) - _LOTS, 'lot')} more: wafergate inspections list, lot show LOT")
+
+
+def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
     from wafergate.terminal import paragraph
 
     counts = Counter(name for image in images for name, *_ in image.detections)
