@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
     names = arguments[2:] or [view.PATH for view in VIEWS]
     with chromium() as browser:
         for name in names:
-            for file in take(browser, f"{address.rstrip('/')}/{name}?{query}", Path(arguments[1]), name):
+            path = "" if name == VIEWS[0].PATH else name  # Streamlit serves the first page at the root alone
+            for file in take(browser, f"{address.rstrip('/')}/{path}?{query}", Path(arguments[1]), name):
                 sys.stdout.write(f"{file}\n")
     return 0
 
