@@ -270,7 +270,7 @@ def dress(figure: go.Figure, rows: int, palette: Palette) -> None:
     )
     axis = {"color": palette.text, "gridcolor": palette.faint, "zeroline": False, "fixedrange": True}
     figure.update_xaxes(**axis, title_font={"size": 13}, tickfont={"size": 13})
-    figure.update_yaxes(**axis, automargin=True)
+    figure.update_yaxes(**axis, automargin=True, title_standoff=14)
 
 
 def ticks(names: Iterable[str]) -> list[str]:

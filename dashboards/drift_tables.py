@@ -71,7 +71,7 @@ def slice_table(report: DriftReport, text: Text) -> pd.DataFrame:
     order = [DriftVerdict.DRIFTED, DriftVerdict.STABLE, DriftVerdict.NOT_ENOUGH]
     rows = [
         {
-            text.plain("slice_part"): f"{text.title(item.key)} {literal(item.value)}",
+            text.plain("slice_part"): f"{text.plain(f'slice_{item.key}')} {literal(item.value)}",
             text.plain("images_label"): text.count(item.images),
             text.title("verdict"): _badge(item.verdict, text),
             text.plain("slice_drifted"): ", ".join(text.term(name) for name in item.drifted) or text.value(None),

@@ -8,7 +8,7 @@ import pandas as pd
 from dashboards.texts import Text, literal
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionLot
 
-__all__ = ["count_found", "day_data", "image_data", "lot_data", "lot_table", "spell_found"]
+__all__ = ["count_found", "day_data", "day_table", "image_data", "lot_data", "lot_table", "spell_found"]
 
 
 def lot_table(
@@ -32,6 +32,29 @@ def lot_table(
             text.plain("found_label"): literal(spell_found(lot.instances, text)),
         }
         for lot in lots
+    ]
+    return pd.DataFrame(rows)
+
+
+def day_table(days: Sequence[InspectionDay], models: Mapping[str, str], text: Text) -> pd.DataFrame:
+    """Return days as the page shows them: as narrow for twenty classes as for two.
+
+    Args:
+        days: in the order to show.
+        models: names by model id.
+        text: the reader's language.
+    """
+    rows = [
+        {
+            text.plain("choose_day"): literal(row.day),
+            text.plain("model_label"): literal(models.get(row.model_id, row.model_id)),
+            text.plain("station_label"): literal(row.station) or text.value(None),
+            text.plain("slice_product"): literal(row.product) or text.value(None),
+            text.plain("images_label"): text.count(row.images),
+            text.plain("defective_label"): text.count(row.defective),
+            text.plain("found_label"): literal(spell_found(row.instances, text)),
+        }
+        for row in days
     ]
     return pd.DataFrame(rows)
 

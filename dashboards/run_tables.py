@@ -21,6 +21,8 @@ KINDS = {
     "PAUSED": ("orange", "pause_circle"),
 }
 """Hue and icon of Prefect's kinds of state."""
+WAITING = {"AwaitingApproval": ("orange", "pending_actions")}
+"""The same of states that need a person, whatever Prefect counts them as."""
 
 MESSAGE = 200  # characters of a state's message; Prefect's page has all of it
 
@@ -78,7 +80,7 @@ def spell_duration(seconds: float, text: Text) -> str:
 
 
 def _state(run: RunOfFlow, text: Text) -> str:
-    hue, icon = KINDS.get(run.kind, ("gray", "help"))
+    hue, icon = WAITING.get(run.state) or KINDS.get(run.kind, ("gray", "help"))
     # A state may have a name of its own (late, awaiting approval): that says more than its kind.
     key = f"run_{run.state.lower()}"
     word = text.say(key) if key in phrases()[text.language] else literal(run.state)

@@ -41,17 +41,27 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, si
     palette = load_palette("dark" if st.context.theme.type == "dark" else "light")
     pages: dict[str, StreamlitPage] = {}
     context = Context("", (), text, palette, doors, store, pages)
+    front = views[0]
     for view in views:
         pages[view.PATH] = st.Page(
             partial(_show, view, context),
             title=text.plain(view.TITLE),
-            url_path=view.PATH,
-            default=view is views[0],
+            # The first one stands at the root; its own path must stay free for the page that leads there.
+            url_path="start" if view is front else view.PATH,
+            default=view is front,
         )
-    page = st.navigation(list(pages.values()), position="top")
+    named = st.Page(
+        partial(_lead_to, pages[front.PATH]), title=pages[front.PATH].title, url_path=front.PATH, visibility="hidden"
+    )
+    page = st.navigation([*pages.values(), named], position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")
     if not sign_in or admitted(text):
         page.run()
+
+
+def _lead_to(page: StreamlitPage) -> None:
+    """Open a page with everything the address asks for."""
+    st.switch_page(page, query_params=st.query_params.to_dict())
 
 
 def _kept(name: str) -> str | None:

@@ -52,7 +52,7 @@ def render(context: Context) -> None:
 
 def _history(view: ClassesView, name: str, context: Context) -> None:
     text = context.text
-    st.markdown(f"##### {text.say('history_title')}", help=text.explain("recall"))
+    st.markdown(f"##### {text.say('history_title')}", help=text.explain("recall"), anchors=False)
     st.caption(text.say("history_note"))
     figure(class_charts.recall_history(view.past, name, text, context.palette), "recall-history", "history_alt", text)
 
@@ -65,10 +65,10 @@ def _mistakes(shown: Judged, name: str, context: Context) -> None:
     try:
         found = context.read(load_mistakes, shown.evaluation.id, name, PICTURES, door=("facts", "files"))
     except NotFoundError as error:
-        st.markdown(f"##### {text.say('mistakes_title')}")
+        st.markdown(f"##### {text.say('mistakes_title')}", anchors=False)
         st.markdown(text.say("mistakes_gone", message=error))
         return
-    st.markdown(f"##### {text.say('mistakes_title')}")
+    st.markdown(f"##### {text.say('mistakes_title')}", anchors=False)
     st.caption(text.say("mistakes_note", model=text.model(shown.model)))
     if not found.missed and not found.alarmed:
         st.markdown(text.say("mistakes_none"))

@@ -93,7 +93,8 @@ def _advice(report: DriftReport, text: Text) -> None:
         )
         st.markdown(literal(report.reason))
     reference = text.plain(f"reference_{report.reference.value}")
-    st.caption(text.say("drift_window", window=report.window, reference=reference))
+    window = report.window if report.since else text.plain("window_folder")
+    st.caption(text.say("drift_window", window=window, reference=reference))
 
 
 def _page(report: DriftReport, context: Context) -> None:

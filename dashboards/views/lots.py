@@ -186,8 +186,10 @@ def _days(days: Sequence[InspectionDay], context: Context) -> None:
     figure = lot_charts.by_day(days, text, context.palette)
     st.plotly_chart(figure, key="days-chart", theme=None, config=QUIET, alt=text.plain("days_alt"))
     with st.expander(text.plain("days_figures"), icon=":material/table_rows:"):
-        table, name = lot_tables.day_data(days), f"{context.line}-days"
-        show_table(table.map(literal), name=name, text=text, alt="days_table_alt", data=table, key="day-table")
+        models = _model_names({row.model_id for row in days}, context)
+        shown, name = lot_tables.day_table(days, models, text), f"{context.line}-days"
+        data = lot_tables.day_data(days)
+        show_table(shown, name=name, text=text, alt="days_table_alt", data=data, key="day-table")
 
 
 def _lots(lots: Sequence[InspectionLot], context: Context) -> None:

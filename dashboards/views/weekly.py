@@ -1,6 +1,6 @@
 """Weekly report: the week of a line on one page, to print or to send."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import streamlit as st
 
@@ -25,6 +25,7 @@ def render(context: Context) -> None:
     content = context.read(load_week, context.line, week, inspected)
     words = weekly_words(text.language, text.zone)
     page = write_weekly(content, words)
+    last = datetime.combine(week.last_day, time(), tzinfo=text.zone)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _day_switch(asked, today, context)
         st.download_button(
@@ -35,9 +36,10 @@ def render(context: Context) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    st.caption(text.say("week_note", days=words.say("range", since=week.since.date(), last=week.last_day)))
+    st.caption(text.say("week_note", days=words.say("range", since=words.day(week.since), last=words.day(last))))
     # A frame of its own: the report's style stays inside, and its policy lets nothing in from elsewhere.
-    st.iframe(page.decode(), height=PAPER, alt=text.plain("week_frame", line=context.line))
+    with st.container(border=True, key="week"):
+        st.iframe(page.decode(), height=PAPER, alt=text.plain("week_frame", line=context.line))
     st.caption(text.say("week_pdf"))
 
 

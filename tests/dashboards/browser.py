@@ -96,6 +96,22 @@ def wait_until_drawn(page: Any, timeout_ms: int = LOAD_MS) -> None:
     )
 
 
+# The frame of the page scrolls inside itself: the window's own width says nothing.
+WIDE = """() => [...document.querySelectorAll('[data-testid="stMain"] *:not(svg *)')]
+    .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
+    .map(element => element.outerHTML.slice(0, 120))"""
+
+
+def too_wide(page: Any) -> list[str]:
+    """Return the beginnings of the elements that run over the window's side, on a desk and on a tablet."""
+    found = []
+    for width, height in ((1440, 900), (820, 1180)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)  # charts follow the width
+        found += [f"{width}: {element}" for element in page.evaluate(WIDE)]
+    return found
+
+
 # Icons are letters of a font: their names are no part of what a reader sees.
 SEEN = """element => {
     const copy = element.cloneNode(true);

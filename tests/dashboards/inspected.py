@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.dashboards.judged import DOCS, IMAGES, digest_of, drawn, predictions_of
-from tests.dashboards.stories import BROKEN, CLASSES, HOSTILE, MORNING, PROVEN, open_story
+from tests.dashboards.stories import BROKEN, CLASSES, HOSTILE, MORNING, PROVEN, TRICKED, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.errors import ServiceError
@@ -30,7 +30,7 @@ def open_files(story: str) -> FileReader:
     for seed in range(IMAGES):
         files.put(drawn(seed))
     files.put(DOCS)
-    for found in (PROVEN, BROKEN):
+    for found in (PROVEN, BROKEN, TRICKED):
         files.put(predictions_of(found))
     return files
 
@@ -68,16 +68,16 @@ def _image(model_id: str, lot: str, at: datetime, place: int, random: np.random.
         image=digest_of(place % IMAGES),
         captured_at=at,
         lot=lot,
-        station=STATIONS[place % 2],
+        station=STATIONS[place % 2] if lot != HOSTILE else HOSTILE,
         product="die",
-        detections=tuple(_box(random) for _ in range(defects)),
+        detections=tuple(_box(random, HOSTILE if lot == HOSTILE else "") for _ in range(defects)),
     )
 
 
-def _box(random: np.random.Generator) -> FoundBox:
+def _box(random: np.random.Generator, told: str) -> FoundBox:
     name = str(random.choice(CLASSES, p=[0.5, 0.25, 0.15, 0.1]))
     x, y = (float(value) for value in random.integers(8, 120, 2))
-    return name, float(random.uniform(0.35, 0.99)), x, y, x + float(random.integers(8, 30)), y + 14.0
+    return told or name, float(random.uniform(0.35, 0.99)), x, y, x + float(random.integers(8, 30)), y + 14.0
 
 
 def _run(model_id: str, lot: str, images: Sequence[InspectedImage], at: datetime) -> InspectionRun:

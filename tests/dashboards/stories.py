@@ -8,11 +8,12 @@ from tests.dashboards.judged import DOCS, members_of, predictions_of, samples_of
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.choice import CandidateStanding, ModelChoice, RungResult
-from wafergate.domain.drift import DriftPolicy, DriftReport, DriftVerdict, FeatureDrift
+from wafergate.domain.drift import Advice, DriftCause, DriftPolicy, DriftReport, DriftSlice, DriftVerdict, FeatureDrift
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.geometry import Box
+from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, LearningCurve, PowerLaw
 from wafergate.domain.licences import LicencedPart
@@ -34,8 +35,12 @@ MORNING = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 CLASSES = ("particle", "scratch", "bridge", "void")
 POLICY = GatePolicy(recall=0.85, critical_recall=0.90, overkill=0.10)
 CONFIDENCE = POLICY.confidence
+HOSTILE = (
+    "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [c](http://evil.example) :red[r] $x^2$ `c` :smile:"
+)
 PROVEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (56, 58), "void": (58, 58)}
 SCARCE = {"particle": (39, 40), "scratch": (40, 40), "bridge": (36, 40), "void": (11, 12)}
+TRICKED = {HOSTILE: (58, 58), **PROVEN}
 BROKEN = {"particle": (58, 58), "scratch": (57, 58), "bridge": (31, 58), "void": (58, 58)}
 LINE = """
 [line]
@@ -47,9 +52,6 @@ critical = ["void"]
 recall = 0.85
 critical_recall = 0.90
 """
-HOSTILE = (
-    "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [c](http://evil.example) :red[r] $x^2$ `c` :smile:"
-)
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     return decision
 
 
-def drift(facts: FactStore, act: Act, verdict: DriftVerdict, *, images: int = 120) -> None:
-    """Store a drift report on the data of an act."""
+def drift(facts: FactStore, act: Act, verdict: DriftVerdict, *, images: int = 120, told: str = "") -> None:
+    """Store a drift report on the data of an act; with advice, a station and a lot where `told` names them."""
     policy = DriftPolicy(method="wasserstein", threshold=0.3, share=0.34, min_images=30)
     distances = {
         "brightness": 0.94 if verdict is DriftVerdict.DRIFTED else 0.08,
@@ -126,6 +128,13 @@ def drift(facts: FactStore, act: Act, verdict: DriftVerdict, *, images: int = 12
         None,
         act.at + timedelta(hours=3),
     )
+    if told:
+        moved = ("brightness", "contrast")
+        parts = tuple(
+            DriftSlice(key, told, 60, DriftVerdict.DRIFTED, moved, DriftCause.LIGHT_OR_FOCUS)
+            for key in ("station", "lot")
+        )
+        row = replace(row, slices=parts, cause=DriftCause.LIGHT_OR_FOCUS, advice=Advice.RECALIBRATE, reason=told)
     facts.save(row)
 
 
@@ -171,7 +180,7 @@ def drifted() -> MemoryFacts:
     facts = empty()
     act = Act(1, PROVEN, MORNING)
     tell(facts, act, promote=True)
-    drift(facts, act, DriftVerdict.DRIFTED)
+    drift(facts, act, DriftVerdict.DRIFTED, told="AOI-2")
     return facts
 
 
@@ -194,8 +203,15 @@ def two_lines() -> MemoryFacts:
 def hostile() -> MemoryFacts:
     """Text from data tries to become markup wherever a person or a file name can put it."""
     facts = empty()
-    act = Act(1, PROVEN, MORNING, reason=HOSTILE, source=HOSTILE)
-    tell(facts, act, promote=True)
+    act = Act(1, TRICKED, MORNING, reason=HOSTILE, source=HOSTILE)
+    decision = tell(facts, act, promote=True)
+    drift(facts, act, DriftVerdict.DRIFTED, told=HOSTILE)
+    facts.save(_golden(decision))
+    facts.save(_curve(MORNING, HOSTILE))
+    facts.save(_production(MORNING, model=decision.model_id, also=HOSTILE))
+    facts.save(replace(_choice(MORNING, HOSTILE), training_set_id="training-die-a-1"))
+    _set_aside(facts, MORNING)
+    _suspect(facts, MORNING, dataset="dataset-die-a-1", name=HOSTILE)
     alert = flow_alert("die-a", "retrain", "run-1", HOSTILE, now=act.at)
     facts.save(replace(alert, title=HOSTILE, body=HOSTILE, last_error=HOSTILE))
     return facts
@@ -236,7 +252,14 @@ def _comparison(decision: GateDecision) -> Comparison:
     return Comparison("comparison-3", decision.evaluation_id, "model-die-a-2", 131, 9, pairs, "", "6" * 64, made)
 
 
-def _curve(at: datetime) -> LearningCurve:
+def _golden(decision: GateDecision) -> GoldenRun:
+    odd = GoldenDifference(DifferenceKind.MISSING, HOSTILE, "8" * 64, (HOSTILE, 0.9, 4.0, 4.0, 9.0, 9.0), None, HOSTILE)
+    return GoldenRun(
+        "golden-1", "die-a", "set-1", decision.model_id, "answers-1", 12, (odd,), "", GoldenPolicy(), MORNING
+    )
+
+
+def _curve(at: datetime, *also: str) -> LearningCurve:
     law = PowerLaw(0.97, 0.9, 0.55)
 
     def of(name: str, images: int) -> ClassCurve:
@@ -252,7 +275,7 @@ def _curve(at: datetime) -> LearningCurve:
         told = f"50 more {name} images would buy about {100 * gain:.1f} points of recall"
         return ClassCurve(name, images, points, law, line, gain, gain / 2, gain * 1.6, told)
 
-    classes = tuple(of(name, 116) for name in CLASSES)
+    classes = tuple(of(name, 116) for name in (*also, *CLASSES))
     ids = ("curverun-1", "curverun-2")
     return LearningCurve(
         "curve-1", "die-a", "dataset-die-a-3", "split-die-a-3", 0, "yolox-nano", 12, 0.31, CONFIDENCE, 0,
@@ -260,27 +283,28 @@ def _curve(at: datetime) -> LearningCurve:
     )  # fmt: skip
 
 
-def _production(at: datetime) -> ProductionFigures:
+def _production(at: datetime, *, model: str = "model-die-a-2", also: str = "") -> ProductionFigures:
     def of(name: str, hits: int, trials: int) -> ProductionClass:
         rate = Rate.exact(hits, trials, CONFIDENCE)
         return ProductionClass(name, rate, Rate.exact(hits, hits + 3, CONFIDENCE), rate, {}, {})
 
     classes = (of("particle", 40, 41), of("scratch", 22, 24), of("bridge", 9, 11), of("void", 0, 0))
+    classes += (of(also, 3, 4),) if also else ()
     escapes, overkill = Rate.exact(3, 74, CONFIDENCE), Rate.exact(11, 420, CONFIDENCE)
     since = at - timedelta(days=6)
     return ProductionFigures(
-        "production-1", "die-a", "model-die-a-2", since, at, 0.5, CONFIDENCE, 0.05, 14, 9880, 494, 12, 0,
+        "production-1", "die-a", model, since, at, 0.5, CONFIDENCE, 0.05, 14, 9880, 494, 12, 0,
         classes, escapes, overkill, at,
     )  # fmt: skip
 
 
-def _choice(at: datetime) -> ModelChoice:
+def _choice(at: datetime, reason: str = "AGPL-3.0 is not allowed") -> ModelChoice:
     free = {"code": "Apache-2.0", "weights": "Apache-2.0"}
     rungs = (RungResult(4, 0.71, "void", 0.64), RungResult(12, 0.88, "bridge", 0.79))
     standings = (
         CandidateStanding("rtmdet-x", free, 9216.0, None, None, (), "memory", "9,216 MiB, limit 6,144 MiB"),
         CandidateStanding("yolox-nano", free, 812.0, 4.2, 3.6, rungs),
-        CandidateStanding("yolo11n", {"code": "AGPL-3.0"}, dropped_by="licence", reason="AGPL-3.0 is not allowed"),
+        CandidateStanding("yolo11n", {"code": "AGPL-3.0"}, dropped_by="licence", reason=reason),
     )
     return ModelChoice("choice-3", "die-a", "training-die-a-3", "yolox-nano", standings, at)
 
@@ -298,13 +322,15 @@ def _set_aside(facts: FactStore, at: datetime) -> None:
     )
 
 
-def _suspect(facts: FactStore, at: datetime) -> None:
+def _suspect(
+    facts: FactStore, at: datetime, *, dataset: str = "dataset-die-a-3", name: str = "lot-7/W01_D009.png"
+) -> None:
     box = Box(4, 4, 140, 9)
     suspected = [
         Suspected("lot-7/W01_D003.png", 0, "scratch", box, Suspicion.ASPECT, 34.0, "34 times as long as wide"),
-        Suspected("lot-7/W01_D009.png", 1, "void", box, Suspicion.DUPLICATE, 0.97, "overlaps another void by 0.97"),
+        Suspected(name, 1, "void", box, Suspicion.DUPLICATE, 0.97, "overlaps another void by 0.97"),
     ]
-    items = [item_of(one, dataset_id="dataset-die-a-3", line="die-a", image="8" * 64, now=at) for one in suspected]
+    items = [item_of(one, dataset_id=dataset, line="die-a", image="8" * 64, now=at) for one in suspected]
     facts.save_all(items)
     facts.save(ReviewAnswer("answer-1", items[0].id, items[0].key, Answer.KEPT, "Kim", "a long scratch", None, at))
 

@@ -1,45 +1,19 @@
 """A real Chromium opens a real Streamlit process and reads what is stored."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboards.context import View
 from dashboards.reading.line import load_view
-from dashboards.shell import VIEWS
-from dashboards.texts import JOINER, phrases
-from tests.dashboards.browser import chromium, find_chromium, read_dashboard, read_page, served, wait_until_drawn
-from tests.dashboards.screenshots import SIZES
-from tests.dashboards.stories import HOSTILE, STORIES, open_story
+from tests.dashboards.browser import find_chromium, read_dashboard, read_page, too_wide, wait_until_drawn
+from tests.dashboards.stories import STORIES, open_story
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium (package chromium), found none on the path"),
 ]
-APP = Path(__file__).parent / "story_app.py"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(APP, tmp_path_factory.mktemp("streamlit") / "log.txt") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        # One context, so that the pages share its cache.
-        yield running.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    opened = browser.new_page()
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -60,48 +34,7 @@ def test_no_state_shows_an_exception_or_runs_over_the_side(address: str, page: A
     page.goto(f"{address}/?story={story}&lang=ko")
     wait_until_drawn(page)
     assert page.locator("[data-testid='stException']").count() == 0
-    for width, height in SIZES:
-        page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(300)  # charts follow the width
-        wide = page.evaluate(
-            "() => [...document.querySelectorAll('[data-testid=\"stMain\"] *:not(svg *)')]"
-            ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"
-        )
-        assert wide == [], width
-
-
-@pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.PATH)
-def test_every_page_opens_under_its_address(address: str, page: Any, view: View, lang: str) -> None:
-    page.goto(f"{address}/{view.PATH}?story=two_lines&lang={lang}&line=tiles")
-    wait_until_drawn(page)
-    assert page.locator("[data-testid='stException']").count() == 0
-    assert page.locator("h1").inner_text() == phrases()[lang][view.TITLE]
-    assert page.locator(".st-key-line input").input_value() == "tiles"
-
-
-def test_the_menu_keeps_the_line_and_the_language(address: str, page: Any) -> None:
-    page.goto(f"{address}/?story=two_lines&lang=ko&line=tiles")
-    wait_until_drawn(page)
-    page.get_by_test_id("stTopNav").get_by_role("link", name="데이터", exact=True).click()
-    page.wait_for_function("() => document.querySelector('h1')?.innerText === '데이터'")
-    wait_until_drawn(page)
-    assert "line=tiles" in page.url
-    assert "lang=ko" in page.url
-
-
-def test_text_from_data_becomes_no_element(address: str, page: Any) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    dialogs: list[Any] = []
-    page.on("dialog", lambda dialog: dialogs.extend([dialog]))
-    page.goto(f"{address}/?story=hostile&lang=en")
-    wait_until_drawn(page)
-    shown = page.locator("body").inner_text().replace(JOINER, "")
-    assert shown.count(HOSTILE) >= 4
-    assert page.locator("a[href*='evil'], img[src='x'], img[src*='evil'], .katex").count() == 0
-    assert not dialogs
-    assert not [url for url in asked if "evil" in url]
+    assert too_wide(page) == []
 
 
 def test_the_page_asks_nothing_of_other_machines(address: str, page: Any) -> None:

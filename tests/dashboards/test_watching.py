@@ -216,6 +216,54 @@ def test_a_lot_in_the_address_is_opened_with_its_pictures() -> None:
     assert "cannot be read" not in told
 
 
+def test_a_day_in_the_address_shows_the_pictures_of_that_day() -> None:
+    day = open_inspections("covered").images(line="die-a", lot="L2139")[0].captured_at.date()
+    page = _page("lots", "covered", day=day.isoformat(), lang="en")
+    assert page.subheader[0].value == TEXT.say("pictures_day", day=day)
+    assert page.selectbox(key="ask-day").value == day.isoformat()
+
+
+def test_a_station_in_the_address_narrows_the_day_to_it() -> None:
+    store = open_inspections("covered")
+    day = store.images(line="die-a", lot="L2139")[0].captured_at.date()
+    found = [image for image in load_day(store, "die-a", day) if image.station == "AOI-2"]
+    page = _page("lots", "covered", day=day.isoformat(), station=".AOI-2", lang="en")
+    assert page.subheader[0].value == TEXT.say("pictures_station", day=day, station="AOI-2")
+    assert any(f"of {len(found)} images" in text.value for text in page.markdown)
+
+
+def test_as_many_pictures_are_shown_as_the_address_asks_for() -> None:
+    store = open_inspections("covered")
+    lots = {lot.lot: lot.defective for lot in store.lots("die-a", 100)}
+    lot = max(lots, key=lambda name: lots[name])
+    assert lots[lot] > 2
+    page = _page("lots", "covered", lot=lot, pictures="2", lang="en")
+    counts = {"shown": TEXT.count(2), "defective": TEXT.count(lots[lot])}
+    assert TEXT.say("pictures_note", **counts) in [caption.value for caption in page.caption]
+    page.button[0].click().run()
+    assert page.query_params["pictures"] != ["2"]
+
+
+def test_a_flow_in_the_address_is_the_only_one_shown() -> None:
+    page = _page("runs", "covered", flow="watch", lang="en")
+    told = open_runs("covered").runs("die-a", flows=("watch",), limit=100)
+    assert len(page.table[0].value) == len(told) == 1
+    assert page.selectbox[0].value == "watch"
+
+
+def test_a_day_in_the_address_is_the_last_of_the_week() -> None:
+    page = _page("weekly", "covered", until="2026-03-11", lang="en")
+    assert page.date_input[0].value.isoformat() == "2026-03-11"
+    assert any(literal("2026-03-05") in caption.value for caption in page.caption)
+
+
+def test_the_class_names_found_on_a_day_stay_text() -> None:
+    page = _page("lots", "hostile", lang="en")
+    cells = [str(cell) for table in page.table for cell in table.value.get(TEXT.plain("found_label"), [])]
+    assert any(cell.startswith(literal(HOSTILE)) for cell in cells)
+    assert not [name for table in page.table for name in table.value.columns if HOSTILE in str(name)]
+
+
 def test_without_prefect_one_sentence_stands_instead_of_runs() -> None:
     page = _page("runs", "few_images", lang="en")
     assert [error.value for error in page.error] == [TEXT.say("no_prefect")]

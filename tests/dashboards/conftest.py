@@ -1,0 +1,31 @@
+"""One Streamlit process over the stories and one Chromium for the tests of a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboards.browser import chromium, served
+
+APP = Path(__file__).parent / "story_app.py"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(APP, tmp_path_factory.mktemp("streamlit") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        # One context, so that the pages share its cache.
+        yield running.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
