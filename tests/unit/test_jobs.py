@@ -476,7 +476,7 @@ def test_a_class_too_rare_to_split_stops_and_names_it(files: Files, parts: Parts
 def test_what_would_stand_on_two_sides_is_refused_with_an_example() -> None:
     require_clean(LeakProof(9, 0, {"same_group": 0}))
     proof = LeakProof(9, 2, {"same_group": 2, "parent": 0}, ("same_group: train a.png and test b.png",))
-    with pytest.raises(SplitError, match=r"found 2 pair\(s\) \(same_group 2\).*a\.png and test b\.png"):
+    with pytest.raises(SplitError, match=r"found 2 pairs \(same_group 2\).*a\.png and test b\.png"):
         require_clean(proof)
     tiles = LeakProof(9, 1, {"same_group": 0, "overlap": 1}, ("overlap: test a.png#0 and test a.png#1",))
     with pytest.raises(
