@@ -128,7 +128,7 @@ def _measure(pair: Pair, address: str, folder: Path, paths: Sequence[Path]) -> I
             for runtime, opened in bare.items():
                 name = f"bare {runtime}"
                 best[name] = max(best.get(name, 0), _rate(BARE, lambda opened=opened: opened.run(fed)))
-                inspector = Inspector(model, detectors[runtime], least, lambda _: None)
+                inspector = Inspector(model, detectors[runtime], least, lambda _said, image="": None)
                 best[runtime] = max(best.get(runtime, 0), _end_to_end(parts, inspector, paths, folder))
         inspections.close()
     peer = pair.peer(paths, 0.98 * least)
