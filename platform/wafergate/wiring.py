@@ -8,6 +8,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import urllib3
@@ -314,8 +315,8 @@ def service_status() -> list[embedded.ServiceStatus]:
     return embedded.status(home())
 
 
-def serve_dashboard(*, host: str, port: int) -> int:
-    """Serve the dashboard in the foreground until it is stopped; return its exit code.
+def serve_dashboard(*, host: str, port: int) -> NoReturn:
+    """Become the dashboard's server.
 
     Raises:
         ConfigError: the dashboard is not installed, or sign-in is half configured.
@@ -324,7 +325,7 @@ def serve_dashboard(*, host: str, port: int) -> int:
     if app is None:
         message = "the dashboard's pages are not installed: run wafergate from its checkout, or use its image"
         raise ConfigError(message)
-    return embedded.serve_dashboard(app, os.environ, host=host, port=port)
+    embedded.serve_dashboard(app, os.environ, home() / "dashboard", host=host, port=port)
 
 
 def _dashboard_app() -> Path | None:

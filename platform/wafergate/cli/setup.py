@@ -1,6 +1,7 @@
 """`wafergate check | init | up | down | status | dashboard | migrate | deploy | demo`: a line file and its services."""
 
 import getpass
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -122,7 +123,8 @@ def dashboard_(
         raise ConfigError(message)
     chosen = port or _PORT
     typer.echo(f"dashboard: http://{host}:{chosen} (Ctrl-C ends it)")
-    raise typer.Exit(wiring.serve_dashboard(host=host, port=chosen))
+    sys.stdout.flush()  # what follows takes the place of this process
+    wiring.serve_dashboard(host=host, port=chosen)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,12 +1,12 @@
 """The Streamlit dashboard as a part of the stack."""
 
 import importlib.util
+import os
 import secrets as random_secrets
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import urllib3
 
@@ -47,8 +47,15 @@ def serving(app: Path, *, host: str, port: int, secrets: Path) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app), *arguments]
 
 
-def serve(app: Path, environ: Mapping[str, str], *, host: str, port: int) -> int:
-    """Serve the app on the services that the environment names until it is stopped; return its exit code.
+def serve(app: Path, environ: Mapping[str, str], folder: Path, *, host: str, port: int) -> NoReturn:
+    """Become the server of the app, on the services that the environment names: signals reach it and nothing else.
+
+    Args:
+        app: the app's file.
+        environ: the environment.
+        folder: where the file of secrets goes, which only its owner reads.
+        host: address it listens on.
+        port: port it listens on.
 
     Raises:
         ConfigError: sign-in is half configured, or Streamlit is not installed.
@@ -56,14 +63,13 @@ def serve(app: Path, environ: Mapping[str, str], *, host: str, port: int) -> int
     if not installed():
         message = "the dashboard needs Streamlit: pip install 'wafergate[dashboard]'"
         raise ConfigError(message)
-    with tempfile.TemporaryDirectory(prefix="wafergate-dashboard-") as folder:
-        secrets = Path(folder) / "secrets.toml"
-        cookie = random_secrets.token_urlsafe(24)
-        write_private(secrets, sign_in.secrets_text(environ, cookie_secret=cookie, address=f"{host}:{port}"))
-        try:
-            return subprocess.call(serving(app, host=host, port=port, secrets=secrets), env=dict(environ))
-        except KeyboardInterrupt:
-            return 0
+    cookie = random_secrets.token_urlsafe(24)
+    text = sign_in.secrets_text(environ, cookie_secret=cookie, address=f"{host}:{port}")
+    folder.mkdir(parents=True, exist_ok=True)
+    secrets = folder / f"secrets-{port}.toml"
+    write_private(secrets, text)
+    command = serving(app, host=host, port=port, secrets=secrets)
+    os.execve(command[0], command, dict(environ))  # noqa: S606 - no shell, and every word is ours
 
 
 def part(app: Path) -> Part:
