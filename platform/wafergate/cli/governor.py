@@ -1,6 +1,7 @@
 """`wafergate governor …`: when a line is retrained by itself, and why not."""
 
 import getpass
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,8 +32,9 @@ def governor_ask(
     """
     from wafergate.domain.governor import GovernorDecision
 
-    load_line(line)
-    parts = ready()
+    name, parts = load_line(line).name, ready()
+    # Asked before the flow, whose failure would leave an alert of what the person at the terminal reads anyhow.
+    import_module("flows.retrainings").DeployedRetrainings().running(name)
     decision = flow("govern")(str(line), event, actor or getpass.getuser())
     _show(parts.facts.get(GovernorDecision, decision))
 
