@@ -1,5 +1,6 @@
 """One Streamlit process over the stories and one Chromium for the tests of a file."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,14 @@ import pytest
 from tests.dashboards.browser import chromium, served
 
 APP = Path(__file__).parent / "story_app.py"
+
+
+@pytest.fixture(autouse=True)
+def _own_main_module() -> Iterator[None]:
+    # AppTest leaves the page it ran behind as `__main__`; processes started later would run that page as theirs.
+    own = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = own
 
 
 @pytest.fixture(scope="module")
