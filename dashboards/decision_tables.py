@@ -10,7 +10,7 @@ from dashboards.texts import Text, literal
 from wafergate.domain.choice import CandidateStanding, ModelChoice
 from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import LedgerEntry, LedgerKind, Verdict
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["choice_data", "choice_table", "comparison_data", "comparison_table", "story_data", "story_table"]
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.words import LANGUAGES, Words, terms
 
 __all__ = ["LANGUAGES", "Text", "choose_language", "choose_zone", "literal", "terms"]

@@ -15,7 +15,7 @@ from flows.spread import spread, worker_parts
 from wafergate.adapters.s3_source import SCHEME
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.inspect_lot import ChunkDone, Hands, Inspector, inspect_chunk, open_inspector
 from wafergate.line import LineFile
 from wafergate.wiring import open_source

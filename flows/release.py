@@ -9,7 +9,7 @@ from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import LinePath
 from flows.telling import say
 from wafergate.domain.gate import GateDecision, LedgerKind
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import PromotionError
 from wafergate.jobs import alerts as alerts_job
 from wafergate.jobs import promote as promote_job

@@ -18,7 +18,8 @@ from wafergate.domain.gate import GateDecision
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
-from wafergate.domain.training import EpochReport, MemoryStep, ModelVersion, TrainingSet
+from wafergate.domain.training import EpochReport
+from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingSet
 from wafergate.errors import ConfigError
 from wafergate.jobs import augment as augment_job
 from wafergate.jobs import choose as choose_job

@@ -18,6 +18,7 @@ from wafergate.domain.drift import (
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, OperatingPoint, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.geometry import Box
+from wafergate.domain.models import Candidate, Channels, Decoder
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.production import (
     ProductionClass,
@@ -34,7 +35,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewItem, Suspected, Suspicion, item_of
 from wafergate.domain.samples import DatasetVersion, ImageRecord, LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakProof, Split, SplitMode
-from wafergate.domain.training import Candidate, Channels, Decoder, ModelVersion, TrainingSet
+from wafergate.domain.training_rows import ModelVersion, TrainingSet
 
 NOW = datetime(2026, 3, 1, 8, 30, 0, 123456, tzinfo=UTC)
 CANDIDATE = Candidate("yolox-nano", "libreyolo", "LibreYOLOXn", "MIT", 0.9)

@@ -9,7 +9,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore
 
 __all__ = ["Change", "Changes", "load_changes"]

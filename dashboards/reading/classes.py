@@ -7,7 +7,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
 from wafergate.domain.learning_curve import LearningCurve
 from wafergate.domain.production import ProductionFigures
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.ports import FactStore
 

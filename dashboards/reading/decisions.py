@@ -8,7 +8,7 @@ from wafergate.domain.choice import ModelChoice
 from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.report import DecisionReport
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore, FileReader
 
 __all__ = ["Chosen", "Story", "load_decision", "load_story", "page_link"]

@@ -10,7 +10,7 @@ from wafergate.domain.gate import Champion, GateDecision
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore
 
 __all__ = ["Judged", "LineView", "list_lines", "load_judged", "load_view"]

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionLot
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore, InspectionStore
 
 __all__ = ["MOST_DAYS", "MOST_IMAGES", "MOST_LOTS", "load_day", "load_days", "load_lot", "load_lots", "load_models"]

@@ -10,7 +10,7 @@ from wafergate.domain.judging import Judged, judge
 from wafergate.domain.report import Spot
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Split, SplitMember
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.predictions import read_predictions
 from wafergate.formats.sheet import Tile, tile_png
 from wafergate.ports import FactStore, FileReader

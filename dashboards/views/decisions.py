@@ -12,7 +12,7 @@ from dashboards.texts import Text, literal
 from dashboards.views import evidence
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.gate import LedgerEntry
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["PATH", "TITLE", "render"]
 

@@ -18,6 +18,7 @@ from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectionPolicy
 from wafergate.domain.licences import LicencePolicy
+from wafergate.domain.models import HardwareProfile, ModelPolicy
 from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.production import ReviewPolicy
 from wafergate.domain.quarantine import Unlabelled
@@ -26,7 +27,6 @@ from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import SplitPolicy
 from wafergate.domain.taxonomy import Taxonomy
 from wafergate.domain.tiling import TilePolicy
-from wafergate.domain.training import HardwareProfile, ModelPolicy
 from wafergate.domain.validation import ValidationPolicy
 from wafergate.domain.words import counted
 from wafergate.errors import ConfigError

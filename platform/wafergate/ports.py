@@ -27,7 +27,8 @@ from wafergate.domain.inspection import (
 )
 from wafergate.domain.runs import PlannedFlow, RunOfFlow
 from wafergate.domain.samples import ImageRecord, ValidationFinding
-from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import ModelVersion
 
 __all__ = [
     "AlertChannel",

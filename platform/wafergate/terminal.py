@@ -11,7 +11,7 @@ from wafergate.domain.evaluation import Evaluation, Rate
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, Verdict
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore
 
 __all__ = ["approval_command", "console", "pairs", "paragraph", "show_decision", "show_ledger", "spread", "table"]

@@ -16,7 +16,7 @@ from tests import rows
 from tests.benchmarks.table import Row
 from wafergate import wiring
 from wafergate.domain.gate import Champion, LedgerKind
-from wafergate.domain.training import Channels, Decoder
+from wafergate.domain.models import Channels, Decoder
 from wafergate.line import LineFile, parse_line
 
 LINE = '[line]\nname = "dask"\nclasses = ["scratch"]\n[hardware.serve]\nruntime = "onnxruntime"\n'

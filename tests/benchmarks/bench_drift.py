@@ -21,7 +21,7 @@ from wafergate.adapters.evidently import EvidentlyMeter
 from wafergate.adapters.images import Examiner
 from wafergate.adapters.onnx_detector import OnnxDetector
 from wafergate.domain.drift import FEATURES, NOVELTY, DriftCause, DriftPolicy, DriftVerdict, class_feature
-from wafergate.domain.training import Decoder
+from wafergate.domain.models import Decoder
 from wafergate.stages.advise import tell_cause
 from wafergate.stages.drift import common_limit, feature_table, judge, weigh
 from wafergate.stages.novelty import fit, measure

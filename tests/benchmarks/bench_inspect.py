@@ -30,9 +30,9 @@ from wafergate.adapters.onnx_detector import serving_loaders
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.adapters.source import FolderSource
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.samples import RawSample
 from wafergate.domain.serving import Runtime, compare_runtimes
-from wafergate.domain.training import Channels, Decoder
 from wafergate.jobs.inspect_lot import Inspector, inspect_chunk
 from wafergate.jobs.parts import Parts
 

@@ -22,7 +22,7 @@ from tests.unit.test_onnx_detector import SIZE, write_probe
 from wafergate import wiring
 from wafergate.domain.gate import Champion, LedgerKind
 from wafergate.domain.inspection import InspectedImage
-from wafergate.domain.training import Channels, Decoder
+from wafergate.domain.models import Channels, Decoder
 from wafergate.errors import ConfigError, ServiceError
 from wafergate.jobs.inspect_lot import Hands, inspect_lot
 from wafergate.line import LineFile, load_line

@@ -22,7 +22,7 @@ from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntr
 from wafergate.domain.production import ProductionFigures
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
-from wafergate.domain.training import ModelVersion, TrainingEpoch
+from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.settings import OFFER_NAME, Settings

@@ -25,15 +25,9 @@ from wafergate.adapters.torch_run import read_tensors
 from wafergate.adapters.training_data import FittedData
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.training import (
-    Candidate,
-    Channels,
-    Checkpoint,
-    EpochReport,
-    MemoryStep,
-    TrainedArtefact,
-    TrainingJob,
-)
+from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import MemoryStep
 from wafergate.errors import ConfigError
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.ports import Trainer

@@ -17,6 +17,7 @@ from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPoli
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, LearningCurve, PowerLaw
 from wafergate.domain.licences import LicencedPart
+from wafergate.domain.models import Candidate, Channels, Decoder, HardwareProfile
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.production import ProductionClass, ProductionFigures
 from wafergate.domain.quarantine import QuarantineChange, QuarantineState
@@ -25,7 +26,7 @@ from wafergate.domain.review import Answer, ReviewAnswer, Suspected, Suspicion, 
 from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationFinding, ValidationResult
 from wafergate.domain.splits import LeakProof, Split, SplitMode
-from wafergate.domain.training import Candidate, Channels, Decoder, HardwareProfile, ModelVersion, TrainingSet
+from wafergate.domain.training_rows import ModelVersion, TrainingSet
 from wafergate.errors import ServiceError
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.stages.alerts import flow_alert, gate_alert

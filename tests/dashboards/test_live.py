@@ -13,7 +13,7 @@ from tests.flows.small import LineRun
 from wafergate.adapters.embedded import StackState
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError
 from wafergate.ports import FactStore
 

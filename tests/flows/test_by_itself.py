@@ -24,7 +24,7 @@ from wafergate.domain.governor import GovernorDecision, GovernorVerdict
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.runs import FlowRun
 from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.training import TrainingEpoch
+from wafergate.domain.training_rows import TrainingEpoch
 from wafergate.ports import FactStore
 
 pytestmark = [pytest.mark.services, pytest.mark.training, pytest.mark.timeout(1500)]

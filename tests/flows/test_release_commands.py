@@ -17,7 +17,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.runs import FlowRun
-from wafergate.domain.training import TrainingEpoch
+from wafergate.domain.training_rows import TrainingEpoch
 from wafergate.errors import NotFoundError, PromotionError
 from wafergate.ports import FactStore
 from wafergate.settings import Settings

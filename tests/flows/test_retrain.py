@@ -29,7 +29,7 @@ from wafergate.domain.reproduction import Likeness, Reproduction
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
 from wafergate.domain.splits import Split, SplitMember
-from wafergate.domain.training import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
+from wafergate.domain.training_rows import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.formats.predictions import read_predictions
 from wafergate.ports import FactStore, InspectionStore

@@ -21,8 +21,10 @@ from wafergate.adapters.images import Examiner, decode, encode_png
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
 from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.models import Decoder
 from wafergate.domain.parity import ExportParity
-from wafergate.domain.training import Checkpoint, Decoder, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import OutOfMemoryError, TrainingError
 from wafergate.jobs.augment import augment
 from wafergate.jobs.decide import decide

@@ -9,7 +9,7 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, line_of, parts_in
 from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.augmentation import AugmentationPlan, OperationKind, PlannedImage
-from wafergate.domain.training import ModelVersion, TrainingItem, TrainingSet
+from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import AugmentError, ConfigError, NotFoundError
 from wafergate.jobs.ablate import ablate
 from wafergate.jobs.augment import augment, check_training_set, newest_split, plan_augmentation

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in, run_thread
 from wafergate.domain.choice import CandidateStanding, Latency, MemoryUse, ModelChoice, Probe, RungResult
-from wafergate.domain.training import HardwareProfile, ModelVersion, TrainedArtefact, TrainingSet
+from wafergate.domain.models import HardwareProfile
+from wafergate.domain.training import TrainedArtefact
+from wafergate.domain.training_rows import ModelVersion, TrainingSet
 from wafergate.errors import HardwareError, LicenceError
 from wafergate.jobs.choose import AUTO, choose, with_winner
 from wafergate.jobs.parts import Parts

@@ -11,7 +11,7 @@ from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import SplitMember
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote

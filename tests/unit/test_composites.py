@@ -14,7 +14,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.operations import parse_operations
 from wafergate.domain.samples import LabelledBox, Part, Sample
 from wafergate.domain.splits import LeakKind
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import AugmentError
 from wafergate.stages.augment import plan
 from wafergate.stages.leaks import check_leaks, item_of_sample, items_of_training

@@ -20,7 +20,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveRun, LearningCurve, PowerLaw
 from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.splits import Side, SplitMember
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.curve import CurvePlan, draw_curve

@@ -12,9 +12,9 @@ from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Pa
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, licence_standing
+from wafergate.domain.models import HardwareProfile
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.splits import LeakProof, SplitMode
-from wafergate.domain.training import HardwareProfile
 from wafergate.stages.decide import RULES, decide
 
 pytestmark = pytest.mark.unit

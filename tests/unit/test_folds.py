@@ -18,7 +18,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.judging import judge
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import LabelledBox, Sample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SplitError
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.decide import decide

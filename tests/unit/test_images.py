@@ -16,8 +16,8 @@ from PIL import Image
 
 from wafergate.adapters.images import Examiner, ImageRefusedError, decode, encode_png
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import QuarantineReason
-from wafergate.domain.training import Channels
 from wafergate.errors import SourceError
 from wafergate.formats.header import read_header
 from wafergate.stages.compose import ZERO_DIFFERENCE, compose, tolerant_difference

@@ -15,7 +15,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.tiling import TilePolicy, tile_windows
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.embeddings import read_embeddings
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.augment import augment

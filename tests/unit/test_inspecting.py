@@ -23,7 +23,7 @@ from wafergate.domain.evaluation import Detections
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.jobs.follow import follow

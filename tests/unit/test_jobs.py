@@ -38,7 +38,7 @@ from wafergate.domain.samples import (
     ValidationResult,
 )
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
-from wafergate.domain.training import (
+from wafergate.domain.training_rows import (
     MemoryStep,
     ModelVersion,
     TrainingCheckpoint,

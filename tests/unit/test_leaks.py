@@ -8,7 +8,7 @@ from wafergate.domain.augmentation import AugmentPolicy
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.splits import LeakItem, LeakKind, SplitPolicy
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.stages.augment import plan
 from wafergate.stages.group import assign_groups
 from wafergate.stages.leaks import check_leaks, item_of_sample, item_of_training

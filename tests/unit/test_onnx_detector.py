@@ -23,7 +23,7 @@ from wafergate.adapters.onnx.letterbox import PADDING, fit, letterbox
 from wafergate.adapters.onnx_detector import OnnxDetector, OnnxDetectorLoader
 from wafergate.adapters.training_process import require_extra
 from wafergate.adapters.ultralytics import check_architecture
-from wafergate.domain.training import Decoder
+from wafergate.domain.models import Decoder
 from wafergate.errors import ConfigError, TrainingError
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage, InspectionRun
-from wafergate.domain.training import TrainingEpoch
+from wafergate.domain.training_rows import TrainingEpoch
 from wafergate.errors import ConfigError, NotFoundError, PromotionError, StorageError
 from wafergate.jobs.ask import ask, verify
 from wafergate.jobs.parts import Parts

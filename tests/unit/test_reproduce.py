@@ -11,7 +11,8 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in
 from wafergate.domain.reproduction import Likeness, Reproduction
 from wafergate.domain.runs import FlowRun, LineFileVersion
-from wafergate.domain.training import Checkpoint, EpochReport, ModelVersion, TrainedArtefact, TrainingJob
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.augment import augment
 from wafergate.jobs.ingest import ingest

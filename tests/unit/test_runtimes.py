@@ -20,6 +20,7 @@ from wafergate.adapters.onnx.decode import InputForm
 from wafergate.adapters.onnx.run import _spread
 from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.serving import (
     Agreement,
@@ -30,7 +31,6 @@ from wafergate.domain.serving import (
     fastest,
 )
 from wafergate.domain.splits import Side, SplitMember
-from wafergate.domain.training import Channels
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.serve import choose_runtime, serving_detector

@@ -14,7 +14,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, LabelledBox, Part, Sample
 from wafergate.domain.splits import Assignment, LeakKind, Side, Split, SplitMember, SplitMode, SplitPolicy
 from wafergate.domain.tiling import Fate, TilePolicy, Tiling, clip_polygon, place_label, tile_windows
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import ConfigError, NotFoundError, SplitError
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Outcome, Parts

@@ -16,14 +16,16 @@ from pydantic import TypeAdapter
 
 from wafergate.adapters.training_data import write_fitted_data
 from wafergate.adapters.training_process import train_in_process
-from wafergate.domain.training import Candidate, Channels, Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, OutOfMemoryError, TrainingError, WafergateError
 
 pytestmark = pytest.mark.unit
 
 BACKEND = """
 import os, signal, socket, sys, time, urllib.request
-from wafergate.domain.training import Checkpoint, Decoder, EpochReport, TrainedArtefact
+from wafergate.domain.models import Decoder
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact
 from wafergate.errors import ConfigError
 
 def good(job, scratch, report):

@@ -16,7 +16,7 @@ from wafergate.domain.drift import Advice, DriftCause, DriftReport, DriftVerdict
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import ImageRecord
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.novelty import familiar, refer, taught_images
 from wafergate.jobs.parts import Parts

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from pydantic import TypeAdapter
 
-from wafergate.domain.training import Candidate
+from wafergate.domain.models import Candidate
 
 __all__ = ["load_catalogue"]
 

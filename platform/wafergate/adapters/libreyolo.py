@@ -24,8 +24,9 @@ from wafergate.adapters.torch_run import (
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.parity import ExportParity
-from wafergate.domain.training import Channels, Checkpoint, Decoder, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, TrainingError
 
 __all__ = ["LibreYoloTrainer", "train_here"]

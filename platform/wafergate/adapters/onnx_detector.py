@@ -14,8 +14,9 @@ from wafergate.adapters.onnx.export import METADATA_PREFIX
 from wafergate.adapters.onnx.run import Computed, detect_batch
 from wafergate.adapters.onnx.runtimes import OpenModel, installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.models import Decoder
 from wafergate.domain.serving import Runtime
-from wafergate.domain.training import Decoder, ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import TrainingError
 
 __all__ = ["OnnxDetector", "OnnxDetectorLoader", "serving_loaders"]

@@ -257,7 +257,7 @@ def _adopt(parts: "Parts", path: Path, line: LineFile, actor: str, reason: str) 
 
 
 def _model(parts: "Parts", line: str, named: str) -> str:
-    from wafergate.domain.training import ModelVersion
+    from wafergate.domain.training_rows import ModelVersion
     from wafergate.jobs.promote import champion_model
 
     if not named:

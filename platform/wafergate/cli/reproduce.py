@@ -11,7 +11,8 @@ from wafergate.cli.progress import bar
 
 if TYPE_CHECKING:  # a command's help must not wait for pandas
     from wafergate.domain.reproduction import Reproduction
-    from wafergate.domain.training import EpochReport, ModelVersion
+    from wafergate.domain.training import EpochReport
+    from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["app"]
 

@@ -6,9 +6,9 @@ from datetime import date
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.licences import LicencedPart, LicencePolicy
+from wafergate.domain.models import HardwareProfile
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.splits import LeakProof, SplitMode
-from wafergate.domain.training import HardwareProfile
 
 __all__ = ["Evidence"]
 

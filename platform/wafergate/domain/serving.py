@@ -11,7 +11,7 @@ from annotated_types import Ge, MinLen
 
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.matching import flatten_scene, match
-from wafergate.domain.training import HardwareProfile
+from wafergate.domain.models import HardwareProfile
 
 __all__ = ["Agreement", "Runtime", "RuntimeChoice", "RuntimeFigures", "ServeProfile", "compare_runtimes", "fastest"]
 

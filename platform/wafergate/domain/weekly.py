@@ -10,7 +10,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerEntry
 from wafergate.domain.inspection import InspectionDay, InspectionLot
 from wafergate.domain.line_state import LineState
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["JudgedModel", "Week", "WeekContent", "WeeklyReport"]
 

@@ -17,7 +17,7 @@ from wafergate.domain.matching import NEAR
 from wafergate.domain.report import Certificate, ClassCurves
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.charts import Bar, Curve, intervals, plot
 from wafergate.formats.pages import render_page, summary_sentence
 

@@ -14,7 +14,7 @@ from wafergate.domain.drift import DriftReport, DriftVerdict
 from wafergate.domain.gate import RuleResult
 from wafergate.domain.inspection import InspectionDay
 from wafergate.domain.line_state import LineState, weakest_recall
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, WeekContent
 from wafergate.formats.charts import Bar, Column, Mark, columns, intervals, marks
 from wafergate.formats.pages import render_page, summary_sentence

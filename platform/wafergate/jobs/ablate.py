@@ -8,7 +8,8 @@ from pathlib import Path
 from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.identity import identify
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, TrainingItem, TrainingSet
+from wafergate.domain.training import EpochReport
+from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
 from wafergate.jobs.parts import Outcome, Parts, silent

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
+from wafergate.domain.models import Channels
 from wafergate.domain.production import ProductionItem, ReviewedImage, newest_by_image
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample, count_classes
-from wafergate.domain.training import Channels
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile

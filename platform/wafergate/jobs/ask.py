@@ -8,7 +8,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKind
 from wafergate.domain.inspection import LotRun
 from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.parts import Parts
 

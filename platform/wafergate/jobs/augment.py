@@ -8,7 +8,7 @@ from wafergate.domain.augmentation import AugmentationPlan, AugmentPolicy, Plann
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
-from wafergate.domain.training import TrainingItem, TrainingSet
+from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError
 from wafergate.jobs.near_duplicates import known_pairs
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent

@@ -8,9 +8,10 @@ from wafergate.domain.choice import CandidateStanding, ModelChoice, Probe, RungR
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Truth
 from wafergate.domain.identity import identify
+from wafergate.domain.models import Candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.splits import Side
-from wafergate.domain.training import Candidate, TrainingItem, TrainingSet
+from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.jobs.licences import licensed_parts

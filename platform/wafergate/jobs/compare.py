@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from wafergate.domain.evaluation import Comparison, Evaluation, Truth
 from wafergate.domain.identity import identify
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import LeakItem, Side, SplitMember
-from wafergate.domain.training import Channels, ModelVersion, TrainingItem
+from wafergate.domain.training_rows import ModelVersion, TrainingItem
 from wafergate.domain.words import counted
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on

@@ -11,7 +11,8 @@ from wafergate.domain.identity import identify
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveRun, LearningCurve
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
-from wafergate.domain.training import EpochReport, TrainingItem
+from wafergate.domain.training import EpochReport
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import ConfigError, NotFoundError, TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.out_of_fold import cut_folds

@@ -8,7 +8,7 @@ from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.augment import check_training_set
 from wafergate.jobs.compare import compare
 from wafergate.jobs.licences import licensed_parts

@@ -8,7 +8,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.production import ProductionDraw, ProductionItem, Stratum
 from wafergate.domain.samples import Sample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.adopt import images_of
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile

@@ -9,7 +9,7 @@ from wafergate.domain.drift import DriftReport, DriftVerdict, ReferenceKind
 from wafergate.domain.inspection import InspectedImage
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import ImageRecord
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.drift_window import INSPECTIONS, KEYS, inspected_table, told_boxes
 from wafergate.jobs.novelty import familiar, refer, taught_images

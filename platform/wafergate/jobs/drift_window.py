@@ -9,7 +9,7 @@ import pandas as pd
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.inspection import FoundBox, InspectedImage
 from wafergate.domain.samples import ImageRecord
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError, SourceError
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source

@@ -6,9 +6,10 @@ from itertools import chain
 from wafergate.domain.evaluation import Detections, Evaluation, SliceFigures, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.judging import Judged, judge
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
-from wafergate.domain.training import Channels, ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SplitError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import RawSample
-from wafergate.domain.training import Channels
 from wafergate.errors import SourceError
 from wafergate.jobs.inspect_lot import Inspected, inspect_lot
 from wafergate.jobs.parts import Parts, silent

@@ -17,7 +17,7 @@ from wafergate.domain.golden import (
 )
 from wafergate.domain.identity import digest_of, identify
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats.sheet import Tile, picture_sheet
 from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source

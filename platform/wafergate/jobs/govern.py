@@ -8,7 +8,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.runs import FlowRun
 from wafergate.domain.samples import DatasetVersion, LabelledBox, Sample
 from wafergate.domain.tiling import Tiling
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore, Retrainings

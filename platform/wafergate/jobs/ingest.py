@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Lock
 
 from wafergate.domain.identity import identify
+from wafergate.domain.models import Channels
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import (
     DatasetVersion,
@@ -16,7 +17,6 @@ from wafergate.domain.samples import (
     Sample,
     count_classes,
 )
-from wafergate.domain.training import Channels
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.formats.header import ImageRefusedError, read_header

@@ -13,7 +13,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun, capture_time
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample, Sample
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.draw import queue_run
 from wafergate.jobs.ingest import read_source

@@ -7,14 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from wafergate.domain.identity import identify
-from wafergate.domain.training import (
-    Checkpoint,
-    EpochReport,
-    MemoryStep,
-    TrainedArtefact,
-    TrainingCheckpoint,
-    TrainingJob,
-)
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import MemoryStep, TrainingCheckpoint
 from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError
 from wafergate.jobs.parts import Parts
 from wafergate.ports import Trainer

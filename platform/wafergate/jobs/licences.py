@@ -3,7 +3,7 @@
 from datetime import date
 
 from wafergate.domain.licences import LicencedPart, explain_licence, licence_standing
-from wafergate.domain.training import Candidate
+from wafergate.domain.models import Candidate
 from wafergate.errors import LicenceError
 from wafergate.line import LineFile
 

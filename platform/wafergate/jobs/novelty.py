@@ -9,7 +9,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.novelty import Familiar, ModelReference
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.embeddings import read_embeddings, write_embeddings
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on

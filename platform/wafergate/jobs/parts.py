@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.serving import Runtime
-from wafergate.domain.training import Candidate, Channels
 from wafergate.ports import (
     Clock,
     DetectorLoader,

@@ -9,7 +9,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Side, Split, SplitMember, SplitPolicy
 from wafergate.domain.standing import Past, Renewal, Standing, bind_groups, standing_of, strongest
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.parts import Parts
 from wafergate.stages.group import assign_groups, has_keys
 

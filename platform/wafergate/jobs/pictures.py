@@ -8,7 +8,7 @@ from wafergate.domain.judging import Judged, judge
 from wafergate.domain.report import Spot
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.predictions import read_predictions
 from wafergate.formats.report_page import Picture
 from wafergate.formats.sheet import Tile, picture_sheet, tile_png

@@ -8,7 +8,8 @@ import numpy as np
 
 from wafergate.domain.choice import Latency, MemoryUse, Probe
 from wafergate.domain.identity import identify
-from wafergate.domain.training import Candidate, Channels, TrainedArtefact, TrainingJob
+from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.errors import OutOfMemoryError
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.train import draft_model

@@ -16,7 +16,7 @@ from wafergate.domain.production import (
     ReviewedImage,
     newest_by_image,
 )
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile

@@ -14,7 +14,7 @@ from wafergate.domain.gate import (
     check_approver,
     check_promotion,
 )
-from wafergate.domain.training import ModelVersion, TrainingEpoch
+from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.errors import PromotionError
 from wafergate.jobs.parts import Outcome, Parts
 

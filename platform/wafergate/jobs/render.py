@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.augmentation import OperationKind, Variant
+from wafergate.domain.models import Channels
 from wafergate.domain.operations import Operation, changes_light, parse_operations
 from wafergate.domain.samples import Sample
-from wafergate.domain.training import Channels
 from wafergate.jobs.parts import Parts
 from wafergate.stages.compose import compose
 from wafergate.stages.paste import paste

@@ -15,7 +15,7 @@ from wafergate.domain.report import Certificate, DecisionReport
 from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Split
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.formats.report_page import ReportContent, write_report
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent

@@ -11,7 +11,8 @@ from wafergate.domain.parity import ExportParity, compare_exports
 from wafergate.domain.reproduction import Reproduction, judge_likeness
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, ModelVersion, TrainedArtefact, TrainingItem
+from wafergate.domain.training import EpochReport, TrainedArtefact
+from wafergate.domain.training_rows import ModelVersion, TrainingItem
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable

@@ -11,7 +11,7 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.production import ProductionItem
 from wafergate.domain.samples import ImageRecord
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, StorageError
 from wafergate.formats.drawing import draw_found
 from wafergate.formats.inspected import as_coco, as_csv

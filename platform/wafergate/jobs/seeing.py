@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.models import Channels
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import ImageRecord, QuarantineReason, RawSample, Sample
-from wafergate.domain.training import Channels
 from wafergate.errors import SourceError
 from wafergate.formats.header import ImageRefusedError, read_header
 from wafergate.jobs.ingest import as_samples, is_large, keep_fitting

@@ -10,7 +10,7 @@ from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
 from wafergate.domain.serving import Agreement, Runtime, RuntimeChoice, RuntimeFigures, compare_runtimes, fastest
 from wafergate.domain.splits import Side
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from wafergate.domain.evaluation import ClassFigures, Detections, Truth
 from wafergate.domain.judging import judge
+from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import Channels, EpochReport, TrainedArtefact, TrainingItem
+from wafergate.domain.training import EpochReport, TrainedArtefact
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.jobs.evaluate import run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Parts, ahead, composed

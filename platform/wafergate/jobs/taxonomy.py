@@ -10,7 +10,7 @@ from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.taxonomy import Signature, Taxonomy, TaxonomyVersion
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import TaxonomyError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.ports import LedgerDraft

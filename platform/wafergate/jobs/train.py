@@ -12,21 +12,12 @@ from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
+from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
-from wafergate.domain.training import (
-    Candidate,
-    Channels,
-    EpochReport,
-    MemoryStep,
-    ModelVersion,
-    TrainedArtefact,
-    TrainingEpoch,
-    TrainingItem,
-    TrainingJob,
-    TrainingSet,
-)
+from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable

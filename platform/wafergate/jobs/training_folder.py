@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wafergate.domain.splits import Side
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import StorageError
 from wafergate.jobs.parts import Parts, ahead
 from wafergate.ports import Progress

@@ -18,7 +18,7 @@ from wafergate.domain.drift import (
     ReferenceKind,
 )
 from wafergate.domain.identity import identify
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.drift_reference import Reference, pick_reference
 from wafergate.jobs.drift_window import KEYS, Window, read_window, stored_window

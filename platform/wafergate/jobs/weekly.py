@@ -11,7 +11,7 @@ from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectionDay, InspectionLot
 from wafergate.domain.line_state import line_state
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, Week, WeekContent, WeeklyReport
 from wafergate.formats.weekly_page import weekly_summary, weekly_words, write_weekly
 from wafergate.jobs.parts import Outcome, Parts

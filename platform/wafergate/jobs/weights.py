@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wafergate.domain.identity import digest_bytes, identify
-from wafergate.domain.training import Candidate
+from wafergate.domain.models import Candidate
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError
 from wafergate.jobs.parts import Outcome, Parts

@@ -12,7 +12,7 @@ from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.golden import GoldenRun
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.identity import identify
-from wafergate.domain.training import ModelVersion
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import WeeklyReport
 
 __all__ = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wafergate.domain.choice import CandidateStanding, Probe, RungResult
-from wafergate.domain.training import HardwareProfile
+from wafergate.domain.models import HardwareProfile
 
 __all__ = ["drop_misfits", "halve", "rung_epochs"]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wafergate.domain.training import Channels
+from wafergate.domain.models import Channels
 from wafergate.errors import SourceError
 
 __all__ = ["ZERO_DIFFERENCE", "compose", "tolerant_difference"]

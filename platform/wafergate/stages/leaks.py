@@ -11,7 +11,7 @@ from wafergate.domain.moves import source_region
 from wafergate.domain.operations import parse_operations
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import LeakItem, LeakKind, LeakProof
-from wafergate.domain.training import TrainingItem
+from wafergate.domain.training_rows import TrainingItem
 
 __all__ = ["check_leaks", "item_of_sample", "item_of_training", "items_of_training"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.training import Decoder
+from wafergate.domain.models import Decoder
 
 __all__ = ["INPUTS", "InputForm", "decode", "output_columns", "suppress"]
 

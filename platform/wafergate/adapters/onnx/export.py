@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wafergate.domain.training import Decoder
+from wafergate.domain.models import Decoder
 from wafergate.errors import TrainingError
 
 if TYPE_CHECKING:

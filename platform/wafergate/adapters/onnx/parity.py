@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from wafergate.adapters.onnx.run import Computed, detect_batch
 from wafergate.domain.evaluation import Detections, Truth
+from wafergate.domain.models import Decoder
 from wafergate.domain.parity import ExportParity, compare_exports
-from wafergate.domain.training import Decoder, TrainingJob
+from wafergate.domain.training import TrainingJob
 
 if TYPE_CHECKING:
     from torch import nn

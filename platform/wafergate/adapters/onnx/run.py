@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wafergate.adapters.onnx.decode import INPUTS, InputForm, decode
 from wafergate.adapters.onnx.letterbox import letterbox
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.training import Decoder
+from wafergate.domain.models import Decoder
 
 __all__ = ["DEFAULT_IOU", "Computed", "detect_batch"]
 

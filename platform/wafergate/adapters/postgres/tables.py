@@ -45,7 +45,7 @@ from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.standing import Renewal
 from wafergate.domain.taxonomy import Signature, TaxonomyVersion
 from wafergate.domain.tiling import Tiling
-from wafergate.domain.training import (
+from wafergate.domain.training_rows import (
     MemoryStep,
     ModelVersion,
     TrainingCheckpoint,

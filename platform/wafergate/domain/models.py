@@ -1,0 +1,116 @@
+"""What a line may train: candidates, what they see, the `[models]` section and the hardware it must fit."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+__all__ = [
+    "Candidate",
+    "Channels",
+    "Decoder",
+    "HardwareProfile",
+    "ModelPolicy",
+]
+
+
+class Channels(StrEnum):
+    """What the three input channels of the model hold."""
+
+    IMAGE = "image"
+    GOLDEN = "golden"  # image, golden reference, tolerant difference
+
+
+class Decoder(StrEnum):
+    """How the raw output of an exported model becomes boxes."""
+
+    YOLOX = "yolox"  # (n, anchors, 5 + classes) on a grid: centre, size, objectness, class scores
+    YOLO = "yolo"  # (n, 4 + classes, anchors): centre, size in input pixels, class scores
+    END_TO_END = "end2end"  # (n, detections, 6): corners in input pixels, score, class; no suppression needed
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that could be trained.
+
+    Attributes:
+        name: as in the catalogue, e.g. `yolox-nano`.
+        backend: `libreyolo` or `ultralytics`.
+        architecture: the backend's own name for it.
+        parameters: in millions.
+        code_licence: SPDX identifier of the code.
+        weights_licence: SPDX identifier of the published weights; empty when it starts from random weights.
+        licence_source: where the licences are written.
+        weights: a file, relative to the line file; empty for the architecture alone.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: Annotated[str, MinLen(1)]
+    backend: Annotated[str, MinLen(1)]
+    architecture: Annotated[str, MinLen(1)]
+    code_licence: Annotated[str, MinLen(1)]
+    parameters: Annotated[float, Gt(0)] = 1.0
+    weights_licence: str = ""
+    licence_source: str = ""
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """What is trained and for how long.
+
+    Attributes:
+        candidate: name in the catalogue or in `[[models.candidates]]`, or `auto` for the best of those that fit.
+        choose_from: names that `auto` chooses between; empty for all.
+        candidates: the team's own entries.
+        channels: what the model sees.
+        image_size: the longer side, pixels, a multiple of 32.
+        epochs: at most this many.
+        batch: effective batch size.
+        learning_rate: peak; 0 leaves it to the backend.
+        random_start: whether a candidate may start from random weights.
+        mosaic: probability of pasting four training images into one during training, 0..1.
+        seed: of everything random in training.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    candidate: str = "yolox-nano"
+    candidates: tuple[Candidate, ...] = ()
+    channels: Channels = Channels.IMAGE
+    image_size: Annotated[int, Ge(32), Le(4096)] = 416
+    epochs: Annotated[int, Ge(1), Le(2000)] = 30
+    batch: Annotated[int, Ge(1), Le(1024)] = 8
+    learning_rate: Annotated[float, Ge(0), Le(1)] = 0.0
+    random_start: bool = False
+    mosaic: Annotated[float, Ge(0), Le(1)] = 0.5
+    seed: int = 0
+    choose_from: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image_size % 32:
+            message = f"image_size must be a multiple of 32, found {self.image_size}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareProfile:
+    """What a machine offers or a line demands; 0 means no limit.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        memory_mib: memory that may be used, MiB.
+        latency_ms: median time for one image at batch 1, milliseconds.
+        size_mib: size of the exported model, MiB.
+        threads: CPU threads.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    device: Annotated[str, MinLen(1)] = "auto"
+    memory_mib: Annotated[float, Ge(0)] = 0.0
+    latency_ms: Annotated[float, Ge(0)] = 0.0
+    size_mib: Annotated[float, Ge(0)] = 0.0
+    threads: Annotated[int, Ge(0)] = 0
