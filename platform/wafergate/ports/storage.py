@@ -1,22 +1,14 @@
-"""What the jobs need from the outside world, as small Protocols; wiring.py chooses who fills them."""
+"""Where facts and files are kept."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import Protocol, TypeVar
 
 from wafergate.domain.alerts import Alert
-from wafergate.domain.doubts import LabelScores
-from wafergate.domain.drift import DriftPolicy
-from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.gate import Champion, LedgerEntry, LedgerKind
-from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.inspection import (
     InspectedImage,
     InspectionDay,
@@ -25,38 +17,10 @@ from wafergate.domain.inspection import (
     InspectionRun,
     LotRun,
 )
-from wafergate.domain.runs import PlannedFlow, RunOfFlow
-from wafergate.domain.samples import ImageRecord, ValidationFinding
-from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
-from wafergate.domain.training_rows import ModelVersion
 
-__all__ = [
-    "AlertChannel",
-    "Attachment",
-    "Clock",
-    "Detector",
-    "DetectorLoader",
-    "DriftMeter",
-    "FactStore",
-    "FileReader",
-    "FileStore",
-    "ImageExaminer",
-    "InspectionStore",
-    "LabelScorer",
-    "LedgerDraft",
-    "Progress",
-    "Retrainings",
-    "RunReader",
-    "Source",
-    "SuiteOutcome",
-    "SuiteValidator",
-    "Trainer",
-]
+__all__ = ["FactStore", "FileReader", "FileStore", "InspectionStore", "LedgerDraft"]
 
 Row = TypeVar("Row")
-Clock = Callable[[], datetime]
-Progress = Callable[[str, int, int], None]
-"""Told `(stage, done, total)` as work goes on; total 0 while it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,49 +33,6 @@ class LedgerDraft:
     actor: str
     reason: str
     details: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that goes with an alert: its name, whose suffix tells its kind (`.png`, `.pdf`, `.html`), and bytes."""
-
-    name: str
-    data: bytes
-
-
-class Source(Protocol):
-    """Where raw images and labels lie: a folder, an archive, an S3 prefix."""
-
-    @property
-    def title(self) -> str:
-        """Name it for a person."""
-
-    def names(self) -> Sequence[str]:
-        """List every file as a relative path with `/`, sorted; unsafe names are left out."""
-
-    def unsafe(self) -> Sequence[tuple[str, str]]:
-        """List what was refused: (name, why), e.g. links that point outside."""
-
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes.
-
-        Raises:
-            SourceError: it is not there or cannot be read.
-        """
-
-
-class ImageExaminer(Protocol):
-    """Decodes an image once and tells everything about it."""
-
-    def __call__(self, data: bytes, *, now: datetime, name: str = "") -> ImageRecord:
-        """Return the record of an image file; `name` lets it check the suffix against the content.
-
-        Raises:
-            ImageRefusedError: it is not an image, is truncated or too large; carries the quarantine reason.
-        """
-
-    def look(self, data: bytes, *, now: datetime, name: str = "") -> tuple[ImageRecord, NDArray[np.uint8]]:
-        """Return the record and, from the same decode, the pixels `(h, w, 3)`, 8 bits, BGR; raises as the call does."""
 
 
 class FactStore(Protocol):
@@ -323,152 +244,3 @@ class FileStore(Protocol):
 
     def link(self, digest: str, *, content_type: str) -> str:
         """Return an address where a browser opens the file, valid for seven days."""
-
-
-class SuiteOutcome(NamedTuple):
-    """What the suite found, its full report (JSON) and the report as one self-contained HTML page."""
-
-    findings: list[ValidationFinding]
-    report: bytes
-    docs: bytes
-
-
-class SuiteValidator(Protocol):
-    """Runs the validation suite over the tables of a dataset version."""
-
-    def __call__(
-        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object], title: str = "Validation"
-    ) -> SuiteOutcome:
-        """Return what was found; `title` stands over the page.
-
-        Raises:
-            ServiceError: an expectation itself broke; that is not a finding about the data.
-        """
-
-
-class Trainer(Protocol):
-    """Trains one candidate and exports it."""
-
-    def __call__(
-        self,
-        job: TrainingJob,
-        *,
-        on_epoch: Callable[[EpochReport], None],
-        on_checkpoint: Callable[[Checkpoint], None] | None = None,
-    ) -> TrainedArtefact:
-        """Train, telling each epoch as it ends and, where asked, its checkpoint; its files live until the next one.
-
-        Raises:
-            ConfigError: the architecture is unknown or the weights do not fit it.
-            OutOfMemoryError: memory ran out; the last checkpoint told can be gone on from with a smaller micro-batch.
-            HardwareError: the device asked for is not there.
-            TrainingError: training or export failed.
-        """
-
-
-class Detector(Protocol):
-    """An exported model ready to run."""
-
-    def __call__(self, images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
-        """Detect in images `(h, w, 3)` uint8 with the model's channels; one result each, in their pixels."""
-
-
-class DetectorLoader(Protocol):
-    """Opens a model's exported file."""
-
-    def __call__(self, model: ModelVersion, onnx: Path) -> Detector:
-        """Return the detector.
-
-        Raises:
-            TrainingError: the file is not a model this loader can run.
-        """
-
-
-class DriftMeter(Protocol):
-    """Measures how far each feature lies between a reference and now."""
-
-    def __call__(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> Mapping[str, float]:
-        """Return each column's distance, or its p-value where the method is a test."""
-
-    def page(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, *, threshold: float) -> bytes:
-        """Return the same as a self-contained HTML page, its drift called by one threshold for every feature."""
-
-
-class LabelScorer(Protocol):
-    """Scores how well labels agree with predictions of models that had not learnt from them."""
-
-    def __call__(
-        self, truth: Sequence[Truth], detections: Sequence[Detections], *, classes: int, least: float
-    ) -> list[LabelScores]:
-        """Return the scores of every image.
-
-        Args:
-            truth: labelled boxes of every image.
-            detections: of the same images in the same order, their scores probabilities.
-            classes: how many classes there are.
-            least: probability below which a prediction contradicts nothing.
-        """
-
-
-class AlertChannel(Protocol):
-    """Carries a message to people."""
-
-    def __call__(
-        self, title: str, body: str, attachments: Sequence[Attachment] = (), *, taken: Sequence[str] = ()
-    ) -> None:
-        """Send to every address but those in `taken`, which have it already.
-
-        Raises:
-            AlertError: not every address took it; the message names kinds of channels, never an address, and `taken`
-                lists those that now have it.
-        """
-
-
-class Retrainings(Protocol):
-    """The retraining runs of the orchestrator."""
-
-    def running(self, line: str) -> Sequence[str]:
-        """Name the runs of a line that have begun or are due, and have not ended.
-
-        Raises:
-            ConfigError: the line's `retrain` is not deployed.
-            ServiceError: the orchestrator does not answer.
-        """
-
-    def start(self, decision: GovernorDecision) -> str:
-        """Start a retraining on the decision's dataset version and return its run's id; the same decision starts one.
-
-        Raises:
-            ServiceError: the orchestrator does not take it.
-        """
-
-
-class RunReader(Protocol):
-    """What the orchestrator knows of a line's runs; nothing can be started through it."""
-
-    def flows(self) -> list[str]:
-        """Return the names of all flows, sorted.
-
-        Raises:
-            ServiceError: it does not answer or refuses.
-        """
-
-    def runs(self, line: str, *, flows: Sequence[str], known: Collection[str] = (), limit: int) -> list[RunOfFlow]:
-        """Return the runs of a line that have begun or should have, newest first.
-
-        Args:
-            line: name of the line.
-            flows: names of the flows to look at.
-            known: ids of runs of the line that a person started without a deployment.
-            limit: at most so many.
-
-        Raises:
-            ServiceError: as for `flows`.
-        """
-
-    def planned(self, line: str) -> list[PlannedFlow]:
-        """Return the deployments of a line, what runs next first.
-
-        Raises:
-            ServiceError: as for `flows`.
-        """
