@@ -15,6 +15,7 @@ from wafergate.domain.augmentation import AugmentationPlan
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
+from wafergate.domain.latency import ServingFigures
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.splits import Split
@@ -25,6 +26,7 @@ from wafergate.jobs import augment as augment_job
 from wafergate.jobs import choose as choose_job
 from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
+from wafergate.jobs import latency as latency_job
 from wafergate.jobs import near_duplicates as likeness_job
 from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
@@ -138,8 +140,11 @@ def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str
     model = parts.facts.get(ModelVersion, done.id)
     say(
         f"model {model.number}{' (known)' if done.reused else ''}: {model.epochs} epochs in {model.seconds:.0f} s, "
-        f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB"
+        f"{model.size_mib:.1f} MiB"
     )
+    with Teller() as progress:
+        timed = latency_job.measure_latency(parts, line, done.id, progress=progress)
+    say(f"serving: {parts.facts.get(ServingFigures, timed.id).sentence}")
     for point in model.operating:
         if point.warning:
             say(f"  note: {point.warning}")

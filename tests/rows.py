@@ -91,7 +91,7 @@ def model(line: str, name: str) -> ModelVersion:
     return ModelVersion(
         f"model-{line}-{name}", line, 0, f"trainset-{line}", f"split-{line}", f"data-{line}", CANDIDATE,
         ("scratch", "particle"), Channels.GOLDEN, 128, "aa" * 32, "bb" * 32, Decoder.YOLOX,
-        {"scratch": 0.25, "particle": 0.5}, None, 10, 8, 0, 12.5, 3.4, 4.5, {"torch": "2"}, NOW,
+        {"scratch": 0.25, "particle": 0.5}, None, 10, 8, 0, 12.5, 3.4, {"torch": "2"}, NOW,
         (OperatingPoint("scratch", 0.25, Rate(9, 9, 0.7, 1.0), 2, "lowest_cost", "scratch: rests on 9", 0.5),),
         parity=ExportParity(8, 40, 39, 0.002, {"scratch": (0.875, 1.0)}),
     )  # fmt: skip

@@ -120,7 +120,11 @@ def _facts_table(
         (
             "model",
             f"version {model.number}: {model.candidate.name}, {model.image_size} px, {model.epochs} epochs, "
-            f"{model.latency_ms:.1f} ms an image, {model.size_mib:.1f} MiB",
+            f"{model.size_mib:.1f} MiB",
+        ),
+        (
+            "serving",
+            "; ".join(rule.evidence for rule in decision.rules if rule.rule == "latency") or "not measured",
         ),
     ]
     return pairs(rows)

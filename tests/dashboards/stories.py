@@ -15,9 +15,10 @@ from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind
 from wafergate.domain.geometry import Box
 from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.latency import Latency, ServingFigures
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveValue, LearningCurve, PowerLaw
 from wafergate.domain.licences import LicencedPart
-from wafergate.domain.models import Candidate, Channels, Decoder, HardwareProfile
+from wafergate.domain.models import Candidate, Channels, Decoder
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.production import ProductionClass, ProductionFigures
 from wafergate.domain.quarantine import QuarantineChange, QuarantineState
@@ -25,6 +26,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, Suspected, Suspicion, item_of
 from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationFinding, ValidationResult
+from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training_rows import ModelVersion, TrainingSet
 from wafergate.errors import ServiceError
@@ -36,6 +38,10 @@ MORNING = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 CLASSES = ("particle", "scratch", "bridge", "void")
 POLICY = GatePolicy(recall=0.85, critical_recall=0.90, overkill=0.10)
 CONFIDENCE = POLICY.confidence
+SERVING = ServingFigures(
+    "latency-1", "model-1", "a processor", Runtime.OPENVINO, (Latency(1, 4.2, 4.9, 5.3), Latency(2, 8.1, 8.8, 9.0)), 8,
+    MORNING,
+)  # fmt: skip
 HOSTILE = (
     "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [c](http://evil.example) :red[r] $x^2$ `c` :smile:"
 )
@@ -421,7 +427,6 @@ def _model(act: Act, key: str) -> ModelVersion:
         seed=0,
         seconds=104.0,
         size_mib=3.6,
-        latency_ms=4.2,
         versions={},
         created_at=act.at - timedelta(minutes=2),
     )
@@ -463,8 +468,8 @@ def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: Da
         policy=POLICY,
         classes=tuple(act.found),
         critical=tuple(name for name in act.found if name == "void"),
-        serve=HardwareProfile(latency_ms=20.0, size_mib=16.0),
-        latency_ms=model.latency_ms,
+        serve=ServeProfile(latency_ms=20.0, size_mib=16.0),
+        serving=SERVING,
         size_mib=model.size_mib,
         licences=(LicencedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
         validation_success=True,

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in, run_thread
-from wafergate.domain.choice import CandidateStanding, Latency, MemoryUse, ModelChoice, Probe, RungResult
+from wafergate.domain.choice import CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
+from wafergate.domain.latency import Latency
 from wafergate.domain.models import HardwareProfile
+from wafergate.domain.serving import ServeProfile
 from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingSet
 from wafergate.errors import HardwareError, LicenceError
@@ -90,7 +92,7 @@ def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says
     dropped = {one.candidate: (one.dropped_by, one.memory_mib) for one in row.standings}
     assert dropped == {"contrast": ("", 401.0), "blind": ("validation", 301.0), "heavy": ("memory", 9001.0)}
     reasons = {one.candidate: one.reason for one in row.standings}
-    assert "takes 9001.0 MiB, the limit in [hardware.train] is 4000 MiB" in reasons["heavy"]
+    assert "takes 9001.0 MiB, the limit memory_mib in [hardware.train] is 4000 MiB" in reasons["heavy"]
     assert reasons["blind"].startswith("after 1 epochs recall of")
     assert parts.facts.find(ModelVersion) == []  # nothing brief is kept as a model
     runs = {name: trainer.runs for name, trainer in trainers.items()}
@@ -143,12 +145,26 @@ def probed(peak: float, ms: float, mib: float) -> Probe:
     [(100, 10, 5, ""), (101, 10, 5, "memory"), (100, 11, 5, "latency"), (100, 10, 6, "size"), (101, 11, 6, "memory")],
 )
 def test_each_limit_alone_drops(peak: float, ms: float, mib: float, dropped_by: str) -> None:
-    train_on, serve_on = HardwareProfile(memory_mib=100), HardwareProfile(latency_ms=10, size_mib=5)
+    train_on, serve_on = HardwareProfile(memory_mib=100), ServeProfile(latency_ms=10, size_mib=5)
     standing = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=train_on, serve=serve_on)
     assert standing.dropped_by == dropped_by
-    unlimited = HardwareProfile()
-    free = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=unlimited, serve=unlimited)
+    free = drop_misfits(
+        CandidateStanding("c", {}), probed(peak, ms, mib), train=HardwareProfile(), serve=ServeProfile()
+    )
     assert free.dropped_by == ""
+
+
+@pytest.mark.parametrize(
+    ("serve", "told"),
+    [
+        (ServeProfile(pair_latency_ms=19), "two images at once in onnxruntime is 20.0 ms, the limit pair_latency_ms"),
+        (ServeProfile(latency_p99_ms=9), "99th percentile for one image in onnxruntime is 10.0 ms, the limit latency"),
+    ],
+)
+def test_two_images_and_the_slowest_answers_have_limits_of_their_own(serve: ServeProfile, told: str) -> None:
+    standing = drop_misfits(CandidateStanding("c", {}), probed(100, 10, 5), train=HardwareProfile(), serve=serve)
+    assert standing.dropped_by == "latency"
+    assert told in standing.reason
 
 
 RESULTS = st.builds(

@@ -11,9 +11,10 @@ from scipy.stats import binomtest
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
+from wafergate.domain.latency import Latency, ServingFigures
 from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, licence_standing
-from wafergate.domain.models import HardwareProfile
 from wafergate.domain.parity import ExportParity
+from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.domain.splits import LeakProof, SplitMode
 from wafergate.stages.decide import RULES, decide
 
@@ -49,14 +50,20 @@ def evaluation_of(**counts: tuple[int, int]) -> Evaluation:
     )
 
 
+def serving_of(ms: float) -> ServingFigures:
+    """Return figures of a model that takes this long for an image, 1.5 times as long for the slowest and for two."""
+    latency = (Latency(1, ms, 1.2 * ms, 1.5 * ms), Latency(2, 1.5 * ms, 1.6 * ms, 1.7 * ms))
+    return ServingFigures("latency-1", "model-1", "here", Runtime.OPENVINO, latency, 8, NOW)
+
+
 def evidence_of(evaluation: Evaluation | None = None, **changes: object) -> Evidence:
     """Return evidence on which every rule passes, with changes."""
     evidence = Evidence(
         evaluation=evaluation or evaluation_of(),
         policy=GatePolicy(),
         classes=CLASSES,
-        serve=HardwareProfile(latency_ms=50, size_mib=20),
-        latency_ms=12.0,
+        serve=ServeProfile(latency_ms=50, size_mib=20),
+        serving=serving_of(12.0),
         size_mib=4.0,
         licences=(LicencedPart("code of yolox-nano", "MIT"),),
         validation_success=True,
@@ -301,8 +308,8 @@ def test_a_class_the_champion_does_not_know_has_nothing_to_be_worse_than() -> No
 @pytest.mark.parametrize(
     ("rule", "changes", "verdict"),
     [
-        ("latency", {"latency_ms": 50.1}, Verdict.FAIL),
-        ("latency", {"latency_ms": None}, Verdict.UNDECIDED),
+        ("latency", {"serving": serving_of(50.1)}, Verdict.FAIL),
+        ("latency", {"serving": None}, Verdict.UNDECIDED),
         ("size", {"size_mib": 20.5}, Verdict.FAIL),
         ("size", {"size_mib": None}, Verdict.UNDECIDED),
         ("export_parity", {"parity": None}, Verdict.UNDECIDED),
@@ -325,13 +332,24 @@ def test_rule_alone_decides(rule: str, changes: dict[str, object], verdict: Verd
 @pytest.mark.parametrize(
     "changes",
     [
-        {"latency_ms": 50.0, "size_mib": 20.0},
-        {"serve": HardwareProfile(), "latency_ms": None, "size_mib": None},
+        {"serving": serving_of(50.0), "size_mib": 20.0},
+        {"serve": ServeProfile(), "serving": None, "size_mib": None},
         {"split_mode": SplitMode.TEST_EVEN, "split_warnings": ("validation is uneven",)},
     ],
 )
 def test_what_meets_its_limit_or_has_none_passes(changes: dict[str, object]) -> None:
     assert decided(**changes).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("key", ["latency_p99_ms", "pair_latency_ms"])
+def test_the_slowest_answers_and_two_images_have_limits_of_their_own(key: str) -> None:
+    serve = ServeProfile(latency_ms=50, **{key: 17.0})
+    result = alone(decided(serve=serve), "latency", key)
+    assert (result.value, result.limit, result.verdict) == (18.0, 17.0, Verdict.FAIL)
+    assert "in openvino: 18.0 ms, limit 17 ms" in result.evidence
+    met = decided(serve=ServeProfile(latency_ms=50, **{key: 18.0}))
+    assert met.verdict is Verdict.PASS
+    assert key in {rule.subject for rule in met.rules}
 
 
 @pytest.mark.parametrize(
@@ -408,7 +426,7 @@ def test_worn_out_test_set_no_longer_decides(look: int, limit: int, verdict: str
 def test_same_verdicts_give_the_same_id_at_any_time_and_on_a_busier_machine() -> None:
     later = decide(evidence_of(), line="A", now=datetime(2027, 1, 1, tzinfo=UTC))
     assert decided().id == later.id
-    assert decided().id == decided(latency_ms=13.0).id
+    assert decided().id == decided(serving=serving_of(13.0)).id
     assert decided().id != decided(taxonomy_signed=False).id
     assert decided().id != decide(evidence_of(), line="B", now=NOW).id
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["CandidateStanding", "Latency", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
+from wafergate.domain.latency import Latency
+from wafergate.domain.serving import Runtime
+
+__all__ = ["CandidateStanding", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,29 +19,20 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Time of one call of the exported model with so many images, milliseconds."""
-
-    batch: int
-    median_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True)
 class Probe:
     """What one candidate was measured to need on one machine; measured once.
 
     Attributes:
-        id: from candidate, input size, number of classes, images at a time asked for, and machine.
+        id: from candidate, input size, number of classes, images at a time asked for, and machines.
         candidate: name in the catalogue.
         image_size: pixels.
         machine: processor or card and versions, in words.
         memory: with one image at a time, then twice as many each time, as far as memory went.
-        latency: of the exported model at batch 1 and 2; empty where not even one image fitted.
+        latency: of the exported model at batch 1 and 2 in `runtime`; empty where not even one image fitted.
         size_mib: of the exported model.
         ended: why no larger number of images was tried; empty when all asked for were.
         created_at: when.
+        runtime: what computed the exported model: the one `[hardware.serve]` names, or the fastest in float32.
     """
 
     id: str
@@ -50,6 +44,7 @@ class Probe:
     size_mib: float
     ended: str
     created_at: datetime
+    runtime: Runtime = Runtime.ONNXRUNTIME
 
     @property
     def memory_mib(self) -> float | None:

@@ -5,9 +5,10 @@ from datetime import date
 
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GatePolicy
+from wafergate.domain.latency import ServingFigures
 from wafergate.domain.licences import LicencedPart, LicencePolicy
-from wafergate.domain.models import HardwareProfile
 from wafergate.domain.parity import ExportParity
+from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import LeakProof, SplitMode
 
 __all__ = ["Evidence"]
@@ -23,7 +24,7 @@ class Evidence:
         classes: defect classes of the line.
         critical: those that `policy.critical_recall` holds for.
         serve: limits of the machine that inspects; 0 means no limit.
-        latency_ms: median time for one image on it, milliseconds.
+        serving: how long the model takes to answer in the runtime that serves it.
         size_mib: size of the exported model, MiB.
         today: exceptions to the licence policy end.
         licences: every part with a licence: code, weights it started from, images.
@@ -41,8 +42,8 @@ class Evidence:
     policy: GatePolicy
     classes: tuple[str, ...]
     critical: tuple[str, ...] = ()
-    serve: HardwareProfile = field(default_factory=HardwareProfile)
-    latency_ms: float | None = None
+    serve: ServeProfile = field(default_factory=ServeProfile)
+    serving: ServingFigures | None = None
     size_mib: float | None = None
     today: date = date.max
     licences: tuple[LicencedPart, ...] | None = None

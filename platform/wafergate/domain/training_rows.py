@@ -178,7 +178,6 @@ class ModelVersion:
         seed: of the training.
         seconds: training time.
         size_mib: size of the exported model.
-        latency_ms: median time for one image at batch 1 on the machine that trained it.
         versions: libraries.
         created_at: when it became visible.
         operating: how each threshold came about on validation, with its warnings; the same scores as `thresholds`.
@@ -208,7 +207,6 @@ class ModelVersion:
     seed: int
     seconds: float
     size_mib: float
-    latency_ms: float
     versions: Mapping[str, str]
     created_at: datetime
     operating: tuple[OperatingPoint, ...] = ()

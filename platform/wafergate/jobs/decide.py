@@ -11,6 +11,7 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.augment import check_training_set
 from wafergate.jobs.compare import compare
+from wafergate.jobs.latency import known_figures
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
@@ -65,7 +66,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         classes=line.classes,
         critical=line.line.critical,
         serve=line.hardware.serve,
-        latency_ms=model.latency_ms,
+        serving=known_figures(parts, line, model.id, progress=progress),
         size_mib=model.size_mib,
         today=parts.clock().date(),
         licences=licensed_parts(

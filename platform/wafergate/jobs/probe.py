@@ -1,27 +1,29 @@
 """Measure what a candidate needs: memory of real training steps, and speed and size of its exported model."""
 
 import shutil
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from wafergate.domain.choice import Latency, MemoryUse, Probe
+from wafergate.domain.choice import MemoryUse, Probe
 from wafergate.domain.identity import identify
+from wafergate.domain.latency import Latency
 from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.serving import Runtime
 from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.errors import OutOfMemoryError
+from wafergate.jobs.latency import time_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.serve import require_runtime
 from wafergate.jobs.train import draft_model
 from wafergate.line import LineFile
-from wafergate.ports import Detector, Progress
+from wafergate.ports import DetectorLoader, Progress
 
 __all__ = ["probe"]
 
 STEPS = 2
 """Training steps for each number of images: the optimiser's own memory is there from the second on."""
-
-_CALLS, _SECONDS, _WARM = 50, 5.0, 5
 
 
 def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progress = silent) -> Outcome:
@@ -31,13 +33,14 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     line's batch, until memory runs out. Weights do not change what it takes, so it starts from random ones.
 
     Raises:
-        ConfigError: the backend is not installed, or knows no such architecture.
+        ConfigError: the backend or the runtime is not installed, or the backend knows no such architecture.
         TrainingError: a training ended for another reason than memory.
     """
     models = line.models
     machine = parts.machine(line.hardware.train.device, candidate.backend)
-    own = (candidate.backend, candidate.architecture, models.image_size, len(line.classes), models.batch, machine)
-    row_id = identify("probe", *own)
+    serving = (line.hardware.serve.runtime, parts.machine(line.hardware.serve.device, "openvino"))
+    trained = (candidate.backend, candidate.architecture, models.image_size, len(line.classes), models.batch, machine)
+    row_id = identify("probe", *trained, *serving)
     if parts.facts.find(Probe, id=row_id):
         return Outcome(row_id, reused=True)
     folder = parts.work / row_id
@@ -55,7 +58,8 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
             break
         memory.append(MemoryUse(images, artefact.peak_memory_mib))
         progress(f"measuring {candidate.name}", done, len(sizes))
-    latency, size = _measure(parts, line, candidate, artefact) if artefact is not None else ((), 0.0)
+    runtime, latency = _measure(parts, line, candidate, artefact) if artefact else (Runtime.ONNXRUNTIME, ())
+    size = artefact.onnx.stat().st_size / 2**20 if artefact else 0.0
     shutil.rmtree(folder, ignore_errors=True)
     row = Probe(
         id=row_id,
@@ -67,6 +71,7 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
         size_mib=size,
         ended=ended,
         created_at=parts.clock(),
+        runtime=runtime,
     )
     return Outcome(row_id, not parts.facts.save(row))
 
@@ -111,24 +116,25 @@ def _job(parts: Parts, line: LineFile, candidate: Candidate, folder: Path, *, im
 
 def _measure(
     parts: Parts, line: LineFile, candidate: Candidate, artefact: TrainedArtefact
-) -> tuple[tuple[Latency, ...], float]:
+) -> tuple[Runtime, tuple[Latency, ...]]:
+    """Time the exported model in the runtime that would serve it.
+
+    Whether a runtime agrees is only known of a trained model, so `auto` counts on the fastest of those in float32.
+    """
     model = draft_model(parts, line, candidate, artefact)
-    detector = parts.load_detector(model, artefact.onnx)
-    latencies = tuple(_time(detector, batch, line.models.image_size) for batch in (1, 2))
-    return latencies, artefact.onnx.stat().st_size / 2**20
-
-
-def _time(detector: Detector, batch: int, side: int) -> Latency:
-    """Time calls on generated images after some that only warm up, as many as fit into a few seconds."""
+    side = line.models.image_size
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    times: list[float] = []
-    begun = time.perf_counter()
-    for call in range(_WARM + _CALLS):
-        before = time.perf_counter()
-        detector([image] * batch, min_score=0.5)
-        if call >= _WARM:
-            times.append(1000 * (time.perf_counter() - before))
-        if len(times) >= 3 and time.perf_counter() - begun > _SECONDS:
-            break
-    median, p95, p99 = (float(np.percentile(times, share)) for share in (50, 95, 99))
-    return Latency(batch, median, p95, p99)
+    timed = {
+        runtime: time_detector(load(model, artefact.onnx), [image]) for runtime, load in _loaders(parts, line).items()
+    }
+    return min(timed.items(), key=lambda item: item[1][0].median_ms)
+
+
+def _loaders(parts: Parts, line: LineFile) -> Mapping[Runtime, DetectorLoader]:
+    wanted, loaders = line.hardware.serve.runtime, parts.runtimes()
+    if wanted is Runtime.AUTO:
+        rounding = Runtime.OPENVINO_BF16
+        able: dict[Runtime, DetectorLoader] = {name: load for name, load in loaders.items() if name is not rounding}
+        return able or {Runtime.ONNXRUNTIME: parts.load_detector}
+    require_runtime(loaders, wanted)
+    return {wanted: loaders[wanted]}

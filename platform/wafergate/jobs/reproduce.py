@@ -179,7 +179,7 @@ def _compare(
 ) -> tuple[ExportParity, dict[str, tuple[float, float]]]:
     """Return what both say of the validation images, and each class's threshold, stored and found again."""
     detectors = [parts.load_detector(each, parts.files.fetch(each.onnx)) for each in (model, second)]
-    points, _ = freeze(parts, line, detectors[1], validation, progress=progress)
+    points = freeze(parts, line, detectors[1], validation, progress=progress)
     stored, again = (_say(parts, detector, validation, progress) for detector in detectors)
     truth = [Truth.of(item.boxes, model.classes) for item in validation]
     thresholds = {point.defect_class: (model.thresholds[point.defect_class], point.threshold) for point in points}

@@ -1,7 +1,7 @@
 """A model to the detector that inspects: the runtime is measured once for each machine."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.line import LineFile
 from wafergate.ports import Detector, DetectorLoader, Progress
 
-__all__ = ["choose_runtime", "serving_detector"]
+__all__ = ["choose_runtime", "require_runtime", "serving_detector", "serving_runtime"]
 
 Pixels = NDArray[np.uint8]
 
@@ -32,21 +32,41 @@ def serving_detector(parts: Parts, line: LineFile, model: ModelVersion, *, progr
         ConfigError: the runtime named is not installed.
         StorageError: the exported file was changed.
     """
-    loaders, wanted = parts.runtimes(), line.hardware.serve.runtime
-    onnx = parts.files.fetch(model.onnx)
+    loaders, onnx = parts.runtimes(), parts.files.fetch(model.onnx)
     if not loaders:
         return parts.load_detector(model, onnx)
+    return loaders[serving_runtime(parts, line, model, progress=progress)](model, onnx)
+
+
+def serving_runtime(parts: Parts, line: LineFile, model: ModelVersion, *, progress: Progress = silent) -> Runtime:
+    """Return what computes a model here: what `[hardware.serve]` names, or the fastest that agrees.
+
+    Raises:
+        ConfigError: the runtime named is not installed.
+    """
+    loaders, wanted = parts.runtimes(), line.hardware.serve.runtime
+    if not loaders:
+        return Runtime.ONNXRUNTIME
     if wanted is Runtime.AUTO and len(loaders) > 1:
         chosen = parts.facts.get(RuntimeChoice, choose_runtime(parts, line, model, progress=progress).id).chosen
     else:
         chosen = next(iter(loaders)) if wanted is Runtime.AUTO else wanted
-    if chosen not in loaders:
+    require_runtime(loaders, chosen)
+    return chosen
+
+
+def require_runtime(loaders: Collection[Runtime], named: Runtime) -> None:
+    """Refuse a runtime that this machine does not have.
+
+    Raises:
+        ConfigError: it is not among those.
+    """
+    if named not in loaders:
         message = (
             f"[hardware.serve] runtime must be one this machine has: auto, {', '.join(loaders)}; found "
-            f"{chosen.value!r} (OpenVINO comes with pip install 'wafergate[serve]')"
+            f"{named.value!r} (OpenVINO comes with pip install 'wafergate[serve]')"
         )
         raise ConfigError(message)
-    return loaders[chosen](model, onnx)
 
 
 def choose_runtime(parts: Parts, line: LineFile, model: ModelVersion, *, progress: Progress = silent) -> Outcome:

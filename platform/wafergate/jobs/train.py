@@ -1,8 +1,6 @@
 """A training set to a model version: trained, exported, its thresholds frozen on validation."""
 
 import shutil
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import NamedTuple
 
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
-from wafergate.domain.evaluation import OperatingPoint, Truth
+from wafergate.domain.evaluation import Detections, OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
@@ -43,7 +41,6 @@ MIN_SCORE = 0.01
 """Raw predictions are kept down to this score, so that every number can be computed again."""
 
 _BATCH = 16
-_TIMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +157,9 @@ def train(
     model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
     detector = parts.load_detector(model, artefact.onnx)
     validation = [item for item in items if item.side == Side.VALIDATION]
-    points, latency = freeze(parts, line, detector, validation, progress=progress)
+    points = freeze(parts, line, detector, validation, progress=progress)
     thresholds = {point.defect_class: point.threshold for point in points}
-    model = replace(model, latency_ms=latency, thresholds=thresholds, operating=points)
+    model = replace(model, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     return Outcome(row_id, not new)
@@ -200,7 +197,6 @@ def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: Tr
         seed=line.models.seed,
         seconds=artefact.seconds,
         size_mib=0.0,
-        latency_ms=0.0,
         versions=artefact.versions,
         created_at=parts.clock(),
     )
@@ -287,7 +283,6 @@ def _describe(
         seed=line.models.seed,
         seconds=artefact.seconds,
         size_mib=len(onnx) / 2**20,
-        latency_ms=0.0,
         versions=artefact.versions,
         parity=artefact.parity,
         created_at=parts.clock(),
@@ -298,20 +293,19 @@ def _describe(
 
 def freeze(
     parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, progress: Progress
-) -> tuple[tuple[OperatingPoint, ...], float]:
-    """Set the thresholds on validation, and time one image at a time on the way (median, milliseconds)."""
+) -> tuple[OperatingPoint, ...]:
+    """Set the thresholds on validation."""
     if not items:
         message = "thresholds are set on validation, which holds no image: lower [split] test_per_class"
         raise TrainingError(message)
-    truth, detections, times = [], [], []
+    truth: list[Truth] = []
+    detections: list[Detections] = []
     images = ahead(lambda item: parts.decode(parts.files.get(item.image)), items)
     for done, (item, image) in enumerate(zip(items, images, strict=True), start=1):
-        began = time.perf_counter()
         detections += detector([image], min_score=MIN_SCORE)
-        times.append(time.perf_counter() - began)
         truth.append(Truth.of(item.boxes, line.classes))
         progress("setting thresholds on validation", done, len(items))
-    points = operating_points(
+    return operating_points(
         truth,
         detections,
         line.classes,
@@ -319,5 +313,3 @@ def freeze(
         iou=line.gate.iou,
         cost=ExpectedCost.at(line.cost, line.prevalence),
     )
-    settled = times[1 : 1 + _TIMED] or times  # the first run also allocates
-    return points, 1000 * statistics.median(settled)

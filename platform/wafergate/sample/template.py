@@ -71,7 +71,9 @@ device = "auto"
 memory_mib = 0                        # 0 means no limit; past it fewer images are taken at a time
 
 [hardware.serve]                      # 0 means no limit
-latency_ms = 0
+latency_ms = 0                        # median for one image; `wafergate latency` measures it
+latency_p99_ms = 0
+pair_latency_ms = 0                   # two images at once
 size_mib = 0
 
 [licences]

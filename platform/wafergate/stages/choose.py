@@ -4,30 +4,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wafergate.domain.choice import CandidateStanding, Probe, RungResult
+from wafergate.domain.latency import latency_limits
 from wafergate.domain.models import HardwareProfile
+from wafergate.domain.serving import ServeProfile
 
 __all__ = ["drop_misfits", "halve", "rung_epochs"]
 
 
 def drop_misfits(
-    standing: CandidateStanding, probe: Probe, *, train: HardwareProfile, serve: HardwareProfile
+    standing: CandidateStanding, probe: Probe, *, train: HardwareProfile, serve: ServeProfile
 ) -> CandidateStanding:
     """Fill in what was measured, and drop the candidate by the first limit it breaks: memory, latency, size.
 
-    Memory is that of training one image at a time, for fewer cannot be had; latency is the median at batch 1.
+    Memory is that of training one image at a time, for fewer cannot be had; `latency_limits` says which
+    times count as latency.
     """
     latency = probe.latency[0].median_ms if probe.latency else None
     measured = replace(standing, memory_mib=probe.memory_mib, latency_ms=latency, size_mib=probe.size_mib or None)
     if probe.memory_mib is None:
         return replace(measured, dropped_by="memory", reason=f"one image at a time does not fit: {probe.ended}")
+    times = [
+        ("latency", f"{what} in {probe.runtime} is", value, limit, "ms", f"{key} in [hardware.serve]")
+        for key, what, value, limit in latency_limits(probe.latency, serve)
+    ]
+    memory, size = "memory_mib in [hardware.train]", "size_mib in [hardware.serve]"
     limits = (
-        ("memory", "training one image at a time takes", probe.memory_mib, train.memory_mib, "MiB", "train"),
-        ("latency", "one image takes", latency, serve.latency_ms, "ms", "serve"),
-        ("size", "the exported model has", probe.size_mib, serve.size_mib, "MiB", "serve"),
+        ("memory", "training one image at a time takes", probe.memory_mib, train.memory_mib, "MiB", memory),
+        *times,
+        ("size", "the exported model has", probe.size_mib, serve.size_mib, "MiB", size),
     )
-    for name, what, value, limit, unit, profile in limits:
+    for name, what, value, limit, unit, key in limits:
         if limit and value is not None and value > limit:
-            reason = f"{what} {value:.1f} {unit}, the limit in [hardware.{profile}] is {limit:g} {unit}"
+            reason = f"{what} {value:.1f} {unit}, the limit {key} is {limit:g} {unit}"
             return replace(measured, dropped_by=name, reason=reason)
     return measured
 

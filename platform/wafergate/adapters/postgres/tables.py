@@ -22,6 +22,7 @@ from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.golden import GoldenAnswers, GoldenRun, GoldenSet
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.inspection import InspectionRun
+from wafergate.domain.latency import ServingFigures
 from wafergate.domain.learning_curve import CurveRun, LearningCurve
 from wafergate.domain.near_duplicates import NearDuplicates
 from wafergate.domain.novelty import ModelReference
@@ -152,6 +153,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     DecisionReport: ("decision_report", ("id",), "created_at DESC, id"),
     LedgerEntry: ("ledger", ("seq",), "seq DESC"),
     Champion: ("champion", ("line",), "since DESC, line"),
+    ServingFigures: ("serving_figures", ("id",), "created_at DESC, id"),
     RuntimeChoice: ("runtime_choice", ("id",), "created_at DESC, id"),
     InspectionRun: ("inspection_run", ("id",), "created_at DESC, id"),
     ModelReference: ("model_reference", ("id",), "created_at DESC, id"),
