@@ -8,13 +8,12 @@ from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.quarantine import QuarantineChange, QuarantineState, Released, change
 from wafergate.domain.samples import Quarantined, QuarantineReason
-from wafergate.errors import NotFoundError, QuarantineError, SourceError
+from wafergate.errors import QuarantineError, SourceError
+from wafergate.jobs.named_rows import find_by_digits
 from wafergate.jobs.parts import Parts, ahead
 from wafergate.ports import LedgerDraft, Source
 
 __all__ = ["Held", "Refused", "decide_on", "find_held", "held", "released_in", "set_aside"]
-
-_SHORTEST_KEY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +99,8 @@ def find_held(parts: Parts, key: str) -> Held:
     Raises:
         NotFoundError: there is none, or there are several.
     """
-    digits = key.removeprefix("quarantine-")
-    found = [
-        entry
-        for entry in parts.facts.find(Quarantined)
-        if len(digits) >= _SHORTEST_KEY and entry.id.removeprefix("quarantine-").startswith(digits)
-    ]
-    if len(found) != 1:
-        wrong = f"{len(found)} entries of the quarantine begin" if found else "no entry of the quarantine begins"
-        message = f"{wrong} with {key!r} ({_SHORTEST_KEY} digits and more); `wafergate quarantine list` shows their ids"
-        raise NotFoundError(message)
-    return _joined(found, parts.facts.find(QuarantineChange, quarantined_id=found[0].id))[0]
+    entry = find_by_digits(parts.facts, Quarantined, key, prefix="quarantine-", shown_by="wafergate quarantine list")
+    return _joined([entry], parts.facts.find(QuarantineChange, quarantined_id=entry.id))[0]
 
 
 def decide_on(parts: Parts, item: Held, state: QuarantineState, *, actor: str, reason: str) -> QuarantineChange:

@@ -23,6 +23,7 @@ from wafergate.domain.samples import DatasetVersion, RawBox, RawSample, Sample
 from wafergate.errors import NotFoundError
 from wafergate.formats import coco
 from wafergate.formats.drawing import draw_box
+from wafergate.jobs.named_rows import find_by_digits
 from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
@@ -34,7 +35,6 @@ EXPORTED = "review.json"
 
 Listed = tuple[ReviewItem, ReviewState]
 
-_SHORTEST_KEY = 4
 _COLUMNS = (
     "item", "image", "box", "label", "suspicion", "score", "detail", "state", "x1", "y1", "x2", "y2", "picture",
 )  # fmt: skip
@@ -80,17 +80,7 @@ def find_item(parts: Parts, key: str) -> ReviewItem:
     Raises:
         NotFoundError: there is none, or there are several.
     """
-    digits = key.removeprefix("review-")
-    found = [
-        item
-        for item in parts.facts.find(ReviewItem)
-        if len(digits) >= _SHORTEST_KEY and item.id.removeprefix("review-").startswith(digits)
-    ]
-    if len(found) != 1:
-        wrong = f"{len(found)} items of the review list begin" if found else "no item of the review list begins"
-        message = f"{wrong} with {key!r} ({_SHORTEST_KEY} digits and more); `wafergate review list` shows their ids"
-        raise NotFoundError(message)
-    return found[0]
+    return find_by_digits(parts.facts, ReviewItem, key, prefix="review-", shown_by="wafergate review list")
 
 
 def keep(parts: Parts, item: ReviewItem, *, actor: str, reason: str) -> bool:
