@@ -1,0 +1,141 @@
+"""What a line allows to be trained: mirroring, licences, weights."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.jobs.dies import Files, rule
+from tests.unit.memory_source import MemorySource
+from tests.unit.small_line import ContrastTrainer, line_of, parts_in, run_thread
+from wafergate.domain.augmentation import OperationKind
+from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
+from wafergate.domain.weights import WeightFile
+from wafergate.errors import ConfigError, LicenceError
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.train import choose_start, train
+from wafergate.jobs.weights import add_weights, known_candidates
+
+pytestmark = pytest.mark.unit
+
+
+def bring(parts: Parts, file: Path, *, model: str = "contrast", licence: str = "MIT", line: Any = None) -> Any:
+    known = known_candidates(parts, line)
+    return add_weights(parts, file, model, licence=licence, source="the team", actor="Kim", known=known)
+
+
+def licensed(tmp_path: Path, policy: str = "", *, start: str = "true") -> Any:
+    """Return the line with code under AGPL-3.0 and weights under CC-BY-NC-4.0."""
+    return line_of(
+        tmp_path,
+        code_licence='code_licence = "AGPL-3.0"',
+        weights_licence='weights_licence = "CC-BY-NC-4.0"',
+        random_start=f"random_start = {start}",
+        min_images=f"min_images = 20\n[licences]\n{policy}",
+    )
+
+
+@pytest.mark.parametrize("operations", [(), ("flip_horizontal",), ("flip_vertical", "turn_90")])
+def test_training_mirrors_only_as_the_line_file_allows(files: Files, tmp_path: Path, operations: Sequence[str]) -> None:
+    trainer = ContrastTrainer()
+    parts = parts_in(tmp_path, trainer=trainer)
+    line = line_of(tmp_path)
+    allowed = replace(line.augment, operations=tuple(map(OperationKind, operations)))
+    line = line.model_copy(update={"augment": allowed})
+    run_thread(parts, line, MemorySource(files))
+    (job,) = trainer.jobs
+    assert (job.flip_horizontal, job.flip_vertical) == ("flip_horizontal" in operations, "flip_vertical" in operations)
+
+
+def test_a_refused_licence_stops_before_anything_is_trained(files: Files, tmp_path: Path) -> None:
+    trainer = ContrastTrainer()
+    parts = parts_in(tmp_path, trainer=trainer)
+    with pytest.raises(LicenceError, match=r"the code are under AGPL-3.0: .*not in \[licences\] allowed \(Apache-2.0"):
+        run_thread(parts, licensed(tmp_path), MemorySource(files))
+    assert trainer.runs == 0
+    assert not parts.facts.find(TrainingEpoch)
+    assert not parts.facts.find(ModelVersion)
+
+
+def test_the_licence_of_weights_counts_only_where_training_starts_from_them(tmp_path: Path, parts: Parts) -> None:
+    line = licensed(tmp_path, 'allowed = ["Apache-2.0", "AGPL-3.0"]')
+    assert choose_start(parts, line).weights is None
+    (tmp_path / "contrast.json").write_text("[]")
+    with pytest.raises(LicenceError, match=r"the weights are under CC-BY-NC-4.0"):
+        choose_start(parts, line)
+
+
+def test_weights_that_were_brought_are_started_from_under_their_own_licence(tmp_path: Path, parts: Parts) -> None:
+    line = licensed(tmp_path, 'allowed = ["Apache-2.0", "AGPL-3.0"]', start="false")
+    with pytest.raises(ConfigError, match="wafergate weights add FILE --model contrast"):
+        choose_start(parts, line)
+    file = tmp_path / "brought.json"
+    file.write_text("[1]")
+    brought = bring(parts, file, licence="Apache-2.0", line=line)
+    assert bring(parts, file, licence="Apache-2.0", line=line) == (brought.id, True)
+    start = choose_start(parts, line)
+    assert start.weights is not None
+    assert start.weights.read_text() == "[1]"
+    assert choose_start(parts, line, weights=file).digest == start.digest  # the licence goes with the bytes
+    other = tmp_path / "other.json"
+    other.write_text("[2]")
+    with pytest.raises(LicenceError, match=r"the weights are under CC-BY-NC-4\.0"):
+        choose_start(parts, line, weights=other)
+
+
+def test_a_weight_file_without_licence_model_or_bytes_is_not_kept(tmp_path: Path, parts: Parts) -> None:
+    line, file = line_of(tmp_path), tmp_path / "brought.json"
+    file.touch()
+    with pytest.raises(ConfigError, match="is empty"):
+        bring(parts, file, line=line)
+    file.write_text("[1]")
+    with pytest.raises(ConfigError, match="--model must be one of contrast; found 'other'"):
+        bring(parts, file, model="other", line=line)
+    with pytest.raises(ConfigError, match="SPDX"):
+        bring(parts, file, licence=" ", line=line)
+    bring(parts, file, line=line)
+    with pytest.raises(ConfigError, match="is known for contrast under MIT, brought by Kim"):
+        bring(parts, file, licence="Apache-2.0", line=line)
+    assert len(parts.facts.find(WeightFile)) == 1
+
+
+def test_a_research_licence_trains_and_fails_the_gate_until_somebody_accepts_it(
+    files: Files, tmp_path: Path, parts: Parts
+) -> None:
+    policy = 'allowed = ["Apache-2.0"]\nresearch_only = ["AGPL-3.0"]'
+    thread = run_thread(parts, licensed(tmp_path, policy), MemorySource(files))
+    decision = parts.facts.get(GateDecision, thread.decision.id)
+    assert decision.verdict is Verdict.FAIL
+    assert rule(decision, "licence") == [("code", Verdict.FAIL), ("images", Verdict.PASS)]
+    accepted = licensed(tmp_path, policy + '\nexceptions = { "AGPL-3.0" = { who = "Kim", why = "source is offered" } }')
+    again = run_thread(parts, accepted, MemorySource(files))
+    assert again.model == (thread.model.id, True)
+    assert parts.facts.get(GateDecision, again.decision.id).verdict is Verdict.PASS
+
+
+def test_missing_weights_stop_unless_the_line_allows_a_random_start(tmp_path: Path, parts: Parts) -> None:
+    strict = line_of(tmp_path, random_start="random_start = false")
+    with pytest.raises(ConfigError, match=r"starts from weights \(contrast.json\).*--weights.*random_start = true"):
+        choose_start(parts, strict)
+    assert choose_start(parts, line_of(tmp_path)).weights is None
+    (tmp_path / "contrast.json").write_text("[]")
+    assert choose_start(parts, strict).weights == tmp_path / "contrast.json"
+    with pytest.raises(ConfigError, match=r"there is no weight file .*other.json; check --weights"):
+        choose_start(parts, strict, weights=tmp_path / "other.json")
+
+
+def test_other_weights_are_another_model(files: Files, tmp_path: Path, parts: Parts) -> None:
+    random = run_thread(parts, line_of(tmp_path), MemorySource(files))
+    (tmp_path / "contrast.json").write_text("[]")
+    started = train(parts, line_of(tmp_path), random.training_set.id)
+    assert not started.reused
+    assert started.id != random.model.id
+    assert parts.facts.get(ModelVersion, started.id).number == 2
+
+
+def test_an_unknown_candidate_names_those_there_are(parts: Parts) -> None:
+    with pytest.raises(ConfigError, match="must be one of contrast; found 'yolo99'"):
+        choose_start(parts, line_of(candidate='candidate = "yolo99"'))
