@@ -20,6 +20,7 @@ from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.adapters.postgres.tables import KINDS
 from wafergate.domain.bounds import lower_bound, upper_bound
 from wafergate.domain.gate import LedgerKind
+from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage
 from wafergate.domain.production import (
     ProductionDraw,
@@ -32,14 +33,16 @@ from wafergate.domain.production import (
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.sampling import audit_count, audit_order, common_share
 from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.tiling import TilePolicy, Tiling
 from wafergate.errors import NotFoundError, SourceError
+from wafergate.formats import READERS, ReadOptions
 from wafergate.jobs.adopt import adopt
 from wafergate.jobs.audit import EXPORTED, Brought, audit_queue, bring_truth, export_queue, find_export
 from wafergate.jobs.draw import queue_run
-from wafergate.jobs.inspect_lot import inspect_lot
+from wafergate.jobs.inspect_lot import inspect_chunk, inspect_lot, open_inspector
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.production_figures import production_figures
-from wafergate.jobs.promote import promote
+from wafergate.jobs.promote import champion_model, promote
 from wafergate.jobs.split import split
 from wafergate.line import LineFile, parse_line
 from wafergate.sample.generate import Batch, write_sample
@@ -356,6 +359,37 @@ def test_images_the_model_has_learnt_from_are_not_drawn(parts: Parts, taught: Fi
     assert (row.images, row.known, sum(row.drawn.values())) == (0, 68, 0)
     with pytest.raises(NotFoundError, match="nothing was drawn at random"):
         production_figures(parts, line_with(), row.model_id)
+
+
+class TellingFacts(MemoryFacts):
+    """Tells how many samples were handed out."""
+
+    samples = 0
+
+    def find(self, kind: type[Any], /, *, limit: int | None = None, **equal: object) -> list[Any]:
+        found = super().find(kind, limit=limit, **equal)
+        self.samples += len(found) if kind is Sample else 0
+        return found
+
+
+def test_a_run_asks_of_the_data_set_only_for_its_own_images_and_knows_what_its_tiles_were_cut_from(
+    parts: Parts, arriving: Files
+) -> None:
+    facts, line, source = TellingFacts(clock=parts.clock), line_with(), MemorySource(arriving)
+    for kind in KINDS:
+        facts.save_all(parts.facts.find(kind))
+    parts = replace(parts, facts=facts, inspections=MemoryInspections(facts))
+    chunk = READERS["coco"](source, ReadOptions()).samples
+    model = champion_model(parts, line.name)
+    whole = [rows.sample("", place, digest_bytes(arriving[item.name]), "whole") for place, item in enumerate(chunk[:2])]
+    facts.save(replace(facts.get(DatasetVersion, model.dataset_id), id="whole", number=0), whole)
+    facts.save(Tiling("cut", model.dataset_id, "whole", TilePolicy(), 2, 2, 0, (), parts.clock()))
+    inspector = open_inspector(parts, line, model)
+    facts.samples = 0
+    inspect_chunk(parts, line, source, inspector, chunk)
+    (row,) = facts.find(ProductionDraw)
+    assert (row.known, row.images) == (2, len(chunk) - 2)
+    assert facts.samples == 2
 
 
 def test_a_day_has_its_limit_and_a_run_is_drawn_once_whatever_the_line_file_says_later(

@@ -12,10 +12,10 @@ from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample, count_
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
-from wafergate.ports import FactStore, LedgerDraft
+from wafergate.ports import LedgerDraft
 from wafergate.stages.group import has_keys
 
-__all__ = ["Adopted", "adopt", "images_of", "production_name"]
+__all__ = ["Adopted", "adopt", "production_name"]
 
 FOLDER = "production"
 """Where adopted images lie in a dataset version; their names tell them from images of an intake."""
@@ -73,11 +73,6 @@ def adopt(parts: Parts, line: LineFile, dataset_id: str = "", *, actor: str, rea
     draft = LedgerDraft(line.name, LedgerKind.ADOPTED, version.id, actor, reason, told)
     parts.facts.save(version, placed, ledger=[draft])
     return Adopted(version.id, parent.id, len(new), len(known), differing, tuple(left_out))
-
-
-def images_of(facts: FactStore, dataset_id: str) -> set[str]:
-    """Return the SHA-256 of every image a dataset version holds, and of those that its tiles were cut from."""
-    return set(_boxes(facts.find(Sample, dataset_id=dataset_id)))
 
 
 def production_name(item: ProductionItem) -> str:

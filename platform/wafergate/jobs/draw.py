@@ -9,8 +9,8 @@ from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.production import ProductionDraw, ProductionItem, Stratum
 from wafergate.domain.samples import Sample
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.jobs.adopt import images_of
 from wafergate.jobs.parts import Outcome, Parts
+from wafergate.jobs.versions import uncut
 from wafergate.line import LineFile
 from wafergate.stages.draw import Picked, draw
 
@@ -53,7 +53,7 @@ def _drawn(
     policy = line.review
     model = parts.facts.get(ModelVersion, run.model_id)
     images = sorted(parts.inspections.images(line=run.line, run_id=run.id), key=lambda image: image.position)
-    known = images_of(parts.facts, model.dataset_id)
+    known = _held(parts, model, images)
     fresh = [image for image in images if image.image not in known]
     day = run.created_at.astimezone(UTC).date().isoformat()
     taken: Counter[Stratum] = Counter()
@@ -80,6 +80,16 @@ def _drawn(
         created_at=parts.clock(),
     )
     return row, [_item(row, item, samples.get(item.image.position)) for item in picked]
+
+
+def _held(parts: Parts, model: ModelVersion, images: Sequence[InspectedImage]) -> set[str]:
+    """Return the SHA-256 of those images that the model's data set holds, whole or cut into tiles.
+
+    Only these are asked for: a run is one chunk of many, and the data set may hold a hundred thousand.
+    """
+    versions = sorted({model.dataset_id, uncut(parts, model.dataset_id)})
+    here = sorted({image.image for image in images})
+    return {sample.image for sample in parts.facts.find(Sample, dataset_id=versions, image=here)}
 
 
 def _item(row: ProductionDraw, picked: Picked, sample: Sample | None) -> ProductionItem:
