@@ -289,6 +289,14 @@ def test_a_jpeg_with_a_thumbnail_or_bytes_after_its_end_is_accepted() -> None:
         assert decode(data).shape == (60, 80, 3)
 
 
+@pytest.mark.parametrize("data", [PNG, JPEG, _file(np.dstack([_texture(seed=seed) for seed in range(3)]), "PNG")])
+def test_one_look_gives_the_record_and_the_pixels_that_decoding_gives(data: bytes) -> None:
+    record, pixels = Examiner().look(data, now=NOW)
+    assert record == Examiner()(data, now=NOW)
+    assert np.array_equal(pixels, decode(data))
+    assert pixels.flags.writeable == (pixels.strides[2] != 0), "a channel shown three times is not written to"
+
+
 def test_the_largest_size_is_the_line_files() -> None:
     assert decode(PNG, max_pixels=4800).shape == (60, 80, 3)
     with pytest.raises(ImageRefusedError, match="80 x 60") as caught:

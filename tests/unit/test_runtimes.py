@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests import rows
 from tests.unit.small_line import line_of, parts_in
-from wafergate.adapters.onnx.decode import InputForm
-from wafergate.adapters.onnx.run import _spread
+from wafergate.adapters.onnx.decode import INPUTS, InputForm
+from wafergate.adapters.onnx.run import _feed
 from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
-from wafergate.domain.models import Channels
+from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.samples import Sample
 from wafergate.domain.serving import (
     Agreement,
@@ -69,11 +70,14 @@ def network() -> bytes:
 
 
 @pytest.mark.parametrize("runtime", installed_runtimes())
-@pytest.mark.parametrize("streams", [1, 2])
-def test_every_runtime_computes_what_onnx_runtime_computes(network: bytes, runtime: Runtime, streams: int) -> None:
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_every_runtime_computes_what_onnx_runtime_computes(
+    network: bytes, runtime: Runtime, side_by_side: bool
+) -> None:
     fed = np.random.default_rng(1).random((5, 3, SIDE, SIDE), np.float32)
     judged = open_model(network, name="m", threads=1)
-    opened = open_model(network, name="m", runtime=runtime, threads=2, streams=streams)
+    opened = open_model(network, name="m", runtime=runtime, threads=2, side_by_side=side_by_side)
+    assert opened.lanes == (2 if side_by_side else 0)
     assert list(opened.gives) == list(judged.gives) == ["output", "mean"]
     assert opened.metadata == judged.metadata == {"made": "here"}
     tolerance = 0.05 if runtime is Runtime.OPENVINO_BF16 else 1e-5
@@ -85,9 +89,12 @@ def test_every_runtime_computes_what_onnx_runtime_computes(network: bytes, runti
 @pytest.mark.parametrize("runtime", installed_runtimes())
 def test_an_image_gets_the_same_answer_whatever_stands_beside_it(network: bytes, runtime: Runtime) -> None:
     fed = np.random.default_rng(2).random((7, 3, SIDE, SIDE), np.float32)
-    opened = open_model(network, name="m", runtime=runtime, threads=2, streams=0)
+    opened = open_model(network, name="m", runtime=runtime, threads=2, side_by_side=True)
     (together, _), alone = opened.run(fed), [opened.run(fed[place : place + 1])[0] for place in range(7)]
     assert np.allclose(together, np.concatenate(alone), atol=1e-6)
+    with ThreadPoolExecutor(4) as pool:
+        crowded = [item[0] for item in pool.map(opened.run, np.split(np.repeat(fed, 20, axis=0), 140))]
+    assert np.array_equal(np.concatenate(crowded), np.repeat(np.concatenate(alone), 20, axis=0)), "threads mixed"
 
 
 @pytest.mark.parametrize("runtime", installed_runtimes())
@@ -101,8 +108,20 @@ def test_what_is_no_model_is_refused_by_name(runtime: Runtime) -> None:
 def test_pixels_enter_as_opencv_would_write_them(reverse: bool, scale: float) -> None:
     square = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     target = np.empty((3, SIDE, SIDE), np.float32)
-    _spread(square, target, InputForm(scale=scale, reverse_channels=reverse, centred=True))
+    _feed(square, target, InputForm(scale=scale, reverse_channels=reverse, centred=True))
     assert np.allclose(target, cv2.dnn.blobFromImages([square], scale, swapRB=reverse)[0], rtol=2e-7, atol=0)
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.booleans(), st.sampled_from(list(Decoder)))
+def test_a_channel_shown_three_times_enters_as_three_equal_channels(
+    width: int, height: int, cut: bool, decoder: Decoder
+) -> None:
+    grey = np.random.default_rng(width * height).integers(0, 256, (height, width), dtype=np.uint8)
+    shown = np.broadcast_to(grey[..., None], (height, width, 3))[: height // 2 + 1 if cut else height]
+    once, thrice = np.empty((2, 3, SIDE, SIDE), np.float32)
+    placed = _feed(shown, once, INPUTS[decoder])
+    assert placed == _feed(np.ascontiguousarray(shown), thrice, INPUTS[decoder])
+    assert np.array_equal(once, thrice)
 
 
 @given(st.floats(-0.06, 0.06), st.integers(0, 8))

@@ -126,9 +126,13 @@ class Examiner:
         return self._measured(data, now, *_open(data, max_pixels=self._max_pixels, name=name))
 
     def look(self, data: bytes, *, now: datetime, name: str = "") -> tuple[ImageRecord, Pixels]:
-        """Return the record and what `decode` returns, from one decode; arguments and refusals are the call's."""
+        """Return the record and what `decode` returns, from one decode; arguments and refusals are the call's.
+
+        The pixels are to be read only: a greyscale file's one channel is in memory once, and its last stride is 0.
+        """
         header, pixels, depth = _open(data, max_pixels=self._max_pixels, name=name)
-        return self._measured(data, now, header, pixels, depth), _in_colour(pixels)
+        shown = pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
+        return self._measured(data, now, header, pixels, depth), shown
 
     def _measured(self, data: bytes, now: datetime, header: ImageHeader, pixels: Pixels, depth: int) -> ImageRecord:
         grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8)

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +41,7 @@ class OnnxDetector:
         classes: int,
         runtime: Runtime = Runtime.ONNXRUNTIME,
         threads: int = 0,
-        streams: int = 1,
+        side_by_side: bool = False,
         batch: int = 8,
     ) -> None:
         """Open the file.
@@ -50,8 +53,9 @@ class OnnxDetector:
             classes: number of defect classes.
             runtime: what computes it.
             threads: CPU threads; 0 leaves it to the runtime.
-            streams: images computed side by side on a processor; 0 takes one for each thread.
-            batch: images run at once, at most.
+            side_by_side: whether a processor computes several images at a time, each by one thread from its pixels
+                to its boxes.
+            batch: images run at once, at most, where they are not.
 
         Raises:
             TrainingError: the file cannot be opened, or its input or output is not what was said.
@@ -65,8 +69,10 @@ class OnnxDetector:
             message = f"{path.name} must be an ONNX model, but it cannot be read ({error.strerror})"
             raise TrainingError(message) from error
         self._model = open_model(
-            with_embedding(file) or file, name=path.name, runtime=runtime, threads=threads, streams=streams
+            with_embedding(file) or file, name=path.name, runtime=runtime, threads=threads, side_by_side=side_by_side
         )
+        self._pool = ThreadPoolExecutor(self._model.lanes) if self._model.lanes else None
+        self._alone = Lock()
         _check(self._model, path.name, decoder=decoder, image_size=image_size, classes=classes)
 
     @property
@@ -78,6 +84,8 @@ class OnnxDetector:
     def __call__(self, images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
         """Detect in images `(h, w, 3)` uint8 as `cv2.imread` gives them; one result each, in their pixels.
 
+        Safe to call from several threads: what they ask is computed in turn or side by side.
+
         Args:
             images: of any sizes.
             min_score: detections below are dropped.
@@ -85,16 +93,17 @@ class OnnxDetector:
         Raises:
             ValueError: an image is not `(h, w, 3)` uint8.
         """
-        found: list[Detections] = []
-        for start in range(0, len(images), self._batch):
-            found += self._run(images[start : start + self._batch], min_score)
-        return found
-
-    def _run(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections]:
         for image in images:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
                 message = f"a detector takes images (h, w, 3) of uint8, found {image.shape} of {image.dtype}"
                 raise ValueError(message)
+        if self._pool is not None:
+            each = self._pool.map(lambda image: self._run([image], min_score), images)
+            return [said for (said,) in each]
+        parts = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
+        return [said for part in parts for said in self._run(part, min_score)]
+
+    def _run(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections]:
         return detect_batch(
             self._forward,
             images,
@@ -104,7 +113,8 @@ class OnnxDetector:
         )
 
     def _forward(self, fed: NDArray[np.float32]) -> Computed:
-        raw, *seen = self._model.run(fed)
+        with nullcontext() if self._pool else self._alone:  # a batch takes all threads, or the card
+            raw, *seen = self._model.run(fed)
         return raw, seen[0] if seen else None
 
 
@@ -115,13 +125,13 @@ class OnnxDetectorLoader:
     Attributes:
         runtime: what computes it.
         threads: CPU threads; 0 leaves it to the runtime.
-        streams: images computed side by side on a processor; 0 takes one for each thread.
-        batch: images run at once, at most.
+        side_by_side: whether a processor computes several images at a time, each by one thread.
+        batch: images run at once, at most, where they are not.
     """
 
     runtime: Runtime = Runtime.ONNXRUNTIME
     threads: int = 0
-    streams: int = 1
+    side_by_side: bool = False
     batch: int = 8
 
     def __call__(self, model: ModelVersion, onnx: Path) -> OnnxDetector:
@@ -137,7 +147,7 @@ class OnnxDetectorLoader:
             classes=len(model.classes),
             runtime=self.runtime,
             threads=self.threads,
-            streams=self.streams,
+            side_by_side=self.side_by_side,
             batch=self.batch,
         )
         written = detector.classes
@@ -153,7 +163,8 @@ class OnnxDetectorLoader:
 def serving_loaders(threads: int = 0) -> dict[Runtime, OnnxDetectorLoader]:
     """Return a loader for each runtime of this machine, with an image side by side for each thread or else core."""
     return {
-        runtime: OnnxDetectorLoader(runtime=runtime, threads=threads, streams=0) for runtime in installed_runtimes()
+        runtime: OnnxDetectorLoader(runtime=runtime, threads=threads, side_by_side=True)
+        for runtime in installed_runtimes()
     }
 
 

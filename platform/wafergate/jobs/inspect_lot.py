@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from wafergate.jobs.novelty import NoveltyTeller, novelty_of
 from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
-from wafergate.jobs.seeing import Seen, Viewer
+from wafergate.jobs.seeing import Viewer
 from wafergate.jobs.serve import serving_detector
 from wafergate.jobs.train import MIN_SCORE
 from wafergate.jobs.versions import taught_on
@@ -34,7 +35,7 @@ __all__ = ["CHUNK", "ChunkDone", "Hands", "Inspected", "Inspector", "inspect_chu
 CHUNK = 256
 """Images saved at a time: what a stopped run has to do again at most, and what is in memory of the results."""
 
-_BATCH = 16
+_BATCH = 8  # what a card takes at once; with the few that are looked at ahead, all pixels that are in memory
 _NEAR = 0.5  # of a class's threshold: what scores less is far from being found
 
 
@@ -206,7 +207,8 @@ def inspect_chunk(
 ) -> ChunkDone:
     """Inspect some images of a source that were not inspected before by this champion, and save them as one run.
 
-    Images are read, examined and decoded once, in threads ahead of the model.
+    Images are read, examined and decoded once. A few threads do so for a batch each and hand it to the model, so that
+    it never waits: while it computes one batch, the next ones are decoded.
 
     Args:
         parts: the real parts.
@@ -222,11 +224,11 @@ def inspect_chunk(
     viewer = Viewer(parts, line, source, channels=model.channels, known=known, released=released)
     samples: list[Sample] = []
     fresh: list[tuple[int, Detections]] = []
-    for batch in _batches(viewer, chunk):
-        pixels = [(len(samples) + at, seen.pixels) for at, seen in enumerate(batch) if seen.pixels is not None]
-        samples += [seen.sample for seen in batch]
-        said = inspector.detector([image for _, image in pixels], min_score=inspector.least) if pixels else []
-        fresh += zip((place for place, _ in pixels), said, strict=True)
+    batches = [chunk[start : start + _BATCH] for start in range(0, len(chunk), _BATCH)]
+    for batch in ahead(partial(_look, viewer, inspector), batches):
+        for sample, said in batch:
+            fresh += [] if said is None else [(len(samples), said)]
+            samples.append(sample)
         progress("inspecting images", len(samples), len(chunk))
     refused = viewer.finish()
     if refused:
@@ -240,16 +242,12 @@ def inspect_chunk(
     return ChunkDone((*earlier, *([run] if run else [])), len(fresh), refused, names)
 
 
-def _batches(viewer: Viewer, chunk: Sequence[RawSample]) -> Iterator[list[Seen]]:
-    batch: list[Seen] = []
-    for seen in ahead(viewer, chunk):
-        if seen is not None:
-            batch.append(seen)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _look(viewer: Viewer, inspector: Inspector, items: Sequence[RawSample]) -> list[tuple[Sample, Detections | None]]:
+    """Return the images that may be inspected and what the champion says of each; None of one it has seen before."""
+    found = [seen for item in items if (seen := viewer(item)) is not None]
+    pixels = [seen.pixels for seen in found if seen.pixels is not None]
+    said = iter(inspector.detector(pixels, min_score=inspector.least) if pixels else ())
+    return [(seen.sample, None if seen.pixels is None else next(said)) for seen in found]
 
 
 def _save(

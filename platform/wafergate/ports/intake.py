@@ -45,7 +45,10 @@ class ImageExaminer(Protocol):
         """
 
     def look(self, data: bytes, *, now: datetime, name: str = "") -> tuple[ImageRecord, NDArray[np.uint8]]:
-        """Return the record and, from the same decode, the pixels `(h, w, 3)`, 8 bits, BGR; raises as the call does."""
+        """Return the record and, from the same decode, the pixels `(h, w, 3)`, 8 bits, BGR; raises as the call does.
+
+        The pixels are to be read only.
+        """
 
 
 class SuiteOutcome(NamedTuple):

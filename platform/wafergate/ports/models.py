@@ -38,7 +38,7 @@ class Trainer(Protocol):
 
 
 class Detector(Protocol):
-    """An exported model ready to run."""
+    """An exported model ready to run; safe to call from several threads."""
 
     def __call__(self, images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
         """Detect in images `(h, w, 3)` uint8 with the model's channels; one result each, in their pixels."""

@@ -14,6 +14,7 @@ __all__ = ["INPUTS", "InputForm", "decode", "output_columns", "suppress"]
 MAX_DETECTIONS = 300
 MAX_CANDIDATES = 5000
 """Of one image before suppression, best first: a bound on time at a very low score."""
+_BLOCK = 64  # boxes compared with each other at once: few steps, and no table of thousands by thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def decode(decoder: Decoder, raw: NDArray[np.float32], *, min_score: float, iou:
     Returns:
         At most 300 detections. A box takes the class that scores highest, as both backends' own predict does.
     """
-    boxes, scores, classes = _READERS[decoder](raw)
+    boxes, scores, classes = _READERS[decoder](raw, min_score)
     good = np.flatnonzero((scores >= min_score) & np.isfinite(boxes).all(axis=1))
     good = good[np.argsort(-scores[good], kind="stable")][:MAX_CANDIDATES]
     boxes, scores, classes = boxes[good], scores[good], classes[good]
@@ -80,26 +81,42 @@ def suppress(
         Indices of the boxes that stay, best score first; equal scores in their order of arrival.
     """
     order = np.argsort(-scores, kind="stable")
-    x1, y1, x2, y2 = boxes[order].astype(np.float64).T
-    area, label = (x2 - x1) * (y2 - y1), classes[order]
-    alive = np.ones(len(order), bool)
-    kept: list[int] = []
-    for i in range(len(order)):
-        if not alive[i]:
-            continue
-        kept.append(i)
-        if len(kept) == MAX_DETECTIONS:
+    kept = order[:0]
+    for start in range(0, len(order), _BLOCK):
+        block = order[start : start + _BLOCK]
+        block = block[~_covers(boxes, classes, kept, block, iou=iou).any(axis=0)]
+        covers = np.triu(_covers(boxes, classes, block, block, iou=iou), 1)
+        alive = np.ones(len(block), bool)
+        for place in np.flatnonzero(covers.any(axis=1)).tolist():
+            if alive[place]:
+                alive &= ~covers[place]
+        kept = np.concatenate([kept, block[alive]])
+        if len(kept) >= MAX_DETECTIONS:
             break
-        rest = slice(i + 1, None)
-        across = np.minimum(x2[i], x2[rest]) - np.maximum(x1[i], x1[rest])
-        down = np.minimum(y2[i], y2[rest]) - np.maximum(y1[i], y1[rest])
-        shared = np.maximum(across, 0) * np.maximum(down, 0)
-        # compared as a product: two boxes without area share nothing and must not divide by zero
-        alive[rest] &= (label[rest] != label[i]) | (shared <= iou * (area[i] + area[rest] - shared))
-    return order[np.array(kept, np.int64)]
+    return kept[:MAX_DETECTIONS]
+
+
+def _covers(
+    boxes: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    ones: NDArray[np.int64],
+    others: NDArray[np.int64],
+    *,
+    iou: float,
+) -> NDArray[np.bool_]:
+    """Tell of each pair, `(ones, others)`, whether both are of a class and overlap by more than `iou`."""
+    x1, y1, x2, y2 = (column[:, None] for column in boxes[ones].astype(np.float64).T)
+    u1, v1, u2, v2 = boxes[others].astype(np.float64).T
+    across = np.minimum(x2, u2) - np.maximum(x1, u1)
+    down = np.minimum(y2, v2) - np.maximum(y1, v1)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    whole = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - shared
+    # compared as a product: two boxes without area share nothing and must not divide by zero
+    return (shared > iou * whole) & (classes[ones][:, None] == classes[others])
 
 
 _Read = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+"""Corners, score and class of boxes; those that score less than asked for may be missing."""
 
 
 def _corners(centres: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,22 +129,23 @@ def _best(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
     return scores[np.arange(len(scores)), classes], classes.astype(np.int64)
 
 
-def _read_yolox(raw: NDArray[np.float32]) -> _Read:
+def _read_yolox(raw: NDArray[np.float32], least: float) -> _Read:
+    raw = raw[raw[:, 4] >= least]  # class scores are at most 1: no other box can reach it
     scores, classes = _best(raw[:, 4:5] * raw[:, 5:])
     return _corners(raw), scores, classes
 
 
-def _read_yolo(raw: NDArray[np.float32]) -> _Read:
-    rows = raw.T
+def _read_yolo(raw: NDArray[np.float32], least: float) -> _Read:
+    rows = raw[:, raw[4:].max(axis=0) >= least].T
     scores, classes = _best(rows[:, 4:])
     return _corners(rows), scores, classes
 
 
-def _read_end_to_end(raw: NDArray[np.float32]) -> _Read:
+def _read_end_to_end(raw: NDArray[np.float32], _least: float) -> _Read:
     return raw[:, :4], raw[:, 4], raw[:, 5].astype(np.int64)
 
 
-_READERS: Mapping[Decoder, Callable[[NDArray[np.float32]], _Read]] = {
+_READERS: Mapping[Decoder, Callable[[NDArray[np.float32], float], _Read]] = {
     Decoder.YOLOX: _read_yolox,
     Decoder.YOLO: _read_yolo,
     Decoder.END_TO_END: _read_end_to_end,

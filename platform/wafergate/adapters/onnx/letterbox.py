@@ -47,9 +47,10 @@ class Placement:
 
 
 def fit(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Scale an image `(h, w, c)` so that its longer side is `size` pixels; one that has it already is returned as is.
+    """Scale an image `(h, w, c)` or `(h, w)` so that its longer side is `size` pixels.
 
-    Shrinking averages areas: a scratch of one pixel grows fainter instead of being skipped.
+    One that has it already is returned as it is. Shrinking averages areas: a scratch of one pixel grows fainter
+    instead of being skipped.
     """
     height, width = image.shape[:2]
     longer = max(height, width)
@@ -61,7 +62,7 @@ def fit(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def letterbox(image: NDArray[np.uint8], size: int, *, centred: bool) -> tuple[NDArray[np.uint8], Placement]:
-    """Put an image `(h, w, 3)` into a grey square of `size` pixels.
+    """Put an image `(h, w, 3)` or `(h, w)` into a grey square of `size` pixels.
 
     Args:
         image: pixels.
@@ -69,12 +70,12 @@ def letterbox(image: NDArray[np.uint8], size: int, *, centred: bool) -> tuple[ND
         centred: in the middle; else in the upper left corner, as YOLOX is trained.
 
     Returns:
-        The square `(size, size, 3)` and where the image lies in it.
+        The square, with as many channels, and where the image lies in it.
     """
     height, width = image.shape[:2]
     fitted = fit(image, size)
     new_height, new_width = fitted.shape[:2]
     left, top = ((size - new_width) // 2, (size - new_height) // 2) if centred else (0, 0)
-    square = np.full((size, size, 3), PADDING, np.uint8)
+    square = np.full((size, size, *image.shape[2:]), PADDING, np.uint8)
     square[top : top + new_height, left : left + new_width] = fitted
     return square, Placement(width, height, new_width / width, new_height / height, left, top)

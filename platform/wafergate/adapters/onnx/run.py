@@ -1,13 +1,14 @@
 """Feed images to a model and read its raw output: the same way whether PyTorch or ONNX Runtime computes it."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.adapters.onnx.decode import INPUTS, InputForm, decode
-from wafergate.adapters.onnx.letterbox import letterbox
+from wafergate.adapters.onnx.letterbox import Placement, letterbox
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Decoder
 
@@ -40,11 +41,7 @@ def detect_batch(
     """
     form = INPUTS[decoder]
     fed = np.empty((len(images), 3, image_size, image_size), np.float32)
-    placements = []
-    for image, target in zip(images, fed, strict=True):
-        square, placement = letterbox(image, image_size, centred=form.centred)
-        _spread(square, target, form)
-        placements.append(placement)
+    placements = [_feed(image, target, form) for image, target in zip(images, fed, strict=True)]
     raw, embeddings = forward(fed)
     results = []
     for place, (item, placement) in enumerate(zip(raw, placements, strict=True)):
@@ -56,11 +53,25 @@ def detect_batch(
     return results
 
 
-def _spread(square: NDArray[np.uint8], target: NDArray[np.float32], form: InputForm) -> None:
-    """Write a square `(size, size, 3)` into `(3, size, size)` as the model wants it, each value touched once.
+def _feed(image: NDArray[np.uint8], target: NDArray[np.float32], form: InputForm) -> Placement:
+    """Write an image into `(3, size, size)` as the model wants it; return where it lies.
 
-    A third of the time of `cv2.dnn.blobFromImages`, which turns to float32 first and then scales and reorders.
+    One channel shown three times, which its strides tell, is fitted and converted once.
     """
+    grey = image.strides[2] == 0
+    square, placement = letterbox(image[..., 0] if grey else image, target.shape[1], centred=form.centred)
+    table = _table(form.scale)
+    if grey:
+        cv2.LUT(square, table, dst=target[0])
+        target[1:] = target[0]
+        return placement
     order = (2, 1, 0) if form.reverse_channels else (0, 1, 2)
     for plane, channel in zip(target, order, strict=True):
-        cv2.multiply(cv2.extractChannel(square, channel), 1, dst=plane, scale=form.scale, dtype=cv2.CV_32F)
+        cv2.LUT(cv2.extractChannel(square, channel), table, dst=plane)
+    return placement
+
+
+@lru_cache
+def _table(scale: float) -> NDArray[np.float32]:
+    """Return what each of the 256 levels becomes: looking it up takes half as long as multiplying."""
+    return (np.arange(256) * scale).astype(np.float32)

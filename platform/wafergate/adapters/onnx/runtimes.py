@@ -4,8 +4,8 @@ import importlib.util
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,16 @@ class OpenModel:
         takes: shape of each input; a name or -1 stands for a free axis.
         gives: output name to its shape, in the order of the file.
         metadata: what was written into the file.
-        run: computes `(n, 3, size, size)` float32 into one array of each output.
+        run: computes `(n, 3, size, size)` float32 into one array of each output; safe to call from several threads.
+        lanes: how many images are computed fastest side by side, each a call of its own from a thread of its own;
+            0 where a batch is taken whole.
     """
 
     takes: Sequence[Shape]
     gives: Mapping[str, Shape]
     metadata: Mapping[str, str]
     run: Callable[[Floats], list[Floats]]
+    lanes: int
 
 
 def installed_runtimes() -> tuple[Runtime, ...]:
@@ -47,25 +50,26 @@ def installed_runtimes() -> tuple[Runtime, ...]:
 
 
 def open_model(
-    model: bytes, *, name: str, runtime: Runtime = Runtime.ONNXRUNTIME, threads: int = 0, streams: int = 1
+    model: bytes, *, name: str, runtime: Runtime = Runtime.ONNXRUNTIME, threads: int = 0, side_by_side: bool = False
 ) -> OpenModel:
     """Open the bytes of an ONNX file.
 
     On a processor, several images side by side with a thread each beat one batch with all threads: nothing waits for
-    the slowest thread of a layer. One stream answers a single image soonest.
+    the slowest thread of a layer. A single image is answered soonest by all threads.
 
     Args:
         model: the exported file.
         name: what messages call it.
         runtime: what computes it.
         threads: CPU threads in all; 0 leaves it to the runtime.
-        streams: images computed side by side, each by its share of the threads; 0 takes one for each thread.
+        side_by_side: whether many images are to come, and each is to be computed by one thread; a card wants
+            batches whole all the same.
 
     Raises:
         TrainingError: the bytes are no model that the runtime can open.
         ConfigError: the runtime is not installed.
     """
-    streams = min(streams or threads or _cores(), threads or _cores())
+    lanes = (threads or _cores()) if side_by_side else 0
     opener = _in_onnxruntime if runtime is Runtime.ONNXRUNTIME else _in_openvino
     if opener is _in_openvino and importlib.util.find_spec("openvino") is None:
         message = (
@@ -74,7 +78,7 @@ def open_model(
         )
         raise ConfigError(message)
     try:
-        return opener(model, threads, streams, runtime)
+        return opener(model, threads, lanes, runtime)
     except Exception as error:  # their errors share no base class but this one
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         title = "ONNX Runtime" if runtime is Runtime.ONNXRUNTIME else "OpenVINO"
@@ -86,34 +90,28 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_onnxruntime(model: bytes, threads: int, streams: int, _runtime: Runtime) -> OpenModel:
+def _in_onnxruntime(model: bytes, threads: int, lanes: int, _runtime: Runtime) -> OpenModel:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads if streams == 1 else max(1, (threads or _cores()) // streams)
-    options.log_severity_level = 3  # a warning for each constant it folds is of no use to anybody
     providers = [name for name in _PREFERRED if name in onnxruntime.get_available_providers()]
     if "CUDAExecutionProvider" in providers:
-        streams = 1  # a card wants the batch whole
+        lanes = 0
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1 if lanes else threads
+    options.log_severity_level = 3  # a warning for each constant it folds is of no use to anybody
     session = onnxruntime.InferenceSession(model, options, providers=providers)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     fed_as = inputs[0].name
-    pool = ThreadPoolExecutor(streams) if streams > 1 else None
 
-    def whole(fed: Floats) -> list[Floats]:
+    def run(fed: Floats) -> list[Floats]:
         return [np.asarray(item, np.float32) for item in session.run(None, {fed_as: fed})]
-
-    def side_by_side(fed: Floats) -> list[Floats]:
-        if pool is None or len(fed) == 1:
-            return whole(fed)
-        each = list(pool.map(whole, np.split(fed, len(fed))))
-        return [np.concatenate(items) for items in zip(*each, strict=True)]
 
     return OpenModel(
         takes=[item.shape for item in inputs],
         gives={item.name: item.shape for item in outputs},
         metadata=session.get_modelmeta().custom_metadata_map,
-        run=side_by_side,
+        run=run,
+        lanes=lanes,
     )
 
 
@@ -123,9 +121,8 @@ def _openvino_core() -> Any:
     return openvino.Core()
 
 
-def _in_openvino(model: bytes, threads: int, streams: int, runtime: Runtime) -> OpenModel:
+def _in_openvino(model: bytes, threads: int, lanes: int, runtime: Runtime) -> OpenModel:
     import onnx
-    import openvino
 
     core = _openvino_core()
     read = core.read_model(io.BytesIO(model))
@@ -134,24 +131,26 @@ def _in_openvino(model: bytes, threads: int, streams: int, runtime: Runtime) -> 
     if len(takes) == 1:
         read.reshape([1, *takes[0][1:]])
     precision = "bf16" if runtime is Runtime.OPENVINO_BF16 else "f32"
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams}
-    queue = openvino.AsyncInferQueue(core.compile_model(read, "CPU", settings), streams)
-    places = range(len(gives))
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": lanes or 1}
+    compiled = core.compile_model(read, "CPU", settings)
+    free: SimpleQueue[Any] = SimpleQueue()  # a request for each thread that computes; more than lanes wait inside
+
+    def alone(fed: Floats) -> list[Floats]:
+        try:
+            request = free.get_nowait()
+        except Empty:
+            request = compiled.create_infer_request()
+        request.infer({0: fed}, share_inputs=True)
+        found = [np.array(request.get_output_tensor(place).data, np.float32) for place in range(len(gives))]
+        free.put(request)
+        return found
 
     def run(fed: Floats) -> list[Floats]:
-        each: list[list[Floats]] = [[] for _ in fed]
-
-        def keep(request: Any, place: int) -> None:
-            each[place] = [np.array(request.get_output_tensor(output).data, np.float32) for output in places]
-
-        queue.set_callback(keep)
-        for place in range(len(fed)):
-            queue.start_async({0: fed[place : place + 1]}, place)
-        queue.wait_all()
-        return [np.concatenate(items) for items in zip(*each, strict=True)]
+        each = [alone(fed[place : place + 1]) for place in range(len(fed))]
+        return each[0] if len(each) == 1 else [np.concatenate(items) for items in zip(*each, strict=True)]
 
     written = {item.key: item.value for item in onnx.load_model_from_string(model).metadata_props}
-    return OpenModel(takes, gives, written, run)
+    return OpenModel(takes, gives, written, run, lanes)
 
 
 def _shape(port: Any) -> list[int | str]:
