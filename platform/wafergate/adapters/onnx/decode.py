@@ -112,7 +112,9 @@ def _covers(
     shared = np.maximum(across, 0) * np.maximum(down, 0)
     whole = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - shared
     # compared as a product: two boxes without area share nothing and must not divide by zero
-    return (shared > iou * whole) & (classes[ones][:, None] == classes[others])
+    same = classes[ones][:, None] == classes[others]
+    covered: NDArray[np.bool_] = same & (shared > iou * whole)
+    return covered
 
 
 _Read = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
