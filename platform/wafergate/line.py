@@ -144,6 +144,11 @@ class LineFile(_Section):
         """Defect classes in the order of the file."""
         return self.line.classes
 
+    @property
+    def cuts(self) -> tuple[TilePolicy, ...]:
+        """How training cuts images; nothing where it leaves them whole, and nothing that names a training then."""
+        return (self.tile,) if self.tile.active else ()
+
     @model_validator(mode="after")
     def _classes_are_known(self) -> Self:
         wrong = [

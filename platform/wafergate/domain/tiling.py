@@ -12,7 +12,17 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.samples import LabelledBox
 from wafergate.errors import ConfigError
 
-__all__ = ["Fate", "TileCount", "TilePolicy", "Tiling", "clip_polygon", "place_label", "tile_windows"]
+__all__ = [
+    "WHOLE",
+    "Fate",
+    "TileCount",
+    "TilePolicy",
+    "Tiling",
+    "clip_polygon",
+    "place_label",
+    "tile_side",
+    "tile_windows",
+]
 
 Point = tuple[float, float]
 
@@ -44,6 +54,10 @@ class TilePolicy:
     def active(self) -> bool:
         """Whether there is anything to cut."""
         return self.rows * self.columns > 1
+
+
+WHOLE = TilePolicy()
+"""Images stay as they are."""
 
 
 class Fate(StrEnum):
@@ -120,11 +134,28 @@ def tile_windows(policy: TilePolicy, width: int, height: int) -> tuple[tuple[int
     )
 
 
+def tile_side(policy: TilePolicy, size: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height of a tile of an image of this size, pixels; at most the image's, where it has no room."""
+    width, height = size
+    return (
+        min(width, _shared_and_stride(width, policy.columns, policy.overlap)[2]),
+        min(height, _shared_and_stride(height, policy.rows, policy.overlap)[2]),
+    )
+
+
+def _shared_and_stride(length: int, count: int, overlap: float) -> tuple[int, int, int]:
+    """Return what neighbours share, from where to where they step, and how long one is, pixels."""
+    if count == 1:
+        return 0, length, length
+    shared = int(overlap) if overlap >= 1 else int(overlap * length / (count - (count - 1) * overlap))
+    stride = (length - shared) // count
+    return shared, stride, max(stride, 1) + shared
+
+
 def _spans(length: int, count: int, overlap: float, axis: str) -> list[tuple[int, int]]:
     if count == 1:
         return [(0, length)]
-    shared = int(overlap) if overlap >= 1 else int(overlap * length / (count - (count - 1) * overlap))
-    stride = (length - shared) // count
+    shared, stride, _ = _shared_and_stride(length, count, overlap)
     if stride < max(shared, 1):
         message = (
             f"[tile] {axis} = {count} with an overlap of {shared} pixels does not fit into {length} pixels: a tile "

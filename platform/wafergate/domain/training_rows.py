@@ -9,6 +9,7 @@ from wafergate.domain.evaluation import OperatingPoint
 from wafergate.domain.models import Candidate, Channels, Decoder
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.samples import LabelledBox
+from wafergate.domain.tiling import WHOLE, TilePolicy
 
 __all__ = [
     "MemoryStep",
@@ -185,6 +186,7 @@ class ModelVersion:
         peak_memory_mib: the most memory the training held, MiB; see `TrainedArtefact`.
         parity: the checkpoint and the exported file on the same images; None for models from before it was measured.
         run_id: the flow run that trained it; empty where no flow did.
+        tile: how its training cut images, and how it is shown them wherever it judges or inspects.
     """
 
     id: str
@@ -214,3 +216,4 @@ class ModelVersion:
     peak_memory_mib: float = 0.0
     parity: ExportParity | None = None
     run_id: str = ""
+    tile: TilePolicy = WHOLE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.identity import identify
-from wafergate.domain.splits import Side
+from wafergate.domain.splits import Side, Split
 from wafergate.domain.training import EpochReport
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
@@ -16,6 +16,7 @@ from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, train_shortly
 from wafergate.jobs.train import Start, choose_start
 from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.versions import as_cut
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
@@ -71,6 +72,7 @@ def ablate(
     if not chosen or chosen[0] < 0 or chosen[-1] > 20:
         message = f"--factors needs whole numbers from 0 to 20, found {', '.join(map(str, factors)) or 'none'}"
         raise ConfigError(message)
+    line = as_cut(parts, line, parts.facts.get(Split, split_id).dataset_id)
     start = choose_start(parts, line, weights=weights)
     work = _Work(parts, line, start, split_id, on_epoch, progress)
     runs = [_run(work, factor, epochs or line.models.epochs) for factor in chosen]
@@ -98,7 +100,8 @@ def _run(work: _Work, factor: int, epochs: int) -> FactorRun:
     shorter = max(1, round(epochs * taught.originals / (taught.originals + taught.augmented)))
     line = work.line.model_copy(update={"models": replace(work.line.models, epochs=shorter)})
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
-    begun = (work.start.candidate.backend, work.start.candidate.architecture, work.start.digest)
+    candidate = work.start.candidate
+    begun = (candidate.backend, candidate.architecture, work.start.digest, *line.cuts)
     judged_by = (line.gate.iou, line.gate.confidence, SCORE)
     row_id = identify("factor", made.id, factor, begun, settings, line.classes, judged_by)
     for known in parts.facts.find(FactorRun, id=row_id):

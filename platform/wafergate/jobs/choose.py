@@ -6,22 +6,26 @@ from dataclasses import replace
 
 from wafergate.domain.choice import CandidateStanding, ModelChoice, Probe, RungResult
 from wafergate.domain.cost import ExpectedCost
-from wafergate.domain.evaluation import Truth
+from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.models import Candidate
 from wafergate.domain.operating import operating_points
-from wafergate.domain.splits import Side
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import Side, Split
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
+from wafergate.jobs.augment import samples_on
+from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.jobs.licences import licensed_parts
-from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.probe import probe
-from wafergate.jobs.train import MIN_SCORE, choose_start, draft_model, training_job
+from wafergate.jobs.train import choose_start, draft_model, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.versions import as_cut
 from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile
-from wafergate.ports import Detector, Progress
+from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
 from wafergate.stages.evaluate import evaluate
 
@@ -76,6 +80,8 @@ def choose(
         LicenceError: the policy or missing weights leave no candidate.
         HardwareError: no candidate fits; names what each needs.
     """
+    training_set = parts.facts.get(TrainingSet, training_set_id)
+    line = as_cut(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
     candidates = named(parts, line)
     standings = ask_licences(parts, line)
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
@@ -83,7 +89,7 @@ def choose(
     machines = sorted({parts.machine(line.hardware.train.device, one.backend) for one in candidates.values()})
     own = (sorted(candidates.items()), settings, profiles, line.licences, line.gate.iou, line.gate.target_recall)
     entered = sorted(name for name, standing in standings.items() if not standing.dropped_by)
-    row_id = identify("choice", training_set_id, own, entered, machines)
+    row_id = identify("choice", training_set_id, own, entered, machines, *line.cuts)
     if parts.facts.find(ModelChoice, id=row_id):
         return Outcome(row_id, reused=True)
     for name in entered:
@@ -173,9 +179,11 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
     start = choose_start(parts, line)
     training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-    row_id = identify("rung", training_set_id, start.candidate, start.digest, line.models, line.hardware.train)
+    row_id = identify(
+        "rung", training_set_id, start.candidate, start.digest, line.models, line.hardware.train, *line.cuts
+    )
     folder = fresh_folder(parts.work / row_id)
-    write_yolo(parts, items, line.classes, folder, progress=progress)
+    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
     job = training_job(line, start, folder, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
@@ -186,19 +194,19 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
         checkpoint_seconds=float("inf"),
         on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
-    detector = parts.load_detector(draft_model(parts, line, start.candidate, artefact), artefact.onnx)
-    validation = [item for item in items if item.side == Side.VALIDATION]
-    result = _judge(parts, line, detector, validation, epochs=epochs)
+    detector = open_judge(parts, draft_model(parts, line, start.candidate, artefact), artefact.onnx)
+    validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
+    stage = f"judging {start.candidate.name} on validation"
+    said = run_detector(parts, detector, validation, training_set.channels, stage=stage, progress=progress)
+    result = _judge(line, validation, said, epochs=epochs)
     shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
 def _judge(
-    parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, epochs: int
+    line: LineFile, validation: Sequence[Sample], detections: Sequence[Detections], *, epochs: int
 ) -> RungResult:
-    images = ahead(lambda item: parts.decode(parts.files.get(item.image)), items)
-    detections = [said for image in images for said in detector([image], min_score=MIN_SCORE)]
-    truth = [Truth.of(item.boxes, line.classes) for item in items]
+    truth = [Truth.of(sample.boxes, line.classes) for sample in validation]
     points = operating_points(
         truth,
         detections,

@@ -20,6 +20,7 @@ from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, originals, train_shortly
 from wafergate.jobs.train import Start, choose_start
 from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.versions import as_cut
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.fit_curve import fit_curve
@@ -127,6 +128,7 @@ def draw_curve(
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     split = next(iter(parts.facts.find(Split, dataset_id=dataset_id, limit=1)), None)
+    line = as_cut(parts, line, dataset_id)
     courses, taught = _courses(parts, line, dataset_id, plan, split)
     work = _Work(parts, line, choose_start(parts, line, weights=weights), on_epoch, progress)
     runs = [(course.number, size, run) for course in courses for size, run in _runs(work, dataset_id, course)]
@@ -209,7 +211,8 @@ def _runs(work: _Work, dataset_id: str, course: _Course) -> Iterator[tuple[int, 
     """Yield size and run, found or made, for every subset of a course."""
     parts, line = work.parts, work.line
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
-    trained = (work.start.candidate.backend, work.start.candidate.architecture, work.start.digest, settings)
+    candidate = work.start.candidate
+    trained = (candidate.backend, candidate.architecture, work.start.digest, settings, *line.cuts)
     judged_by = (line.gate.iou, line.gate.confidence, SCORE, [sample.name for sample in course.judged])
     shown = (line.classes, line.augment.operations, len(course.largest))
     ids = [

@@ -11,15 +11,13 @@ from wafergate.domain.inspection import FoundBox, InspectedImage
 from wafergate.domain.samples import ImageRecord
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError, SourceError
-from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
 from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
 from wafergate.jobs.novelty import novelty_of
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.versions import taught_on
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.stages.drift import seen_table
-from wafergate.stages.merge_tiles import in_tiles
 
 __all__ = ["INSPECTIONS", "KEYS", "Window", "inspected_table", "read_window", "stored_window", "told_boxes"]
 
@@ -75,9 +73,7 @@ def read_window(
         message = f"{source.title} holds no image to compare; {len(refused)} were refused{first}"
         raise SourceError(message)
     tell = novelty_of(parts, model, progress=progress)
-    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
-    for policy in taught_on(parts, model.dataset_id):
-        detector = in_tiles(detector, policy)
+    detector = by_tiles(parts.load_detector(model, parts.files.fetch(model.onnx)), cuts_of(parts, model))
     stage = "looking at new images"
     said = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
     by_id = {record.id: record for record in records.values()}

@@ -6,23 +6,21 @@ from itertools import chain
 from wafergate.domain.evaluation import Detections, Evaluation, SliceFigures, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.judging import Judged, judge
-from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SplitError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
-from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
+from wafergate.jobs.detect import open_judge, run_detector
+from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.past import looks
-from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile
-from wafergate.ports import Detector, Progress
+from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures, size_slices, slices
 
-__all__ = ["evaluate", "predict", "run_detector"]
+__all__ = ["evaluate", "predict"]
 
-_BATCH = 16
 _SLICED_BY = ("lot", "station")
 
 
@@ -91,33 +89,9 @@ def _slices(
 def predict(
     parts: Parts, model: ModelVersion, samples: list[Sample], *, progress: Progress = silent
 ) -> list[Detections]:
-    """Run a model's exported file over samples, down to `MIN_SCORE`."""
-    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
-    return run_detector(parts, detector, samples, model.channels, stage="judging on test images", progress=progress)
-
-
-def run_detector(
-    parts: Parts,
-    detector: Detector,
-    samples: Sequence[Sample],
-    channels: Channels,
-    *,
-    stage: str,
-    progress: Progress = silent,
-) -> list[Detections]:
-    """Run an opened model over samples, decoding ahead of it, down to `MIN_SCORE`; `stage` names it for a person."""
-    detections: list[Detections] = []
-    images = ahead(lambda sample: composed(parts, sample, channels), samples)
-    batch = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == _BATCH:
-            detections += detector(batch, min_score=MIN_SCORE)
-            batch.clear()
-            progress(stage, len(detections), len(samples))
-    detections += detector(batch, min_score=MIN_SCORE) if batch else []
-    progress(stage, len(detections), len(samples))
-    return detections
+    """Run a model's exported file over whole images, down to `MIN_SCORE`."""
+    detector, stage = open_judge(parts, model), "judging on test images"
+    return run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
 
 
 def _raw_predictions(

@@ -16,6 +16,7 @@ from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample, Sample
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SourceError
+from wafergate.jobs.detect import MIN_SCORE, by_tiles, cuts_of
 from wafergate.jobs.draw import queue_run
 from wafergate.jobs.ingest import read_source
 from wafergate.jobs.novelty import NoveltyTeller, novelty_of
@@ -24,11 +25,8 @@ from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.jobs.seeing import Viewer
 from wafergate.jobs.serve import serving_detector
-from wafergate.jobs.train import MIN_SCORE
-from wafergate.jobs.versions import taught_on
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress, Source
-from wafergate.stages.merge_tiles import in_tiles
 
 __all__ = ["CHUNK", "ChunkDone", "Hands", "Inspected", "Inspector", "inspect_chunk", "inspect_lot", "open_inspector"]
 
@@ -186,10 +184,8 @@ def open_inspector(parts: Parts, line: LineFile, model: ModelVersion, *, progres
     Raises:
         StorageError: the exported file is not the one that was judged.
     """
-    detector = serving_detector(parts, line, model, progress=progress)
-    cuts = taught_on(parts, model.dataset_id)
-    for policy in cuts:
-        detector = in_tiles(detector, policy)
+    cuts = cuts_of(parts, model)
+    detector = by_tiles(serving_detector(parts, line, model, progress=progress), cuts)
     # What tiles say is joined from the weakest detection on, so it is asked for as it is when the model is judged.
     least = MIN_SCORE if cuts else _NEAR * min(model.thresholds.values())
     return Inspector(model, detector, least, novelty_of(parts, model, progress=progress))

@@ -11,9 +11,9 @@ from wafergate.domain.latency import BATCHES, Latency, ServingFigures, summarise
 from wafergate.domain.splits import Side
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.augment import samples_on
+from wafergate.jobs.detect import MIN_SCORE, by_tiles, cuts_of
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.serve import serving_detector, serving_runtime
-from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress
 
@@ -77,7 +77,8 @@ def measure_latency(
     step = max(1, len(samples) // _IMAGES)
     images = list(ahead(lambda sample: composed(parts, sample, model.channels), samples[::step][:_IMAGES]))
     progress("measuring latency", 0, len(BATCHES))
-    latency = time_detector(serving_detector(parts, line, model), images, least=MIN_SCORE)
+    detector = by_tiles(serving_detector(parts, line, model), cuts_of(parts, model))
+    latency = time_detector(detector, images, least=MIN_SCORE)
     progress("measuring latency", len(BATCHES), len(BATCHES))
     row = ServingFigures(row_id, model.id, machine, runtime, latency, len(images), now)
     return Outcome(row_id, not parts.facts.save(row))

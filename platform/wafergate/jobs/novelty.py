@@ -13,11 +13,10 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.embeddings import read_embeddings, write_embeddings
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
-from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.versions import taught_on, uncut
+from wafergate.jobs.versions import uncut
 from wafergate.ports import Progress
-from wafergate.stages.merge_tiles import in_tiles
 from wafergate.stages.novelty import LEAST_IMAGES, fit, measure
 
 __all__ = ["MOST_IMAGES", "NoveltyTeller", "familiar", "novelty_of", "refer", "taught_images"]
@@ -32,9 +31,7 @@ def refer(parts: Parts, model: ModelVersion, *, progress: Progress = silent) -> 
     if parts.facts.find(ModelReference, id=row_id):
         return Outcome(row_id, reused=True)
     samples = taught_images(parts, model)
-    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
-    for policy in taught_on(parts, model.dataset_id):
-        detector = in_tiles(detector, policy)
+    detector = by_tiles(parts.load_detector(model, parts.files.fetch(model.onnx)), cuts_of(parts, model))
     said = run_detector(parts, detector, samples, model.channels, stage="looking at training images", progress=progress)
     seen = [item.embedding for item in said if item.embedding is not None]
     whole = len(seen) == len(said) >= LEAST_IMAGES

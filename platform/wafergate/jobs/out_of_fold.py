@@ -12,12 +12,13 @@ from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import Sample
 from wafergate.domain.training import EpochReport
 from wafergate.formats.predictions import read_predictions, write_predictions
-from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import originals, train_shortly
 from wafergate.jobs.train import Start, choose_start, draft_model
 from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.versions import as_cut
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures
@@ -94,6 +95,7 @@ def out_of_fold(
     """
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
+    line = as_cut(parts, line, dataset_id)
     start = choose_start(parts, line, weights=weights)
     cut = cut_folds(parts, line, dataset_id, folds=folds)
     samples = cut.samples
@@ -137,7 +139,8 @@ def cut_folds(parts: Parts, line: LineFile, dataset_id: str, *, folds: int, with
 
 def _fold_ids(line: LineFile, start: Start, dataset_id: str, cut: Folds, *, folds: int) -> list[str]:
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
-    trained = (start.candidate.backend, start.candidate.architecture, start.digest, settings, line.augment.operations)
+    begun = (start.candidate.backend, start.candidate.architecture, start.digest)
+    trained = (*begun, settings, line.augment.operations, *line.cuts)
     return [identify("fold", dataset_id, cut.fold_of, line.classes, trained, fold) for fold in range(folds)]
 
 
@@ -156,7 +159,7 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
         on_epoch=lambda report: work.on_epoch(fold + 1, report),
         progress=work.progress,
     )
-    detector = parts.load_detector(draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
+    detector = open_judge(parts, draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
     stage = f"judging fold {fold + 1}"
     detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
     row = FoldRun(

@@ -13,6 +13,7 @@ from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.serving import Runtime
 from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.errors import OutOfMemoryError
+from wafergate.jobs.detect import by_tiles
 from wafergate.jobs.latency import time_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.serve import require_runtime
@@ -40,7 +41,7 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     machine = parts.machine(line.hardware.train.device, candidate.backend)
     serving = (line.hardware.serve.runtime, parts.machine(line.hardware.serve.device, "openvino"))
     trained = (candidate.backend, candidate.architecture, models.image_size, len(line.classes), models.batch, machine)
-    row_id = identify("probe", *trained, *serving)
+    row_id = identify("probe", *trained, *serving, *line.cuts)
     if parts.facts.find(Probe, id=row_id):
         return Outcome(row_id, reused=True)
     folder = parts.work / row_id
@@ -119,13 +120,15 @@ def _measure(
 ) -> tuple[Runtime, tuple[Latency, ...]]:
     """Time the exported model in the runtime that would serve it.
 
+    The image is as large as the model's input, or as the tiles of it that the line cuts.
     Whether a runtime agrees is only known of a trained model, so `auto` counts on the fastest of those in float32.
     """
     model = draft_model(parts, line, candidate, artefact)
-    side = line.models.image_size
-    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    shape = (line.tile.rows * line.models.image_size, line.tile.columns * line.models.image_size, 3)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     timed = {
-        runtime: time_detector(load(model, artefact.onnx), [image]) for runtime, load in _loaders(parts, line).items()
+        runtime: time_detector(by_tiles(load(model, artefact.onnx), line.cuts), [image])
+        for runtime, load in _loaders(parts, line).items()
     }
     return min(timed.items(), key=lambda item: item[1][0].median_ms)
 

@@ -18,9 +18,9 @@ from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.formats.report_page import ReportContent, write_report
+from wafergate.jobs.detect import MIN_SCORE, open_judge
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.pictures import MOST_PICTURES, judged_again, mistake_sheet, pictures
-from wafergate.jobs.train import MIN_SCORE
 from wafergate.line import LineFile, parse_line
 from wafergate.ports import Progress
 from wafergate.stages.certify import certify
@@ -101,7 +101,7 @@ def _certificate(
     # evenly over the test set, which lies in the order of the names
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(_REPEATED, len(samples))).round().astype(np.int64))
     limits = np.array([judged.thresholds[index] for index in range(len(judged.classes))])
-    detector = parts.load_detector(model, parts.files.fetch(model.onnx))
+    detector = open_judge(parts, model)
     again: list[list[bool]] = [[] for _ in REIMAGINGS]
     views = ahead(lambda place: _views(parts, samples[place], model), chosen.tolist())
     for done, images in enumerate(views, start=1):

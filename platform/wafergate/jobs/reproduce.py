@@ -5,23 +5,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wafergate.domain.evaluation import Detections, Truth
+from wafergate.domain.evaluation import Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.parity import ExportParity, compare_exports
 from wafergate.domain.reproduction import Reproduction, judge_likeness
 from wafergate.domain.runs import FlowRun, LineFileVersion
+from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingItem
 from wafergate.errors import ConfigError, NotFoundError
+from wafergate.jobs.augment import samples_on
+from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
-from wafergate.jobs.parts import Outcome, Parts, ahead, silent
-from wafergate.jobs.train import MIN_SCORE, Start, freeze, model_identity, training_job
+from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.train import Start, freeze, model_identity, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile, parse_line
-from wafergate.ports import Detector, FactStore, Progress
+from wafergate.ports import FactStore, Progress
 
 __all__ = ["find_model", "line_file_of", "reproduce"]
 
@@ -69,7 +72,7 @@ def line_file_of(facts: FactStore, model: ModelVersion) -> LineFile:
     start = Start(model.candidate, None, model.start)
     for version in facts.find(LineFileVersion, line=model.line):
         try:
-            line = parse_line(version.text, Path(f"{model.line}.toml"))
+            line = parse_line(version.text, Path(f"{model.line}.toml")).model_copy(update={"tile": model.tile})
         except ConfigError:
             continue  # of a version of wafergate with other keys
         if model_identity(line, start, model.training_set_id) == model.id:
@@ -121,7 +124,7 @@ def reproduce(
     folder = fresh_folder(parts.work / row_id)
     artefact = _train(parts, line, model, items, folder, on_epoch=on_epoch, progress=progress)
     onnx = parts.files.put(artefact.onnx.read_bytes())
-    validation = [item for item in items if item.side == Side.VALIDATION]
+    validation = samples_on(parts, model.split_id, Side.VALIDATION)
     agreement, thresholds = _compare(parts, line, model, replace(model, onnx=onnx), validation, progress)
     row = Reproduction(
         id=row_id,
@@ -154,7 +157,7 @@ def _train(
     progress: Progress,
 ) -> TrainedArtefact:
     weights = parts.files.fetch(model.start) if model.start else None
-    write_yolo(parts, items, model.classes, folder, progress=progress)
+    write_yolo(parts, items, model.classes, folder, tile=model.tile, progress=progress)
     start = Start(model.candidate, weights, model.start)
     # As many images at a time as the stored training ended with: sums over batches round by how they are cut.
     job = replace(training_job(line, start, folder, channels=model.channels), micro_batch=model.micro_batch)
@@ -174,24 +177,19 @@ def _compare(
     line: LineFile,
     model: ModelVersion,
     second: ModelVersion,
-    validation: Sequence[TrainingItem],
+    validation: Sequence[Sample],
     progress: Progress,
 ) -> tuple[ExportParity, dict[str, tuple[float, float]]]:
     """Return what both say of the validation images, and each class's threshold, stored and found again."""
-    detectors = [parts.load_detector(each, parts.files.fetch(each.onnx)) for each in (model, second)]
-    points = freeze(parts, line, detectors[1], validation, progress=progress)
-    stored, again = (_say(parts, detector, validation, progress) for detector in detectors)
+    points = freeze(parts, line, second, validation, progress=progress)
+    stage = "comparing on validation"
+    stored, again = (
+        run_detector(parts, open_judge(parts, each), validation, each.channels, stage=stage, progress=progress)
+        for each in (model, second)
+    )
     truth = [Truth.of(item.boxes, model.classes) for item in validation]
     thresholds = {point.defect_class: (model.thresholds[point.defect_class], point.threshold) for point in points}
     return compare_exports(stored, again, truth, model.classes), thresholds
-
-
-def _say(parts: Parts, detector: Detector, items: Sequence[TrainingItem], progress: Progress) -> list[Detections]:
-    said: list[Detections] = []
-    for image in ahead(lambda item: parts.decode(parts.files.get(item.image)), items):
-        said += detector([image], min_score=MIN_SCORE)
-        progress("comparing on validation", len(said), len(items))
-    return said
 
 
 def _code_of(facts: FactStore, model: ModelVersion) -> str:

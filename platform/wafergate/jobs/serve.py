@@ -13,6 +13,7 @@ from wafergate.domain.splits import Side
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import samples_on
+from wafergate.jobs.detect import by_tiles, cuts_of
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.line import LineFile
 from wafergate.ports import Detector, DetectorLoader, Progress
@@ -104,7 +105,7 @@ def _measure(
     figures: dict[Runtime, RuntimeFigures] = {}
     for runtime, load in loaders.items():
         try:
-            opened[runtime] = load(model, parts.files.fetch(model.onnx))
+            opened[runtime] = by_tiles(load(model, parts.files.fetch(model.onnx)), cuts_of(parts, model))
             said = opened[runtime](images, min_score=least)
         except TrainingError as error:
             if judged is None:

@@ -10,7 +10,7 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import TrainingItem
-from wafergate.jobs.evaluate import run_detector
+from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Parts, ahead, composed
 from wafergate.jobs.train import Start, draft_model, training_job
@@ -59,7 +59,7 @@ def train_shortly(
         StorageError: the folder cannot take the images.
         TrainingError: the training or the export failed.
     """
-    write_yolo(parts, items, line.classes, folder, progress=progress)
+    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
     return train_within_memory(
         parts,
         training_job(line, start, folder, channels=channels),
@@ -81,7 +81,7 @@ def judge_at_score(
     progress: Progress,
 ) -> tuple[ClassFigures, ...]:
     """Return the figures of every class at `SCORE`, as the exported model finds them."""
-    detector = parts.load_detector(draft_model(parts, line, start.candidate, artefact), artefact.onnx)
+    detector = open_judge(parts, draft_model(parts, line, start.candidate, artefact), artefact.onnx)
     said: list[Detections] = run_detector(
         parts, detector, samples, line.models.channels, stage=stage, progress=progress
     )

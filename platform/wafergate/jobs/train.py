@@ -8,25 +8,27 @@ from typing import NamedTuple
 
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
-from wafergate.domain.evaluation import Detections, OperatingPoint, Truth
+from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
-from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Side, Split
 from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
+from wafergate.jobs.augment import samples_on
+from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
-from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.versions import as_cut
 from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
 from wafergate.line import LineFile
-from wafergate.ports import Detector, Progress
+from wafergate.ports import Progress
 
 __all__ = [
-    "MIN_SCORE",
     "Asked",
     "Start",
     "choose_start",
@@ -36,11 +38,6 @@ __all__ = [
     "train",
     "training_job",
 ]
-
-MIN_SCORE = 0.01
-"""Raw predictions are kept down to this score, so that every number can be computed again."""
-
-_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +134,14 @@ def train(
         StorageError: the work folder or the file store's cache has no room.
     """
     start = choose_start(parts, line, weights=weights)
+    training_set = parts.facts.get(TrainingSet, training_set_id)
+    line = as_cut(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
     row_id = model_identity(line, start, training_set_id)
     if parts.facts.find(ModelVersion, id=row_id):
         return Outcome(row_id, reused=True)
-    training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
     folder = fresh_folder(parts.work / row_id)
-    write_yolo(parts, items, line.classes, folder, progress=progress)
+    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
     job = training_job(line, start, folder, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
@@ -155,9 +153,8 @@ def train(
         on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
     )
     model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
-    detector = parts.load_detector(model, artefact.onnx)
-    validation = [item for item in items if item.side == Side.VALIDATION]
-    points = freeze(parts, line, detector, validation, progress=progress)
+    validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
+    points = freeze(parts, line, model, validation, onnx=artefact.onnx, progress=progress)
     thresholds = {point.defect_class: point.threshold for point in points}
     model = replace(model, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
@@ -166,12 +163,13 @@ def train(
 
 
 def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:
-    """Return the id of the model that a line file makes of a training set."""
+    """Return the id of the model that a line file, `as_cut` for its dataset version, makes of a training set."""
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     # the thresholds stored with the model rest on these
     frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
     candidate = start.candidate
-    return identify("model", training_set_id, candidate.backend, candidate.architecture, start.digest, settings, frozen)
+    trained = (candidate.backend, candidate.architecture, start.digest, settings, frozen)
+    return identify("model", training_set_id, *trained, *line.cuts)
 
 
 def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: TrainedArtefact) -> ModelVersion:
@@ -199,6 +197,7 @@ def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: Tr
         size_mib=0.0,
         versions=artefact.versions,
         created_at=parts.clock(),
+        tile=line.tile,
     )
 
 
@@ -288,25 +287,40 @@ def _describe(
         created_at=parts.clock(),
         micro_batch=artefact.micro_batch or artefact.batch,
         peak_memory_mib=artefact.peak_memory_mib,
+        tile=line.tile,
     )
 
 
 def freeze(
-    parts: Parts, line: LineFile, detector: Detector, items: Sequence[TrainingItem], *, progress: Progress
+    parts: Parts,
+    line: LineFile,
+    model: ModelVersion,
+    validation: Sequence[Sample],
+    *,
+    onnx: Path | None = None,
+    progress: Progress,
 ) -> tuple[OperatingPoint, ...]:
-    """Set the thresholds on validation."""
-    if not items:
+    """Set the thresholds of an exported file on whole validation images, as it will be judged on test.
+
+    Args:
+        parts: the real parts.
+        line: the line file.
+        model: what the file is; it need not be stored yet.
+        validation: the validation side.
+        onnx: the file; None fetches the model's own.
+        progress: told of images.
+
+    Raises:
+        TrainingError: the side holds no image.
+    """
+    if not validation:
         message = "thresholds are set on validation, which holds no image: lower [split] test_per_class"
         raise TrainingError(message)
-    truth: list[Truth] = []
-    detections: list[Detections] = []
-    images = ahead(lambda item: parts.decode(parts.files.get(item.image)), items)
-    for done, (item, image) in enumerate(zip(items, images, strict=True), start=1):
-        detections += detector([image], min_score=MIN_SCORE)
-        truth.append(Truth.of(item.boxes, line.classes))
-        progress("setting thresholds on validation", done, len(items))
+    stage = "setting thresholds on validation"
+    detector = open_judge(parts, model, onnx)
+    detections = run_detector(parts, detector, validation, model.channels, stage=stage, progress=progress)
     return operating_points(
-        truth,
+        [Truth.of(sample.boxes, line.classes) for sample in validation],
         detections,
         line.classes,
         target_recall=line.gate.target_recall,

@@ -3,13 +3,18 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from wafergate.domain.splits import Side
+from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import StorageError
 from wafergate.jobs.parts import Parts, ahead
 from wafergate.ports import Progress
+from wafergate.stages.tile import taught_tiles
 
 __all__ = ["fresh_folder", "write_yolo"]
 
@@ -30,15 +35,25 @@ def fresh_folder(folder: Path) -> Path:
 
 
 def write_yolo(
-    parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
+    parts: Parts,
+    items: Sequence[TrainingItem],
+    classes: Sequence[str],
+    folder: Path,
+    *,
+    tile: TilePolicy,
+    progress: Progress,
 ) -> None:
     """Lay the training set out as trainers read it: `images/train`, `labels/train`, `images/val`, `labels/val`.
 
+    What is cut here is cut after the split and after the leak check: a tile shows nothing but its own image, so it
+    teaches on the side that its image is on (rules M10, M11), and `taught_tiles` says which tiles there are.
+
     Raises:
+        ConfigError: an image has no room for so many tiles.
         StorageError: the folder has no room; it is removed.
     """
     try:
-        _write(parts, items, classes, folder, progress=progress)
+        _write(parts, items, classes, folder, tile, progress)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
@@ -46,7 +61,12 @@ def write_yolo(
 
 
 def _write(
-    parts: Parts, items: Sequence[TrainingItem], classes: Sequence[str], folder: Path, *, progress: Progress
+    parts: Parts,
+    items: Sequence[TrainingItem],
+    classes: Sequence[str],
+    folder: Path,
+    tile: TilePolicy,
+    progress: Progress,
 ) -> None:
     sides = {Side.TRAIN.value: "train", Side.VALIDATION.value: "val"}
     place = {name: index for index, name in enumerate(classes)}
@@ -55,18 +75,39 @@ def _write(
             (folder / "data" / kind / side).mkdir(parents=True)
 
     def write(item: TrainingItem) -> None:
-        stem = f"{item.position:06d}"
-        image = folder / "data" / "images" / sides[item.side] / f"{stem}.png"
-        cached = parts.files.fetch(item.image)
-        try:
-            os.link(cached, image)
-        except OSError:  # another file system
-            shutil.copyfile(cached, image)
-        label = folder / "data" / "labels" / sides[item.side] / f"{stem}.txt"
-        label.write_text("".join(_label_lines(item, place)), encoding="utf-8")
+        images, labels = (folder / "data" / kind / sides[item.side] for kind in ("images", "labels"))
+        cut = _write_tiles if tile.active else _write_whole
+        for stem, piece in cut(parts, item, tile, images):
+            (labels / f"{stem}.txt").write_text("".join(_label_lines(piece, place)), encoding="utf-8")
 
+    stage = "cutting the training set into tiles" if tile.active else "fetching the training set"
     for done, _ in enumerate(ahead(write, items), start=1):
-        progress("fetching the training set", done, len(items))
+        progress(stage, done, len(items))
+
+
+def _write_whole(parts: Parts, item: TrainingItem, _tile: TilePolicy, images: Path) -> list[tuple[str, TrainingItem]]:
+    """Link an image; return its file name without suffix, and the item itself."""
+    stem = f"{item.position:06d}"
+    cached = parts.files.fetch(item.image)
+    try:
+        os.link(cached, images / f"{stem}.png")
+    except OSError:  # another file system
+        shutil.copyfile(cached, images / f"{stem}.png")
+    return [(stem, item)]
+
+
+def _write_tiles(parts: Parts, item: TrainingItem, tile: TilePolicy, images: Path) -> list[tuple[str, TrainingItem]]:
+    """Write the tiles of an image; return each one's file name without suffix, and the item it is."""
+    size = (item.width, item.height)
+    tiles = taught_tiles(item.boxes, size, tile, operations=item.operations, seed=f"{item.origin} {item.operations}")
+    pixels = parts.decode(parts.files.get(item.image))
+    pieces = []
+    for number, cut in enumerate(tiles):
+        left, top, right, bottom = (int(side) for side in cut.window.as_tuple())
+        stem = f"{item.position:06d}-{number:03d}"
+        (images / f"{stem}.png").write_bytes(parts.encode(np.ascontiguousarray(pixels[top:bottom, left:right])))
+        pieces.append((stem, replace(item, boxes=cut.boxes, width=right - left, height=bottom - top)))
+    return pieces
 
 
 def _label_lines(item: TrainingItem, place: Mapping[str, int]) -> list[str]:

@@ -1,12 +1,13 @@
 """Which dataset version a person means, and how its images were cut."""
 
 from wafergate.domain.samples import DatasetVersion
-from wafergate.domain.tiling import TilePolicy, Tiling
+from wafergate.domain.tiling import WHOLE, TilePolicy, Tiling
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.parts import Parts
+from wafergate.line import LineFile
 from wafergate.ports import FactStore
 
-__all__ = ["find_version", "named_version", "taught_on", "uncut"]
+__all__ = ["as_cut", "find_version", "named_version", "taught_on", "uncut"]
 
 
 def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = False) -> DatasetVersion:
@@ -53,6 +54,13 @@ def named_version(facts: FactStore, named: str, line: str = "") -> DatasetVersio
         message = "there is no dataset version yet: run `wafergate intake`"
         raise NotFoundError(message)
     return find_version(facts, lines[0], named)
+
+
+def as_cut(parts: Parts, line: LineFile, dataset_id: str) -> LineFile:
+    """Return the line as it trains on a dataset version: what is made of tiles already is not cut by `[tile]` again."""
+    if line.tile.active and taught_on(parts, dataset_id):
+        return line.model_copy(update={"tile": WHOLE})
+    return line
 
 
 def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:

@@ -1,14 +1,17 @@
 """Cut a sample into tiles: which pixels, which labels, what is counted (rule M11)."""
 
+import math
+import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import LabelledBox, Part, Sample
-from wafergate.domain.tiling import Fate, TileCount, TilePolicy, place_label, tile_windows
+from wafergate.domain.tiling import Fate, TileCount, TilePolicy, place_label, tile_side, tile_windows
 
-__all__ = ["PlannedTile", "TilePlan", "count_fates", "plan_tiles"]
+__all__ = ["PlannedTile", "TaughtTile", "TilePlan", "count_fates", "plan_tiles", "taught_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +99,75 @@ def count_fates(plans: Iterable[TilePlan], classes: Iterable[str]) -> tuple[Tile
         )
         for name in classes
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtTile:
+    """A tile that training reads: its pixels of the image, and its labels in its own pixels."""
+
+    window: Box
+    boxes: tuple[LabelledBox, ...]
+
+
+def taught_tiles(
+    boxes: Sequence[LabelledBox],
+    size: tuple[int, int],
+    policy: TilePolicy,
+    *,
+    operations: Sequence[str] = (),
+    seed: str = "",
+) -> tuple[TaughtTile, ...]:
+    """Cut an image of a training set into the tiles that a model learns from.
+
+    An original gives the tiles of the policy, those without defect too. An augmented image was made for its defects, so
+    it gives one tile for each, as large as the policy's, somewhere around it, unless an earlier one shows it whole: a
+    grid could cut the very defect it was made for. A tile that shows parts of defects and keeps no label is left out,
+    for it would pass for a normal one.
+
+    Args:
+        boxes: labels in the pixels of the image.
+        size: of the image, width and height, pixels.
+        policy: rows, columns, overlap, smallest visible share.
+        operations: what made the image, as `wafergate.domain.operations` writes them; nothing for an original.
+        seed: where a defect comes to lie in its tile; the same words give the same place.
+
+    Raises:
+        ConfigError: an original has no room for so many tiles.
+    """
+    if not operations:
+        windows = [window for _, _, window in tile_windows(policy, *size)]
+    else:
+        turns = sum(operation in {OperationKind.TURN_90, OperationKind.TURN_270} for operation in operations)
+        turned = replace(policy, rows=policy.columns, columns=policy.rows) if turns % 2 else policy
+        chance = random.Random(seed)  # noqa: S311 - chooses a place, no secret
+        windows = _around(boxes, size, tile_side(turned, size), chance)
+    tiles = []
+    for window in windows:
+        placed = [place_label(box, window, *size, min_visible=policy.min_visible) for box in boxes]
+        kept = tuple(label for fate, label in filter(None, placed) if fate is not Fate.DROPPED)
+        if kept or (not operations and not any(placed)):
+            tiles.append(TaughtTile(window, kept))
+    return tuple(tiles)
+
+
+def _around(
+    boxes: Sequence[LabelledBox], size: tuple[int, int], side: tuple[int, int], chance: random.Random
+) -> list[Box]:
+    """Return a window for each box that no earlier window shows whole."""
+    windows: list[Box] = []
+    for label in boxes:
+        box = label.box
+        if any(w.x1 <= box.x1 and w.y1 <= box.y1 and box.x2 <= w.x2 and box.y2 <= w.y2 for w in windows):
+            continue
+        left = _start(box.x1, box.x2, side[0], size[0], chance)
+        top = _start(box.y1, box.y2, side[1], size[1], chance)
+        windows.append(Box(left, top, left + side[0], top + side[1]))
+    return windows
+
+
+def _start(low: float, high: float, side: int, length: int, chance: random.Random) -> int:
+    """Return where a window of this side begins that shows all from low to high, or else the middle of it."""
+    first, last = max(0, math.ceil(high) - side), min(math.floor(low), length - side)
+    if first <= last:
+        return chance.randint(first, last)
+    return min(max(0, round((low + high - side) / 2)), length - side)
