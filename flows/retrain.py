@@ -145,6 +145,8 @@ def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str
     with Teller() as progress:
         timed = latency_job.measure_latency(parts, line, done.id, progress=progress)
     say(f"serving: {parts.facts.get(ServingFigures, timed.id).sentence}")
+    if model.tile.active:
+        say(f"  taught on {model.tile.rows} x {model.tile.columns} tiles, and shown whole images by the same tiles")
     for point in model.operating:
         if point.warning:
             say(f"  note: {point.warning}")

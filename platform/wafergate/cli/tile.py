@@ -34,6 +34,9 @@ def tile(
 ) -> None:
     """Cut a dataset version into tiles: a new version, with lineage.
 
+    A line whose file has [tile] needs none: `wafergate retrain` cuts what it
+    trains on and judges whole images. A version of tiles is judged by tiles.
+
     What is not given is taken from [tile] in the line file. A box that a
     tile's edge cuts is clipped where enough of it is left, else dropped;
     both are counted. The version that is cut stays as it is. Without

@@ -29,7 +29,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class TilePolicy:
-    """How a line cuts its images; one row and one column leave them whole.
+    """How a line cuts its images, for training and wherever its models judge or inspect; 1 x 1 leaves them whole.
 
     Attributes:
         rows: tiles from top to bottom.

@@ -39,10 +39,10 @@ correlation = 0.95                    # of the registered detail of two images, 
 difference = 0.12                     # largest local difference in it, at most
 max_views = 12                        # images of one part, at most; more show the product's pattern
 
-[tile]                                # what `wafergate tile` cuts; inspection then runs by the same tiles
+[tile]                                # small defects: training cuts, test and inspection see by the same tiles
 # rows = 2
 # columns = 2
-# overlap = 0                         # pixels, or a share below 1
+# overlap = 0                         # pixels, or a share below 1: as wide as the largest defect
 # min_visible = 0.5                   # share of a box that must be left in a tile
 
 [split]
