@@ -1,13 +1,16 @@
 """The dashboard over a year of inspections: first views, what the database takes of them, many viewers, memory.
 
 `WAFERGATE_BENCH_INSPECTIONS` sets how many images lie behind the pages, `WAFERGATE_BENCH_LOADS` how many page loads the
-memory is watched over. Needs Chromium.
+memory is watched over. `WAFERGATE_BENCH_STORE` names a folder that keeps the generated images for another run, and
+`WAFERGATE_BENCH_PARTS` those of `reads,views,viewers,loads` to measure; an empty one only generates. Needs Chromium.
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from dashboards.reading import drift, line, lots, weekly
 from dashboards.shell import VIEWS
 from tests import rows
 from tests.benchmarks import bench_inspections
-from tests.benchmarks.bench_inspections import DAYS, IMAGES, LINE, LOT, database, fill, median_ms
+from tests.benchmarks.bench_inspections import DAYS, IMAGES, LINE, LOT, database, fill, median_ms, server_in
 from tests.benchmarks.table import Row
 from tests.dashboards.browser import chromium, find_chromium, served, wait_until_drawn
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
@@ -27,6 +30,8 @@ from wafergate.domain.weekly import Week
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 LOADS = int(os.environ.get("WAFERGATE_BENCH_LOADS", "200"))
+STORE = os.environ.get("WAFERGATE_BENCH_STORE")
+PARTS = os.environ.get("WAFERGATE_BENCH_PARTS", "reads,views,viewers,loads").split(",")
 WAIT_MS = 120_000
 VIEW_S, READ_MS, VIEWERS, GROWTH_MIB = 1.5, 200.0, 20, 50.0
 
@@ -36,20 +41,46 @@ def run() -> list[Row]:
     if find_chromium() is None:
         return [Row("dashboard", "", "", None, "", "no Chromium")]
     now = datetime.now(UTC)
-    # The year must end today: the pages show the newest days.
-    bench_inspections.START = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
-    with database() as address:
-        fill(address)
+    with _filled(now) as address:
         facts, store = PostgresFacts(address, clock=lambda: now), PostgresInspections(address, clock=lambda: now)
         try:
-            _champion(facts, now)
-            owner = PostgresInspections(address, clock=lambda: now, owner=address)
-            owner.reroll(LINE)
-            owner.close()
-            return [*_reads(facts, store, now), *_views(address, store.lots(LINE, 1)[0].lot)]
+            lot = store.lots(LINE, 1)[0].lot
+            reads = [*_reads(facts, store, now)] if "reads" in PARTS else []
         finally:
             facts.close()
             store.close()
+        return [*reads, *(_views(address, lot) if {"views", "viewers", "loads"}.intersection(PARTS) else ())]
+
+
+@contextmanager
+def _filled(now: datetime) -> Iterator[str]:
+    """Run a server that holds the images and their champion; yield its address."""
+    if STORE is None:
+        with database() as address:
+            _fill(address, now)
+            yield address
+        return
+    mark = Path(STORE) / "images"
+    whole = mark.exists() and mark.read_text() == str(IMAGES)
+    if not whole:
+        shutil.rmtree(Path(STORE) / "postgres", ignore_errors=True)  # another size, or half generated
+    with server_in(Path(STORE)) as address:
+        if not whole:
+            _fill(address, now)
+            mark.write_text(str(IMAGES))
+        yield address
+
+
+def _fill(address: str, now: datetime) -> None:
+    # The year must end today: the pages show the newest days.
+    bench_inspections.START = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
+    fill(address)
+    facts = PostgresFacts(address, clock=lambda: now)
+    _champion(facts, now)
+    facts.close()
+    owner = PostgresInspections(address, clock=lambda: now, owner=address)
+    owner.reroll(LINE)
+    owner.close()
 
 
 def _champion(facts: PostgresFacts, now: datetime) -> None:
@@ -91,14 +122,21 @@ def _views(address: str, lot: str) -> Iterator[Row]:
         with served(APP, Path(folder) / "log.txt") as url, chromium() as browser:
             context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
             _load(context, f"{url}/today")  # starts the session's imports and fills the browser's cache
-            for view in VIEWS:
-                took = _load(context, f"{url}/{view.PATH}?line={LINE}")
-                what = f"dashboard: first view of {view.PATH}, s"
-                yield Row(what, f"{took:.2f}", f"{VIEW_S}", took / VIEW_S, "< 1", _verdict(took < VIEW_S))
-            took, errors = _together(context, f"{url}/lots?line={LINE}&lot={lot}")
-            what = f"dashboard: {VIEWERS} viewers at once, errors (all drawn after {took:.1f} s)"
-            yield Row(what, str(errors), "0", None, "0", _verdict(errors == 0))
-            yield _growth(context, url)
+            if "views" in PARTS:
+                yield from _first_views(context, url)
+            if "viewers" in PARTS:
+                took, errors = _together(context, f"{url}/lots?line={LINE}&lot={lot}")
+                what = f"dashboard: {VIEWERS} viewers at once, errors (all drawn after {took:.1f} s)"
+                yield Row(what, str(errors), "0", None, "0", _verdict(errors == 0))
+            if "loads" in PARTS:
+                yield _growth(context, url)
+
+
+def _first_views(context: Any, url: str) -> Iterator[Row]:
+    for view in VIEWS:
+        took = _load(context, f"{url}/{view.PATH}?line={LINE}")
+        what = f"dashboard: first view of {view.PATH}, s"
+        yield Row(what, f"{took:.2f}", f"{VIEW_S}", took / VIEW_S, "< 1", _verdict(took < VIEW_S))
 
 
 def _load(context: Any, address: str) -> float:

