@@ -106,7 +106,7 @@ def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Fig
     features = sorted(report.features, key=lambda feature: feature.distance / feature.threshold, reverse=True)
     rows = [
         _Row(
-            name=text.word(feature.feature),
+            name=text.feature(feature.feature),
             value=feature.distance,
             limit=feature.threshold,
             verdict=Verdict.FAIL if feature.drifted else Verdict.PASS,

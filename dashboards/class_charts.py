@@ -62,9 +62,10 @@ def recall_history(past: Sequence[Past], defect_class: str, text: Text, palette:
     figure.add_scatter(
         x=versions,
         y=limits,
-        mode="lines",
+        mode="lines+markers",  # a mark of its own, as a line through one version cannot be seen
         name=text.word("limit"),
         line={"color": palette.text, "width": 2, "shape": "hvh", "dash": "dash"},
+        marker={"symbol": "line-ew-open", "size": 28, "color": palette.text, "line": {"width": 2}},
         hovertemplate=f"{text.word('limit')} %{{y:.3~f}}<extra></extra>",
     )
     for verdict in (*Verdict, None):

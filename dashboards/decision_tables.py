@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dashboards import told
 from dashboards.reading.decisions import Story
 from dashboards.tables import verdict_badge
 from dashboards.texts import Text, literal
 from wafergate.domain.choice import CandidateStanding, ModelChoice
 from wafergate.domain.evaluation import Comparison
-from wafergate.domain.gate import LedgerEntry, LedgerKind, Verdict
+from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind, Verdict
 from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["choice_data", "choice_table", "comparison_data", "comparison_table", "story_data", "story_table"]
@@ -29,13 +30,14 @@ ICONS: Mapping[LedgerKind, str] = {
 
 def story_table(entries: Sequence[LedgerEntry], story: Story, text: Text) -> pd.DataFrame:
     """Return ledger entries as the page tells them, in the order given."""
+    decisions = {decision.id: decision for decision in story.decisions}
     rows = [
         {
             text.plain("when"): literal(text.when(entry.created_at)),
             text.plain("what"): _kind(entry, text),
             text.plain("about"): literal(_about(entry, story, text)),
             text.plain("by_whom"): literal(entry.actor),
-            text.plain("why"): literal(entry.reason),
+            text.plain("why"): literal(_reason(entry, decisions, text)),
         }
         for entry in entries
     ]
@@ -115,6 +117,14 @@ def _kind(entry: LedgerEntry, text: Text) -> str:
         return f"{text.title(entry.kind)} {verdict_badge(Verdict(str(verdict)), text)}"
     hue = HUES.get(entry.kind, "gray")
     return f":{hue}-badge[:material/{ICONS.get(entry.kind, 'history')}: {text.title(entry.kind)}]"
+
+
+def _reason(entry: LedgerEntry, decisions: Mapping[str, GateDecision], text: Text) -> str:
+    """Return why it happened: a verdict told from its figures, else as somebody wrote it."""
+    decision = decisions.get(entry.subject)
+    if entry.kind is LedgerKind.DECIDED and decision is not None and entry.reason == decision.summary:
+        return told.summary(decision, None, text)
+    return entry.reason
 
 
 def _about(entry: LedgerEntry, story: Story, text: Text) -> str:

@@ -15,6 +15,7 @@ from wafergate.domain.inspection import InspectionDay
 
 __all__ = ["class_mix", "defect_shares", "feature_course", "mix_over_time", "stations_over_time"]
 
+MOST_TICKS = 10
 MOST_LINES = 6  # more lines than this cannot be told apart: the others are added up
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
@@ -35,7 +36,7 @@ def feature_course(reports: Sequence[DriftReport], text: Text, palette: Palette)
         [cell[name].distance / cell[name].threshold if name in cell else None for cell in cells] for name in names
     ]
     marks = [["×" if name in cell and cell[name].drifted else "" for cell in cells] for name in names]
-    words = ticks(text.word(name) for name in names)
+    words = ticks(text.feature(name) for name in names)
     figure = go.Figure()
     figure.add_heatmap(
         z=ratios,
@@ -133,5 +134,9 @@ def _lines(values: Mapping[str, Mapping[date, float]], axis: str, palette: Palet
         )
     dress(figure, 0, palette)
     figure.update_layout(height=300, margin={"l": 8, "r": 16, "t": 44, "b": 36}, showlegend=True)
-    figure.update_xaxes(type="date", showgrid=False, nticks=10, tickformat="%m-%d")
+    days = sorted({day for course in values.values() for day in course})
+    every = -(-len(days) // MOST_TICKS) or 1
+    # Ticks on days that were measured: left to itself the axis divides a short one by hours and names a day again.
+    shown = [day.isoformat() for day in days[::-every]]
+    figure.update_xaxes(type="date", showgrid=False, tickvals=shown, tickformat="%m-%d")
     return figure.update_yaxes(title_text=axis, title_font={"size": 13}, tickformat=".0%", rangemode="tozero", nticks=5)

@@ -7,7 +7,7 @@ import pandas as pd
 from dashboards.palette import VERDICT_HUES
 from dashboards.tables import ICONS
 from dashboards.texts import Text, literal
-from wafergate.domain.drift import DriftReport, DriftVerdict
+from wafergate.domain.drift import DriftReport, DriftVerdict, counted_class
 from wafergate.domain.gate import Verdict
 from wafergate.domain.golden import GoldenRun
 
@@ -41,7 +41,7 @@ def feature_table(report: DriftReport, text: Text) -> pd.DataFrame:
     farthest = sorted(report.features, key=lambda item: item.distance / item.threshold, reverse=True)
     rows = [
         {
-            text.plain("feature_label"): text.title(item.feature),
+            text.plain("feature_label"): _feature(item.feature, text),
             text.plain("distance_label"): text.value(item.distance),
             text.plain("threshold_label"): text.value(item.threshold),
             text.title("verdict"): _badge(DriftVerdict.DRIFTED if item.drifted else DriftVerdict.STABLE, text),
@@ -51,6 +51,12 @@ def feature_table(report: DriftReport, text: Text) -> pd.DataFrame:
         for item in farthest
     ]
     return pd.DataFrame(rows)
+
+
+def _feature(name: str, text: Text) -> str:
+    # A class keeps its own spelling; the glossary's words begin a cell with a capital.
+    counted = counted_class(name)
+    return text.title(name) if counted is None else literal(counted)
 
 
 def drift_data(reports: Sequence[DriftReport]) -> pd.DataFrame:
@@ -74,7 +80,8 @@ def slice_table(report: DriftReport, text: Text) -> pd.DataFrame:
             text.plain("slice_part"): f"{text.plain(f'slice_{item.key}')} {literal(item.value)}",
             text.plain("images_label"): text.count(item.images),
             text.title("verdict"): _badge(item.verdict, text),
-            text.plain("slice_drifted"): ", ".join(text.term(name) for name in item.drifted) or text.value(None),
+            text.plain("slice_drifted"): ", ".join(literal(text.feature(name)) for name in item.drifted)
+            or text.value(None),
             text.plain("cause_label"): text.term(item.cause) if item.cause else text.value(None),
         }
         for item in sorted(report.slices, key=lambda item: order.index(item.verdict))

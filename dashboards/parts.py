@@ -1,5 +1,6 @@
 """Small pieces that several places of a page share."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -11,9 +12,25 @@ from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import WafergateError
 
-__all__ = ["RETRAIN", "choose", "commands", "fact", "figure", "section", "show_table", "state_badge", "trouble"]
+__all__ = [
+    "RETRAIN",
+    "choose",
+    "commands",
+    "fact",
+    "figure",
+    "figure_columns",
+    "section",
+    "show_table",
+    "state_badge",
+    "style_tables",
+    "trouble",
+]
 
 RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
+
+FIGURE = re.compile(r"\**[+\-−–]?(\d[\d,.]*)?( ?%)?( / \d[\d,]*)?( \([\d.–]+\))?\**")
+DIGIT = re.compile(r"\d")
+MOST_COLUMNS = 12
 
 STATES = {
     LineState.COVERED: ("blue", "verified"),
@@ -59,6 +76,26 @@ def trouble(key: str, error: WafergateError, text: Text) -> None:
         st.caption(text.say("detail", message=error))
 
 
+def figure_columns(shown: pd.DataFrame) -> list[int]:
+    """Return the places, from 1, of the columns that hold nothing but figures: digits stand under digits there."""
+    places = []
+    for place, name in enumerate(shown.columns, start=1):
+        cells = [str(cell) for cell in shown[name]]
+        if all(FIGURE.fullmatch(cell) for cell in cells) and any(DIGIT.search(cell) for cell in cells):
+            places.append(place)
+    return places
+
+
+def style_tables() -> None:
+    """Set figures to the right and let a sentence use the room its column has; once a page."""
+    rules = [
+        f"[class*='-right{place}-'] :is(th, td):nth-child({place}) {{ text-align: right !important; }}"
+        for place in range(1, MOST_COLUMNS + 1)
+    ]
+    rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
+    st.html(f"<style>{' '.join(rules)}</style>")
+
+
 def show_table(
     shown: pd.DataFrame, *, name: str, text: Text, alt: str, data: pd.DataFrame | None = None, key: str | None = None
 ) -> None:
@@ -72,8 +109,10 @@ def show_table(
         data: the same rows as values for the file, unrounded and unescaped; `shown` itself where it holds plain values.
         key: the container tests find it by; `name` where absent.
     """
+    marks = "".join(f"-right{place}" for place in figure_columns(shown))
     with st.container(key=key or name):
-        st.table(shown, border="horizontal", hide_index=True, alt=text.plain(alt))
+        with st.container(key=f"{key or name}-cells{marks}-"):
+            st.table(shown, border="horizontal", hide_index=True, alt=text.plain(alt))
         st.download_button(
             text.plain("csv"),
             to_csv(shown if data is None else data),

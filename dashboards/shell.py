@@ -11,7 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboards.context import Context, Doors, View
 from dashboards.palette import load_palette
-from dashboards.parts import commands, trouble
+from dashboards.parts import commands, style_tables, trouble
 from dashboards.reading.line import list_lines
 from dashboards.sign_in import admitted
 from dashboards.texts import LANGUAGES, Text, choose_language, choose_zone
@@ -55,6 +55,7 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, si
     )
     page = st.navigation([*pages.values(), named], position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")
+    style_tables()
     if not sign_in or admitted(text):
         page.run()
 

@@ -27,6 +27,7 @@ AUDIT = (
     "wafergate audit figures --line LINE.toml",
 )
 PICTURES = 6  # of misses, and of false alarms
+WIDTH = 196  # pixels; all of them stand in one row on a desk, in two on a tablet
 
 
 def render(context: Context) -> None:
@@ -82,8 +83,8 @@ def _pictures(key: str, shown: "Sequence[Mistake]", count: int, name: str, text:
     st.markdown(text.say(key, shown=len(shown), count=text.count(count)))
     with st.container(horizontal=True, key=name):
         for mistake in shown:
-            with st.container(width=216, gap="small"):
-                st.image(mistake.picture, width=216)
+            with st.container(width=WIDTH, gap="small"):
+                st.image(mistake.picture, width=WIDTH)
                 st.caption(_told(mistake, text))
 
 

@@ -11,7 +11,7 @@ from dashboards.context import Context
 from dashboards.parts import choose, commands, figure, section, show_table
 from dashboards.reading.datasets import HeldBack, OneVersion, load_held, load_version, load_versions
 from dashboards.reading.decisions import page_link
-from dashboards.texts import Text, literal
+from dashboards.texts import Text
 from dashboards.views import evidence
 from wafergate.domain.review import ReviewState
 
@@ -55,8 +55,7 @@ def _version(chosen: OneVersion, context: Context) -> None:
         commands("split_none", [f"wafergate split {version.number} --line LINE.toml"], text)
     else:
         st.markdown(evidence.split_line(chosen.split, text))
-        for warning in chosen.split.warnings:
-            st.warning(literal(warning), icon=":material/warning:")
+        evidence.split_warnings(chosen.split)
         chart = charts.instance_counts(chosen.split, list(version.instances), text, context.palette)
         figure(chart, "counts-chart", "counts_alt", text)
     _checks(chosen, context)

@@ -1,8 +1,10 @@
 """The sections behind the state: rates, the gate's rules, alerts, drift, data."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from dashboards import charts, tables
+from dashboards import charts, tables, told
 from dashboards.palette import Palette
 from dashboards.parts import commands, section, show_table
 from dashboards.reading.line import Judged, LineView
@@ -10,12 +12,22 @@ from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.evaluation import Rate
-from wafergate.domain.gate import Verdict
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
 
-__all__ = ["alerts", "dataset", "drift", "gate", "rates", "recall", "split_line", "verdict", "version_lines"]
+__all__ = [
+    "alerts",
+    "dataset",
+    "drift",
+    "gate",
+    "rates",
+    "recall",
+    "split_line",
+    "split_warnings",
+    "verdict",
+    "version_lines",
+]
 
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
 DRIFT_BADGES = {
@@ -95,12 +107,10 @@ def verdict(judged: Judged, text: Text) -> None:
     with st.container(key="gate-verdict"):
         named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))
         st.markdown(f"{tables.verdict_badge(decision.verdict, text)} {named}")
-    st.markdown(literal(decision.summary))
-    steps = [rule.next_step for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
+    st.markdown(literal(told.summary(decision, judged.evaluation, text)))
+    steps = told.next_steps(decision, judged.evaluation, text)
     if steps:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
-    if text.language != "en":
-        st.caption(text.say("stored_language"))
 
 
 def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
@@ -108,7 +118,7 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
     decision = judged.decision
     verdict(judged, text)
     show_table(
-        tables.rule_table(decision.rules, text),
+        tables.rule_table(decision, judged.evaluation, text),
         name=f"{decision.line}-{decision.id}",
         text=text,
         alt="rules_alt",
@@ -120,21 +130,29 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
 
 
 def alerts(view: LineView, text: Text) -> None:
-    """Show the open alerts, the newest first."""
+    """Show the open alerts, those of one cause together, the newest first."""
     section("alerts_title", text, "alert")
+    causes: dict[str, list[Alert]] = {}
+    for alert in view.alerts:
+        causes.setdefault(alert.key or alert.id, []).append(alert)
     with st.container(key="alerts"):
-        for alert in view.alerts:
-            _alert(alert, text)
+        for same in causes.values():
+            _alert(same, view, text)
     st.caption(text.say("alerts_rule" if view.alerts else "no_alerts"))
 
 
-def _alert(alert: Alert, text: Text) -> None:
+def _alert(same: Sequence[Alert], view: LineView, text: Text) -> None:
+    """Show the newest of the alerts of one cause, and how often it came up."""
+    alert = same[0]
     if alert.state is AlertState.SENT and alert.sent_at is not None:
         state = f":gray-badge[{text.say('alert_sent', when=text.when(alert.sent_at))}]"
     else:
         state = f":orange-badge[:material/schedule: {text.say('alert_waiting', attempts=alert.attempts)}]"
     with st.container(border=True):
-        st.markdown(f"**{literal(alert.title)}** :gray-badge[{text.title(alert.cause)}] {state}")
+        title = told.alert_title(alert, told.known(view, text), [view.drift] if view.drift else [], text)
+        times = text.say("alert_times", count=text.count(len(same)), when=text.when(same[-1].created_at))
+        again = f" :gray-badge[{times}]" if len(same) > 1 else ""
+        st.markdown(f"**{literal(title)}** :gray-badge[{text.title(alert.cause)}] {state}{again}")
         with st.expander(text.plain("details"), type="compact"):
             st.text(alert.body)
         if alert.last_error and alert.state is AlertState.WAITING:
@@ -180,8 +198,13 @@ def dataset(view: LineView, text: Text) -> None:
     section("data_title", text, "dataset_version")
     st.markdown("\n".join(f"- {line}" for line in _data_lines(view, version, text)))
     if view.shown is not None:
-        for warning in view.shown.split.warnings:
-            st.warning(literal(warning), icon=":material/warning:")
+        split_warnings(view.shown.split)
+
+
+def split_warnings(split: Split) -> None:
+    """Show what the split could not reach, in one box."""
+    if split.warnings:
+        st.warning("\n".join(f"- {literal(warning)}" for warning in split.warnings), icon=":material/warning:")
 
 
 def version_lines(version: DatasetVersion, text: Text) -> list[str]:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
+from dashboards import told
 from dashboards.context import Context
 from dashboards.parts import section
 from dashboards.reading.changes import Change, Changes, load_changes
@@ -67,7 +68,10 @@ def sentence_of(row: Change, changes: Changes, text: Text) -> str:
         return text.say("change_data", when=when, number=row.number, images=text.count(row.images))
     if isinstance(row, GovernorDecision):
         return text.say("change_governor", when=when, summary=row.summary)
-    return text.say("change_alert", when=when, title=row.title)
+    decisions = [item for item in changes.rows if isinstance(item, GateDecision)]
+    judged = [(item, None, _model(item.model_id, changes, text)) for item in decisions]
+    reports = [item for item in changes.rows if isinstance(item, DriftReport)]
+    return text.say("change_alert", when=when, title=told.alert_title(row, judged, reports, text).rstrip("."))
 
 
 def _model(model_id: str, changes: Changes, text: Text) -> str:

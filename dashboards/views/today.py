@@ -71,7 +71,7 @@ def sentence(view: LineView, standing: Standing, text: Text) -> str:
             values["bound"] = text.at_least(weakest.bound)
             values["limit"] = text.limit(weakest.limit)
     if view.drift is not None:
-        values["features"] = ", ".join(text.term(item.feature) for item in view.drift.features if item.drifted)
+        values["features"] = ", ".join(text.feature(item.feature) for item in view.drift.features if item.drifted)
     return text.say(standing.sentence, **values)
 
 

@@ -6,12 +6,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards import told
 from dashboards.context import View
 from dashboards.reading.line import load_view
 from dashboards.shell import VIEWS
-from dashboards.texts import literal, phrases, terms
+from dashboards.texts import Text, literal, phrases, terms
 from tests.dashboards.stories import STORIES, open_story
-from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import GateDecision
 
 pytestmark = pytest.mark.unit
 APP = Path(__file__).parent / "story_app.py"
@@ -92,7 +94,7 @@ def test_a_stopped_database_is_one_sentence_and_no_trace(lang: str) -> None:
 def test_the_next_steps_of_a_held_back_model_are_listed() -> None:
     latest = load_view(open_story("undecided"), "die-a").latest
     assert latest is not None
-    steps = [rule.next_step for rule in latest.decision.rules if rule.verdict is Verdict.UNDECIDED]
+    steps = told.next_steps(latest.decision, latest.evaluation, Text("en"))
     assert len(steps) == 2
     said = _said(_open("undecided", lang="en"))
     assert all(f"- {literal(step)}" in said for step in steps)
@@ -161,18 +163,20 @@ def test_a_decision_is_told_rule_by_rule_with_what_it_stands_on() -> None:
 
 
 def test_an_address_opens_the_decision_it_names() -> None:
-    first = open_story("failed").find(GateDecision)[-1]
+    facts = open_story("failed")
+    first = facts.find(GateDecision)[-1]
     page = _open("failed", lang="en", first="decisions", decision=first.id)
-    assert literal(first.summary) in _said(page)
+    assert literal(told.summary(first, facts.get(Evaluation, first.evaluation_id), Text("en"))) in _said(page)
     assert page.selectbox[0].value == first.id
 
 
 def test_choosing_a_decision_changes_the_page_and_the_address() -> None:
-    second = open_story("failed").find(GateDecision)[1]
+    facts = open_story("failed")
+    second = facts.find(GateDecision)[1]
     page = _open("failed", lang="en", first="decisions")
     page.selectbox[0].select(second.id).run()
     assert page.query_params["decision"] == second.id
-    assert literal(second.summary) in _said(page)
+    assert literal(told.summary(second, facts.get(Evaluation, second.evaluation_id), Text("en"))) in _said(page)
 
 
 def test_an_address_opens_the_class_it_names_with_its_mistakes() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "FeatureDrift",
     "ReferenceKind",
     "class_feature",
+    "counted_class",
     "is_mix",
 ]
 
@@ -46,6 +47,11 @@ P_VALUES = ("ks",)
 def class_feature(defect_class: str) -> str:
     """Return the feature that counts the predictions of a class on one image."""
     return _CLASS + defect_class
+
+
+def counted_class(feature: str) -> str | None:
+    """Return the class whose predictions a feature counts; None of any other feature."""
+    return feature.removeprefix(_CLASS) if feature.startswith(_CLASS) else None
 
 
 def is_mix(feature: str) -> bool:

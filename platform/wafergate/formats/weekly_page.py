@@ -53,7 +53,7 @@ class WeeklyWords(Words):
 
     def past(self, report: DriftReport) -> str:
         """Return the features that have drifted, by their words."""
-        drifted = [self.word(feature.feature) for feature in report.features if feature.drifted]
+        drifted = [self.feature(feature.feature) for feature in report.features if feature.drifted]
         return ", ".join(drifted) or self.say("drift_none")
 
 

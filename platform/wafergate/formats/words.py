@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
+from wafergate.domain.drift import counted_class
 from wafergate.domain.evaluation import Rate
 
 __all__ = ["LANGUAGES", "Words", "terms"]
@@ -37,6 +38,10 @@ class Words:
         """Return the word of a glossary term; a name the glossary does not know is returned as it is."""
         entry = terms().get(str(key))
         return entry[self.language] if entry else str(key)
+
+    def feature(self, name: str) -> str:
+        """Return the word of a drift feature; one that counts a class's predictions is called as the class."""
+        return counted_class(name) or self.word(name)
 
     def explain(self, key: object) -> str | None:
         """Return a term's explanation, if the glossary has one."""
