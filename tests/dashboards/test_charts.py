@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.charts import drift_distances, instance_counts, recall_intervals
@@ -92,6 +92,7 @@ def test_class_names_are_shown_to_the_letter() -> None:
     assert _recall_figure(_judged(facts)).layout.yaxis.ticktext == ("&lt;b&gt;x&lt;/b&gt;",)
 
 
+@settings(deadline=None)  # a busy machine draws slowly
 @given(
     st.lists(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=9)
 )
