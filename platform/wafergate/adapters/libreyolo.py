@@ -1,4 +1,4 @@
-"""Train with LibreYOLO (MIT): YOLOX and YOLOv9, the backend without a copyleft licence."""
+"""Train with LibreYOLO (MIT): YOLOX, YOLOv9, RT-DETR and D-FINE, the backend without a copyleft licence."""
 
 import importlib.metadata
 import math
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wafergate.adapters.libreyolo_families import family_of, network_to_export
 from wafergate.adapters.onnx.export import export_module
 from wafergate.adapters.onnx.parity import measure_parity
 from wafergate.adapters.torch_run import (
@@ -24,18 +25,12 @@ from wafergate.adapters.torch_run import (
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
-from wafergate.domain.models import Channels, Decoder
+from wafergate.domain.models import Channels
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
-from wafergate.errors import ConfigError, TrainingError
+from wafergate.errors import TrainingError
 
 __all__ = ["LibreYoloTrainer", "train_here"]
-
-FAMILIES: Mapping[str, tuple[Decoder, str]] = {
-    "LibreYOLOX": (Decoder.YOLOX, "ntsmlx"),
-    "LibreYOLO9": (Decoder.YOLO, "tsmc"),
-}
-"""Class in `libreyolo.models` to how its output is read and the sizes it comes in."""
 
 CACHE_BYTES = 2**31
 """Decoded images kept in memory, at most."""
@@ -62,29 +57,17 @@ class LibreYoloTrainer:
             HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
         """
-        family_and_size(job.candidate.architecture)
+        family_of(job.candidate.architecture)
         require_extra("libreyolo", "libreyolo")
         return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
-
-
-def family_and_size(architecture: str) -> tuple[str, str]:
-    """Split LibreYOLO's name of an architecture, e.g. `LibreYOLOXn`, into class and size.
-
-    Raises:
-        ConfigError: there is no such architecture here.
-    """
-    known = [f"{family}{size}" for family, (_, sizes) in FAMILIES.items() for size in sizes]
-    if architecture not in known:
-        message = f"LibreYOLO trains one of {', '.join(known)}; found architecture {architecture!r}"
-        raise ConfigError(message)
-    return architecture[:-1], architecture[-1]
 
 
 def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
     """Train and export in this process; see `wafergate.adapters.training_process.TrainHere`."""
     started = time.monotonic()
     device = prepare(job)
-    data = write_fitted_data(job, scratch / "data")
+    _, _, family = family_of(job.candidate.architecture)
+    data = write_fitted_data(job, scratch / "data", square=family.queries)
     model = _build(job, device, report)
     going_on = {}
     if job.resume is not None:
@@ -104,7 +87,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     return TrainedArtefact(
         weights=weights,
         onnx=onnx,
-        decoder=FAMILIES[job.candidate.architecture[:-1]][0],
+        decoder=family.decoder,
         epochs=job.epochs,
         batch=batch,
         micro_batch=micro_batch,
@@ -119,8 +102,10 @@ def _build(job: TrainingJob, device: str, report: Reporter) -> Any:
     given = None if job.weights is None else read_tensors(job.weights)  # refused before the slow import
     import libreyolo
 
-    family, size = family_and_size(job.candidate.architecture)
-    model = getattr(libreyolo, family)(None, size=size, nb_classes=len(job.classes), device=device)
+    name, size, family = family_of(job.candidate.architecture)
+    # else RT-DETR fetches a backbone from the network, and keeps part of it as it came
+    scratch = {"_scratch_init": True} if family.queries else {}
+    model = getattr(libreyolo, name)(None, size=size, nb_classes=len(job.classes), device=device, **scratch)
     if job.weights is None or given is None:
         report.note(f"{job.candidate.name} starts from random weights")
         return model
@@ -139,7 +124,7 @@ def _build(job: TrainingJob, device: str, report: Reporter) -> Any:
 
 def _set_class_priors(network: Any) -> None:
     """Start a new class layer of YOLOX at a probability of 1 %, as a network from random weights does."""
-    if hasattr(network.head, "cls_preds"):
+    if hasattr(network, "head") and hasattr(network.head, "cls_preds"):
         import torch
 
         for layer in network.head.cls_preds:
@@ -189,9 +174,7 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         # hue and saturation of reference and difference mean nothing
         "hsv_prob": 0.5 if colours else 0.0,
     }
-    if job.candidate.architecture.startswith("LibreYOLO9"):
-        recipe["letterbox_pad"] = "center"  # as the detector places images for this kind of output
-    return recipe
+    return recipe | family_of(job.candidate.architecture)[2].own(job)
 
 
 class _Teller:
@@ -244,31 +227,11 @@ def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tu
     unfinished = scratch / "weights.pt"
     model.save(str(unfinished))
 
-    model.model.head.export = True
-    network = model.model
-    decoder = FAMILIES[job.candidate.architecture[:-1]][0]
-    if decoder is Decoder.YOLO:
-        network = _corners_to_centres(network)
+    network = network_to_export(model.model, job.candidate.architecture, image_size=job.image_size)
+    decoder = family_of(job.candidate.architecture)[2].decoder
     onnx = job.folder / "model.onnx"
     export_module(network, onnx, decoder=decoder, image_size=job.image_size, classes=list(job.classes))
     weights = job.folder / "weights.pt"
     shutil.move(unfinished, weights)
     model.model.load_state_dict(read_tensors(weights))  # what is compared is what was stored
     return weights, onnx, measure_parity(network, onnx, job, decoder=decoder)
-
-
-def _corners_to_centres(network: Any) -> Any:
-    """Wrap a network whose output has corners `(n, 4 + classes, anchors)` so that it gives centres and sizes."""
-    import torch
-
-    class CornersToCentres(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            output = self.network(images)
-            low, high, scores = output[:, :2], output[:, 2:4], output[:, 4:]
-            return torch.cat([(low + high) / 2, high - low, scores], dim=1)
-
-    return CornersToCentres()

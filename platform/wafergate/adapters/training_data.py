@@ -1,7 +1,6 @@
 """Make the folder a backend trains on: images fitted as the detector will fit them, labels checked."""
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wafergate.adapters.onnx.letterbox import fit
+from wafergate.adapters.onnx.letterbox import Placement, fit, letterbox
 from wafergate.domain.training import TrainingJob
 from wafergate.errors import TrainingError
 
 __all__ = ["FittedData", "write_fitted_data"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+Box = tuple[float, float, float, float, float]
 PNG_SPEED = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -36,20 +36,22 @@ class FittedData:
     boxes: int
 
 
-def write_fitted_data(job: TrainingJob, folder: Path) -> FittedData:
+def write_fitted_data(job: TrainingJob, folder: Path, *, square: bool = False) -> FittedData:
     """Write images whose longer side is the model's input, their labels and the YAML file that describes them.
 
     A backend that meets images of the right size scales nothing, so it learns from the very pixels the detector feeds.
-    It also decodes less in every epoch. Labels are fractions of the image and stay as they are.
+    It also decodes less in every epoch. Labels are fractions of the image, and of the square where that is written.
 
     Args:
         job: says where the data lie; a missing or empty label file is an image without defects.
         folder: to write into.
+        square: whether to write the whole square that the detector feeds, border included, for a backend that would
+            stretch the image to one.
 
     Raises:
         TrainingError: no training image or no box, an image that cannot be read, a label that is not `class x y w h`.
     """
-    counts = {side: _write_side(job, folder, side) for side in ("train", "val")}
+    counts = {side: _write_side(job, folder, side, square=square) for side in ("train", "val")}
     (train, boxes), (validation, _) = counts["train"], counts["val"]
     if not train or not boxes:
         message = f"training needs labelled images in images/train, found {train} images with {boxes} boxes"
@@ -66,7 +68,7 @@ def write_fitted_data(job: TrainingJob, folder: Path) -> FittedData:
     return FittedData(yaml, train, validation, boxes)
 
 
-def _write_side(job: TrainingJob, folder: Path, side: str) -> tuple[int, int]:
+def _write_side(job: TrainingJob, folder: Path, side: str, *, square: bool) -> tuple[int, int]:
     source = job.data / "images" / side
     images = sorted(path for path in source.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     stems = [path.stem for path in images]
@@ -77,29 +79,44 @@ def _write_side(job: TrainingJob, folder: Path, side: str) -> tuple[int, int]:
     for kind in ("images", "labels"):
         (folder / kind / side).mkdir(parents=True)
     with ThreadPoolExecutor(job.threads or None) as pool:
-        boxes = sum(pool.map(lambda image: _write_one(job, folder, image, side), images))
+        boxes = sum(pool.map(lambda image: _write_one(job, folder, image, side, square=square), images))
     return len(images), boxes
 
 
-def _write_one(job: TrainingJob, folder: Path, image: Path, side: str) -> int:
+def _write_one(job: TrainingJob, folder: Path, image: Path, side: str, *, square: bool) -> int:
     # orientation tags are left alone: the boxes were drawn on the stored pixels
     pixels = cv2.imread(str(image), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         message = f"images/{side}/{image.name} cannot be decoded as an image; make the training set again"
         raise TrainingError(message)
-    target = folder / "images" / side / f"{image.stem}.png"
-    if not cv2.imwrite(str(target), fit(np.asarray(pixels, np.uint8), job.image_size), PNG_SPEED):
+    target, placement = folder / "images" / side / f"{image.stem}.png", None
+    fitted = np.asarray(pixels, np.uint8)
+    if square:
+        fitted, placement = letterbox(fitted, job.image_size, centred=True)
+    if not cv2.imwrite(str(target), fit(fitted, job.image_size), PNG_SPEED):
         message = f"{target} cannot be written; is the disk full?"
         raise TrainingError(message)
     label = job.data / "labels" / side / f"{image.stem}.txt"
     if not label.is_file():
         return 0
-    shutil.copyfile(label, folder / "labels" / side / label.name)
-    return _check_label(label, classes=len(job.classes))
+    boxes = _checked_boxes(label, classes=len(job.classes))
+    lines = [_label_line(box, placement, job.image_size) for box in boxes]
+    (folder / "labels" / side / label.name).write_text("".join(lines), encoding="utf-8")
+    return len(boxes)
 
 
-def _check_label(label: Path, *, classes: int) -> int:
-    """Return the number of boxes; both backends would drop a bad line and train on without it."""
+def _label_line(box: Box, placement: Placement | None, size: int) -> str:
+    index, x, y, width, height = box
+    if placement is not None:
+        across, down = placement.width * placement.scale_x, placement.height * placement.scale_y
+        x, y = (x * across + placement.left) / size, (y * down + placement.top) / size
+        width, height = width * across / size, height * down / size
+    return f"{int(index)} {x:.8f} {y:.8f} {width:.8f} {height:.8f}\n"
+
+
+def _checked_boxes(label: Path, *, classes: int) -> list[Box]:
+    """Return the boxes; both backends would drop a bad line and train on without it."""
+    boxes = []
     lines = [line for line in label.read_text(encoding="utf-8").splitlines() if line.strip()]
     for number, line in enumerate(lines, start=1):
         try:
@@ -115,4 +132,5 @@ def _check_label(label: Path, *, classes: int) -> int:
                 f"{classes} and fractions of the image, found {line[:80]!r}"
             )
             raise TrainingError(message)
-    return len(lines)
+        boxes.append((index, x, y, width, height))
+    return boxes

@@ -1,5 +1,6 @@
 """What a line may train: candidates, what they see, the `[models]` section and the hardware it must fit."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -43,6 +44,12 @@ class Candidate:
         weights_licence: SPDX identifier of the published weights; empty when it starts from random weights.
         licence_source: where the licences are written.
         weights: a file, relative to the line file; empty for the architecture alone.
+        weights_url: where its makers publish weights; empty leaves it to the backend to know.
+        weights_sha256: of that file, where its makers state it; else the first download is the one that counts.
+        image_step: input sizes are multiples of this, pixels.
+        smallest_image: smallest input size, pixels: a detection transformer chooses its queries among the cells of its
+            feature maps, which must be as many.
+        largest_image: largest input size, pixels.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -55,6 +62,20 @@ class Candidate:
     weights_licence: str = ""
     licence_source: str = ""
     weights: str = ""
+    weights_url: str = ""
+    weights_sha256: str = ""
+    image_step: Annotated[int, Ge(1)] = 32
+    smallest_image: Annotated[int, Ge(1)] = 32
+    largest_image: Annotated[int, Ge(1)] = 4096
+
+    def __post_init__(self) -> None:
+        if self.weights_sha256 and not re.fullmatch("[0-9a-f]{64}", self.weights_sha256):
+            message = f"weights_sha256 must be 64 hexadecimal digits, found {self.weights_sha256!r}"
+            raise ValueError(message)
+
+    def takes(self, image_size: int) -> bool:
+        """Tell whether the architecture works at an input size, pixels."""
+        return not image_size % self.image_step and self.smallest_image <= image_size <= self.largest_image
 
 
 @dataclass(frozen=True, slots=True)

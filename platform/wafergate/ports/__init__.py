@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from wafergate.ports.intake import ImageExaminer, Source, SuiteOutcome, SuiteValidator
-from wafergate.ports.models import Detector, DetectorLoader, DriftMeter, LabelScorer, Trainer
-from wafergate.ports.outside import AlertChannel, Attachment, Retrainings, RunReader
+from wafergate.ports.models import Detector, DetectorLoader, DriftMeter, LabelScorer, PublishedWeights, Trainer
+from wafergate.ports.outside import AlertChannel, Attachment, Download, Retrainings, RunReader
 from wafergate.ports.storage import FactStore, FileReader, FileStore, InspectionStore, LedgerDraft
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Clock",
     "Detector",
     "DetectorLoader",
+    "Download",
     "DriftMeter",
     "FactStore",
     "FileReader",
@@ -23,6 +24,7 @@ __all__ = [
     "LabelScorer",
     "LedgerDraft",
     "Progress",
+    "PublishedWeights",
     "Retrainings",
     "RunReader",
     "Source",

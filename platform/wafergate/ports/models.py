@@ -14,7 +14,7 @@ from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import ModelVersion
 
-__all__ = ["Detector", "DetectorLoader", "DriftMeter", "LabelScorer", "Trainer"]
+__all__ = ["Detector", "DetectorLoader", "DriftMeter", "LabelScorer", "PublishedWeights", "Trainer"]
 
 
 class Trainer(Protocol):
@@ -34,6 +34,24 @@ class Trainer(Protocol):
             OutOfMemoryError: memory ran out; the last checkpoint told can be gone on from with a smaller micro-batch.
             HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
+        """
+
+
+class PublishedWeights(Protocol):
+    """What a backend knows of the weights that the makers of its models publish."""
+
+    def address(self, architecture: str) -> str:
+        """Return where they lie, as the installed backend says; empty where it names none.
+
+        Raises:
+            ConfigError: the backend is not installed or knows no such architecture.
+        """
+
+    def check(self, file: Path) -> None:
+        """Read a weight file as a training will, without running code that it may carry.
+
+        Raises:
+            ConfigError: it is damaged, or holds anything but weights.
         """
 
 

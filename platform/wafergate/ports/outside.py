@@ -1,13 +1,14 @@
-"""People and the orchestrator."""
+"""People, the orchestrator and the network."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.runs import PlannedFlow, RunOfFlow
 
-__all__ = ["AlertChannel", "Attachment", "Retrainings", "RunReader"]
+__all__ = ["AlertChannel", "Attachment", "Download", "Retrainings", "RunReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +80,17 @@ class RunReader(Protocol):
 
         Raises:
             ServiceError: as for `flows`.
+        """
+
+
+class Download(Protocol):
+    """Fetches a file from the network."""
+
+    def __call__(self, url: str, target: Path, *, progress: Callable[[str, int, int], None]) -> None:
+        """Write what lies at an address to a file, whole or not at all.
+
+        Raises:
+            ConfigError: the address is of a kind that is not fetched.
+            ServiceError: the server cannot be reached or has no such file.
+            StorageError: the file cannot be written.
         """

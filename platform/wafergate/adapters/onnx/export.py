@@ -68,14 +68,14 @@ def export_module(module: "nn.Module", target: Path, *, decoder: Decoder, image_
         axis.dim_value = length
     onnx.checker.check_model(graph)
     onnx.save(graph, str(target))
-    _compare(target, probe.numpy(), expected)
+    _compare(target, probe.numpy(), expected, decoder)
 
 
 def _probe(batch: int, size: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).random((batch, 3, size, size), np.float32)
 
 
-def _compare(target: Path, probe: NDArray[np.float32], expected: NDArray[Any]) -> None:
+def _compare(target: Path, probe: NDArray[np.float32], expected: NDArray[Any], decoder: Decoder) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
@@ -83,10 +83,22 @@ def _compare(target: Path, probe: NDArray[np.float32], expected: NDArray[Any]) -
     if found.shape != expected.shape:
         message = f"the exported model returns {found.shape} for a batch of 2, the trained one {expected.shape}"
         raise TrainingError(message)
-    error = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+    difference = _rows_apart(found, expected) if decoder is Decoder.END_TO_END else float(np.abs(found - expected).max())
+    error = difference / max(1.0, float(np.abs(expected).max()))
     if not error <= TOLERANCE:
         message = (
             f"the exported model must agree with the trained one to {TOLERANCE:g} of its range, found {error:.2g}; "
             "train again, and report the library versions if it stays so"
         )
         raise TrainingError(message)
+
+
+def _rows_apart(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return how far the rows `(n, detections, 6)` lie from their nearest, whatever their order.
+
+    Queries that score almost alike change places, and one that ranks just beyond the last may take its place: the
+    furthest 2 in 100 are left out.
+    """
+    apart = [np.abs(one[:, None] - other[None]).max(axis=2) for one, other in zip(found, expected, strict=True)]
+    nearest = np.concatenate([side for each in apart for side in (each.min(axis=0), each.min(axis=1))])
+    return float(np.quantile(nearest, 0.98))
