@@ -106,11 +106,13 @@ def open_parts() -> Parts:
     # imported here: a command that only asks the database starts in a blink
     from wafergate.adapters import images
     from wafergate.adapters.catalogue import load_catalogue
+    from wafergate.adapters.download import download
     from wafergate.adapters.evidently import EvidentlyMeter
     from wafergate.adapters.expectations import GreatExpectationsValidator
     from wafergate.adapters.libreyolo import LibreYoloTrainer
     from wafergate.adapters.machine import describe
     from wafergate.adapters.onnx_detector import OnnxDetectorLoader, serving_loaders
+    from wafergate.adapters.published_weights import LibreYoloWeights, UltralyticsWeights
     from wafergate.adapters.s3 import S3Files
     from wafergate.adapters.ultralytics import UltralyticsTrainer
 
@@ -142,6 +144,8 @@ def open_parts() -> Parts:
         work=values.work_dir,
         machine=describe,
         runtimes=serving_loaders,
+        published={"libreyolo": LibreYoloWeights(), "ultralytics": UltralyticsWeights()},
+        download=download,
     )
 
 

@@ -30,7 +30,7 @@ from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import TrainingError
 
-__all__ = ["LibreYoloTrainer", "train_here"]
+__all__ = ["LibreYoloTrainer", "published_at", "train_here"]
 
 CACHE_BYTES = 2**31
 """Decoded images kept in memory, at most."""
@@ -60,6 +60,13 @@ class LibreYoloTrainer:
         family_of(job.candidate.architecture)
         require_extra("libreyolo", "libreyolo")
         return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
+
+
+def published_at(family: str, architecture: str) -> str:
+    """Return where the installed LibreYOLO fetches the weights of an architecture; empty where it names no place."""
+    import libreyolo
+
+    return getattr(libreyolo, family).get_download_url(f"{architecture}.pt") or ""
 
 
 def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:

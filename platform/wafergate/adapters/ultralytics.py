@@ -1,12 +1,8 @@
-"""Train with Ultralytics: YOLO26, YOLO11 and YOLOv8 (AGPL-3.0, see NOTICE); only this module imports it."""
+"""Train with Ultralytics: YOLO26, YOLO11, YOLOv8 and RT-DETR (AGPL-3.0, see NOTICE)."""
 
-import difflib
 import importlib.metadata
 import importlib.util
 import math
-import os
-import re
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import Any
 
 from wafergate.adapters.onnx.export import export_module
 from wafergate.adapters.onnx.parity import measure_parity
+from wafergate.adapters.onnx.queries import rows_of_queries
 from wafergate.adapters.torch_run import (
     ENOUGH,
     batch_sizes,
@@ -26,6 +23,7 @@ from wafergate.adapters.torch_run import (
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
+from wafergate.adapters.ultralytics_package import check_architecture, configure, readable_weights
 from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
@@ -33,10 +31,6 @@ from wafergate.errors import ConfigError, TrainingError
 
 __all__ = ["UltralyticsTrainer", "train_here"]
 
-OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "ULTRALYTICS_SAFE_LOAD": "1"}
-"""Read when the package is imported: no look at the network, no pip, no banners, no pickled code in weights."""
-
-INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 KEPT = ("epoch", "model", "train_args", "version", "license")
 """Of a checkpoint; the rest is date, git state and paths of the machine, so that equal trainings give equal files."""
 
@@ -64,37 +58,18 @@ class UltralyticsTrainer:
         return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
 
 
-def check_architecture(architecture: str) -> None:
-    """Look the architecture up among the files of the installed package, without importing it.
-
-    Raises:
-        ConfigError: it is not there; a name that Ultralytics does not know would be looked for on the network.
-    """
-    spec = importlib.util.find_spec("ultralytics")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    stems = {path.stem for folder in folders for path in Path(folder, "cfg", "models").rglob("yolo*.yaml")}
-    detectors = {stem for stem in stems if re.fullmatch(r"yolov?\d+[a-z]?", stem)}
-    family = re.sub(r"(?<=\d)[nslmx]$", "", architecture)
-    if architecture in detectors or family in detectors:
-        return
-    near = difflib.get_close_matches(architecture, sorted(detectors), n=3, cutoff=0.0)
-    message = (
-        f"Ultralytics has no detector called {architecture!r}; near it are {', '.join(near)}, where yolo11 and others "
-        "take a size as in yolo11n"
-    )
-    raise ConfigError(message)
-
-
 def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
     """Train and export in this process; see `wafergate.adapters.training_process.TrainHere`."""
     started = time.monotonic()
-    _configure(scratch / "settings")
+    configure(scratch / "settings")
     device = prepare(job)
-    data = write_fitted_data(job, scratch / "data")
+    queries = _has_queries(job)
+    data = write_fitted_data(job, scratch / "data", square=queries)  # RT-DETR stretches what is not one
 
+    from ultralytics.models.rtdetr.train import RTDETRTrainer
     from ultralytics.models.yolo.detect import DetectionTrainer
 
-    trainer = DetectionTrainer(overrides=_arguments(job, data, device, scratch))
+    trainer = (RTDETRTrainer if queries else DetectionTrainer)(overrides=_arguments(job, data, device, scratch))
     trainer.add_callback("on_fit_epoch_end", _teller(job, data, report))
     trainer.add_callback("on_train_epoch_start", lambda begun: reseed(job, after=begun.epoch))
     # its own answer to missing memory, a smaller batch for the first epoch alone, would hide from the platform's
@@ -110,7 +85,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     return TrainedArtefact(
         weights=weights,
         onnx=onnx,
-        decoder=Decoder.YOLO,
+        decoder=_decoder(job),
         epochs=job.epochs,
         batch=batch,
         micro_batch=micro_batch,
@@ -121,20 +96,12 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     )
 
 
-def _configure(folder: Path) -> None:
-    """Set every switch before the first import, settings and font below `folder`."""
-    os.environ |= {**OFFLINE, "YOLO_CONFIG_DIR": str(folder)}
-    home = folder / "Ultralytics"
-    home.mkdir(parents=True)
-    # its font check reaches for the network whatever the switches say, unless a file of this name is there
-    spec = importlib.util.find_spec("matplotlib")
-    fonts = Path((spec.submodule_search_locations or [""])[0] if spec else "", "mpl-data", "fonts", "ttf")
-    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        shutil.copyfile(fonts / "DejaVuSans.ttf", home / name)
+def _has_queries(job: TrainingJob) -> bool:
+    return job.candidate.architecture.startswith("rtdetr")
 
-    from ultralytics import settings
 
-    settings.update({"sync": False, **dict.fromkeys(INTEGRATIONS, False)})
+def _decoder(job: TrainingJob) -> Decoder:
+    return Decoder.END_TO_END if _has_queries(job) else Decoder.YOLO
 
 
 def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -> dict[str, Any]:
@@ -143,7 +110,7 @@ def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -
     start = take_up(job.resume, scratch / "run" / "weights") if job.resume else f"{job.candidate.architecture}.yaml"
     arguments: dict[str, Any] = {
         "model": str(start),
-        "pretrained": False if job.weights is None else _readable_weights(job.weights, scratch),
+        "pretrained": False if job.weights is None else readable_weights(job.weights, scratch),
         "data": str(data.yaml),
         "epochs": job.epochs,
         "batch": micro_batch,
@@ -154,7 +121,8 @@ def _arguments(job: TrainingJob, data: FittedData, device: str, scratch: Path) -
         "deterministic": True,
         "workers": loader_workers(device),
         "device": device,
-        "amp": _precision(device),
+        # its makers warn that half precision brings RT-DETR's matching to NaN
+        "amp": False if _has_queries(job) else _precision(device),
         "patience": 0,
         "val": data.validation > 0,
         "plots": False,
@@ -180,30 +148,6 @@ def _precision(device: str) -> str | bool:
     import torch
 
     return "bf16" if device != "cpu" and torch.cuda.is_bf16_supported() else False
-
-
-def _readable_weights(weights: Path, scratch: Path) -> str:
-    """Load the file once, known classes only, and return a copy whose name Ultralytics accepts.
-
-    Raises:
-        ConfigError: it is missing, damaged or carries anything but a model of known classes.
-    """
-    from ultralytics.nn.tasks import load_checkpoint
-
-    copy = scratch / "start.pt"
-    try:
-        shutil.copyfile(weights, copy)
-        load_checkpoint(copy)
-    except OSError as error:
-        message = f"the weight file {weights} cannot be read: {error}"
-        raise ConfigError(message) from error
-    except Exception as error:  # unpickling fails in as many ways as there are damaged files
-        message = (
-            f"the weight file {weights.name} must be an Ultralytics checkpoint of known classes and was refused: "
-            f"{' '.join(str(error).split())[:200]}"
-        )
-        raise ConfigError(message) from error
-    return str(copy)
 
 
 def _tell_start(job: TrainingJob, trainer: Any, report: Reporter) -> None:
@@ -264,17 +208,28 @@ def _export(job: TrainingJob, checkpoint: Path) -> tuple[Path, Path, ExportParit
     weights = job.folder / "weights.pt"
     torch.save(kept, weights)
 
-    model, _ = load_checkpoint(weights)
-    # the head that predict uses by default; YOLO26's other one needs no suppression but learns less from little data
-    model.end2end = False
-    model = model.fuse(verbose=False)
+    onnx = job.folder / "model.onnx"
+    model = _to_export(job, load_checkpoint(weights)[0], fused=True)
     for module in model.modules():
         if isinstance(module, Detect):
             module.export, module.format, module.dynamic = True, "onnx", False
         elif isinstance(module, C2f):
             module.forward = module.forward_split
-    onnx = job.folder / "model.onnx"
-    export_module(model, onnx, decoder=Decoder.YOLO, image_size=job.image_size, classes=list(job.classes))
-    stored_again, _ = load_checkpoint(weights)  # neither fused nor changed for the export
-    stored_again.end2end = False
-    return weights, onnx, measure_parity(stored_again, onnx, job, decoder=Decoder.YOLO)
+    export_module(model, onnx, decoder=_decoder(job), image_size=job.image_size, classes=list(job.classes))
+    stored_again = _to_export(job, load_checkpoint(weights)[0], fused=False)
+    return weights, onnx, measure_parity(stored_again, onnx, job, decoder=_decoder(job))
+
+
+def _to_export(job: TrainingJob, network: Any, *, fused: bool) -> Any:
+    """Return a network whose output its decoder reads, batch norms folded into convolutions where asked."""
+    if not _has_queries(job):
+        # the head that predict uses by default; YOLO26's other one needs no suppression but learns less from little
+        # data; fusing drops the one not chosen
+        network.end2end = False
+    network = network.fuse(verbose=False) if fused else network
+    if not _has_queries(job):
+        return network
+    # beside what its predict uses lie boxes and scores of the decoder's layers, in evaluation of the last alone
+    return rows_of_queries(
+        network, lambda output: (output[1][0][-1], output[1][1][-1].sigmoid()), image_size=job.image_size
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import Actor
+from wafergate.cli.options import Actor, Line
 from wafergate.line import load_line
 
 __all__ = ["app"]
@@ -41,6 +41,36 @@ def weights_add(
     done = add_weights(parts, file, model, licence=licence, source=source, actor=who, known=known)
     typer.echo(
         f"{file.name} {'is known already' if done.reused else 'is kept'} for {model} under {licence} ({done.id})"
+    )
+
+
+@app.command("fetch")
+def weights_fetch(
+    model: Annotated[str, typer.Argument(help="The candidate, as in the catalogue or the line file.")],
+    line: Line,
+    actor: Actor = "",
+    again: Annotated[bool, typer.Option("--again", help="Fetch what is here once more and compare.")] = False,
+) -> None:
+    """Download the weights a candidate's makers publish, and keep them.
+
+    The line's licence policy is asked first. The file must have the digest
+    that its makers state or, where they state none, that of the first
+    download.
+
+    Example: wafergate weights fetch yolox-nano --line line.toml
+    """
+    from wafergate.cli.progress import bar
+    from wafergate.domain.weights import WeightFile
+    from wafergate.jobs.fetch_weights import fetch_weights
+
+    line_file = load_line(line)
+    parts = ready()
+    with bar() as progress:
+        done = fetch_weights(parts, line_file, model, actor=actor or getpass.getuser(), again=again, progress=progress)
+    row = next(iter(parts.facts.find(WeightFile, id=done.id)))
+    typer.echo(
+        f"{row.name} {'is known already' if done.reused else 'is kept'} for {row.candidate} under {row.licence} "
+        f"({row.bytes / 2**20:.1f} MiB, SHA-256 {row.digest[:12]})"
     )
 
 

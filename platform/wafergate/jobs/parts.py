@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.serving import Runtime
+from wafergate.errors import ServiceError
 from wafergate.ports import (
     Clock,
     DetectorLoader,
+    Download,
     DriftMeter,
     FactStore,
     FileStore,
     ImageExaminer,
     InspectionStore,
+    Progress,
+    PublishedWeights,
     SuiteValidator,
     Trainer,
 )
@@ -33,6 +37,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WORKERS = 4
+
+
+def _no_network(url: str, target: Path, *, progress: Progress) -> None:  # noqa: ARG001 - fills a port
+    message = f"{url} cannot be fetched: these parts have no network"
+    raise ServiceError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,8 @@ class Parts:
         machine: names what a device and a backend run on, with versions.
         work: folder for what a job writes before it is stored.
         runtimes: opens an exported model to inspect with, by the runtimes this machine has, the one that judges first.
+        published: what is known of published weights, by backend.
+        download: fetches a file from the network.
     """
 
     facts: FactStore
@@ -72,6 +83,8 @@ class Parts:
     work: Path
     machine: Callable[[str, str], str] = lambda device, _backend: device
     runtimes: Callable[[], Mapping[Runtime, DetectorLoader]] = dict
+    published: Mapping[str, PublishedWeights] = field(default_factory=dict)
+    download: Download = _no_network
 
 
 class Outcome(NamedTuple):

@@ -93,8 +93,8 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
         wanted = candidate.weights or "a file given with --weights"
         message = (
             f"{name} starts from weights ({wanted}), which are not there: give the file with --weights, bring it with "
-            f"`wafergate weights add FILE --model {name}`, or set random_start = true in [models] to start from "
-            "random weights"
+            f"`wafergate weights add FILE --model {name}`, fetch what its makers publish with `wafergate weights fetch "
+            f"{name} --line {line.path.name}`, or set random_start = true in [models] to start from random weights"
         )
         raise ConfigError(message)
     stated = licence_of(parts, name, digest)

@@ -83,8 +83,9 @@ def _compare(target: Path, probe: NDArray[np.float32], expected: NDArray[Any], d
     if found.shape != expected.shape:
         message = f"the exported model returns {found.shape} for a batch of 2, the trained one {expected.shape}"
         raise TrainingError(message)
-    difference = _rows_apart(found, expected) if decoder is Decoder.END_TO_END else float(np.abs(found - expected).max())
-    error = difference / max(1.0, float(np.abs(expected).max()))
+    unordered = decoder is Decoder.END_TO_END
+    apart = _rows_apart(found, expected) if unordered else float(np.abs(found - expected).max())
+    error = apart / max(1.0, float(np.abs(expected).max()))
     if not error <= TOLERANCE:
         message = (
             f"the exported model must agree with the trained one to {TOLERANCE:g} of its range, found {error:.2g}; "

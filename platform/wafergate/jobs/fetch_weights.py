@@ -1,0 +1,107 @@
+"""A candidate to the weight file its makers publish: licence first, then the download, then its digest."""
+
+import shutil
+from pathlib import Path
+
+from wafergate.domain.identity import digest_bytes
+from wafergate.domain.models import Candidate
+from wafergate.domain.weights import WeightFile
+from wafergate.errors import ConfigError, ServiceError, StorageError
+from wafergate.jobs.licences import licensed_parts, require_trainable
+from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.weights import add_weights, known_candidates
+from wafergate.line import LineFile
+from wafergate.ports import Progress
+
+__all__ = ["fetch_weights", "weights_address"]
+
+
+def fetch_weights(
+    parts: Parts, line: LineFile, name: str, *, actor: str, again: bool = False, progress: Progress = silent
+) -> Outcome:
+    """Fetch the published weights of a candidate into the store, unless they are there.
+
+    Args:
+        parts: the real parts.
+        line: its policy is asked, its own candidates are known.
+        name: of the candidate.
+        actor: who does it.
+        again: whether to fetch what is there once more and compare.
+        progress: told how far the download is.
+
+    Raises:
+        ConfigError: no such candidate, nobody says where its weights lie, or the file holds anything but weights.
+        LicenceError: the policy refuses the code or the weights; nothing was fetched.
+        ServiceError: the network or the file is not there.
+        StorageError: the file is not the one it should be.
+    """
+    known = known_candidates(parts, line)
+    if name not in known:
+        message = f"there is no candidate {name!r}; the catalogue and {line.path.name} have {', '.join(sorted(known))}"
+        raise ConfigError(message)
+    candidate = known[name]
+    needed = licensed_parts(line, candidate, from_weights=True)
+    require_trainable(line, tuple(part for part in needed if part.subject != "images"), today=parts.clock().date())
+    url = weights_address(parts, candidate)
+    kept = [row for row in parts.facts.find(WeightFile, candidate=name) if row.source.split(" ")[0] == url]
+    if kept and not again:
+        return Outcome(kept[0].id, reused=True)
+    folder = fresh_folder(parts.work / f"weights-{name}")
+    try:
+        file = folder / Path(url.partition("?")[0]).name
+        _download(parts, candidate, url, file, progress)
+        _require_digest(candidate, url, digest_bytes(file.read_bytes()), kept)
+        parts.published[candidate.backend].check(file)
+        source = f"{url} ({candidate.licence_source})"
+        return add_weights(
+            parts, file, name, licence=candidate.weights_licence, source=source, actor=actor, known=known
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def weights_address(parts: Parts, candidate: Candidate) -> str:
+    """Return where the makers of a candidate publish its weights.
+
+    Raises:
+        ConfigError: nobody says where.
+    """
+    backend = parts.published.get(candidate.backend)
+    if backend is None:
+        message = (
+            f"candidate {candidate.name} needs a backend of {', '.join(parts.published)}; found {candidate.backend!r}"
+        )
+        raise ConfigError(message)
+    url = candidate.weights_url or backend.address(candidate.architecture)
+    if not url:
+        message = (
+            f"{candidate.backend} names no published weights of {candidate.name}: bring a file with `wafergate weights "
+            f"add FILE --model {candidate.name}`, or state weights_url in an entry of your own, [[models.candidates]]"
+        )
+        raise ConfigError(message)
+    return url
+
+
+def _download(parts: Parts, candidate: Candidate, url: str, file: Path, progress: Progress) -> None:
+    try:
+        parts.download(url, file, progress=progress)
+    except ServiceError as error:
+        message = (
+            f"{error}: fetch {url} on a machine that reaches it, and bring the file with `wafergate weights add "
+            f"{file.name} --model {candidate.name} --licence {candidate.weights_licence} --source {url}`"
+        )
+        raise ServiceError(message) from error
+
+
+def _require_digest(candidate: Candidate, url: str, found: str, kept: list[WeightFile]) -> None:
+    """Hold a download against the digest its makers state, or else against the first one of this address."""
+    stated = candidate.weights_sha256
+    required = stated or (kept[-1].digest if kept else found)  # rows come newest first
+    if found != required:
+        said = "its makers state" if stated else f"the download of {kept[-1].created_at:%Y-%m-%d} had"
+        message = (
+            f"the weights of {candidate.name} at {url} have SHA-256 {found}, but {said} {required}; nothing was kept. "
+            "Ask their makers, and bring a file you trust with `wafergate weights add`"
+        )
+        raise StorageError(message)
