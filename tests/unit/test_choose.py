@@ -18,10 +18,10 @@ from wafergate.domain.models import HardwareProfile
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingSet
-from wafergate.errors import HardwareError, LicenceError
+from wafergate.errors import ConfigError, HardwareError, LicenceError
 from wafergate.jobs.choose import AUTO, choose, with_winner
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.train import train
+from wafergate.jobs.train import choose_start, train
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
@@ -120,6 +120,20 @@ def test_what_does_not_fit_at_all_stops_with_every_need(
     with pytest.raises(HardwareError, match=r"contrast: .*401.0 MiB.*blind: .*301.0 MiB.*heavy: .*9001.0 MiB"):
         choose(parts, line("[hardware.train]\nmemory_mib = 100"), thread[1])
     assert not parts.facts.find(ModelChoice, winner="")
+
+
+def test_an_input_size_that_is_not_a_candidates_own_stops_or_drops_it_before_anything_is_trained(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    picky = candidate("picky").replace('"MIT"', '"MIT"\nsmallest_image = 256\nimage_step = 64')
+    of = line(picky + "[hardware.train]\nmemory_mib = 350")
+    said = r"image_size must be a multiple of 64 from 256 to 4096 for picky, found 96"
+    with pytest.raises(ConfigError, match=said):
+        choose_start(parts, with_winner(of, "picky"))
+    row = parts.facts.get(ModelChoice, choose(parts, of, thread[1]).id)
+    standing = next(one for one in row.standings if one.candidate == "picky")
+    assert (standing.dropped_by, standing.memory_mib, row.winner) == ("image size", None, "blind")
+    assert "a multiple of 64" in standing.reason
 
 
 def test_a_refused_licence_drops_a_candidate_before_it_is_measured(

@@ -84,7 +84,8 @@ class CandidateStanding:
         latency_ms: median for one image; None where it was not measured.
         size_mib: of the exported model; None where it was not measured.
         rungs: brief trainings, shortest first.
-        dropped_by: `licence`, `weights`, `memory`, `latency`, `size` or `validation`; empty for the winner.
+        dropped_by: `image size`, `licence`, `weights`, `memory`, `latency`, `size` or `validation`; empty for the
+            winner.
         reason: one sentence with the number that dropped it and the limit.
     """
 

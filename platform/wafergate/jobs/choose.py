@@ -23,7 +23,7 @@ from wafergate.jobs.probe import probe
 from wafergate.jobs.train import choose_start, draft_model, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.versions import as_cut
-from wafergate.jobs.weights import known_candidates
+from wafergate.jobs.weights import known_candidates, named_candidate
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
@@ -110,7 +110,7 @@ def choose(
 
 
 def ask_licences(parts: Parts, line: LineFile) -> dict[str, CandidateStanding]:
-    """Drop the candidates that the licence policy refuses or whose weights are missing; nothing is trained yet.
+    """Drop what the licence policy refuses, does not work at the input size or lacks weights; nothing is trained yet.
 
     Raises:
         ConfigError: a candidate of the line file is unknown.
@@ -124,8 +124,13 @@ def ask_licences(parts: Parts, line: LineFile) -> dict[str, CandidateStanding]:
 def _asked(parts: Parts, line: LineFile, candidate: Candidate) -> CandidateStanding:
     licences = {part.subject: part.licence for part in licensed_parts(line, candidate, from_weights=True)}
     standing = CandidateStanding(candidate.name, licences)
+    chosen = with_winner(line, candidate.name)
     try:
-        choose_start(parts, with_winner(line, candidate.name))
+        named_candidate(parts, chosen)
+    except ConfigError as error:
+        return replace(standing, dropped_by="image size", reason=str(error))
+    try:
+        choose_start(parts, chosen)
     except LicenceError as error:
         return replace(standing, dropped_by="licence", reason=str(error))
     except ConfigError as error:

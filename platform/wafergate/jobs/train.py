@@ -24,7 +24,7 @@ from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.versions import as_cut
-from wafergate.jobs.weights import known_candidates, licence_of, newest_weights
+from wafergate.jobs.weights import licence_of, named_candidate, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
@@ -73,15 +73,12 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
         weights: a file that takes the place of the candidate's own.
 
     Raises:
-        ConfigError: no such candidate, or its weights are not there and the line forbids a random start.
+        ConfigError: no such candidate or not at this input size, or its weights are not there and the line forbids a
+            random start.
         LicenceError: the policy refuses code, weights or images.
     """
-    catalogue = known_candidates(parts, line)
-    name = line.models.candidate
-    if name not in catalogue:
-        message = f"[models] candidate must be one of {', '.join(sorted(catalogue))}; found {name!r}"
-        raise ConfigError(message)
-    candidate = catalogue[name]
+    candidate = named_candidate(parts, line)
+    name = candidate.name
     if weights is not None and not weights.is_file():
         message = f"there is no weight file {weights}; check --weights"
         raise ConfigError(message)
