@@ -50,6 +50,19 @@ def test_a_file_is_found_under_the_digest_of_its_bytes(files: FileStore) -> None
     assert files.has(digest)
 
 
+def test_a_removed_file_is_gone_its_local_copy_too_and_may_be_removed_twice(files: FileStore) -> None:
+    data, other = fresh(), fresh()
+    gone, stays = files.put(data), files.put(other)
+    files.fetch(gone)
+    files.remove([gone])
+    files.remove([gone, "0" * 64])
+    assert (files.has(gone), files.has(stays)) == (False, True)
+    with pytest.raises(NotFoundError):
+        files.get(gone)
+    assert files.put(data) == gone
+    assert files.fetch(gone).read_bytes() == data
+
+
 def test_many_files_keep_their_order_and_one_may_come_twice(files: FileStore) -> None:
     items = [fresh() for _ in range(40)]
     items[7] = items[3]

@@ -401,17 +401,6 @@ def test_an_unknown_architecture_is_refused(backend: str, job: TrainingJob, tmp_
         TRAINERS[backend]()(replace(job, folder=tmp_path, candidate=candidate), on_epoch=lambda _report: None)
 
 
-def test_yolov9_gives_centres_like_the_other_of_its_layout(few: Path, tmp_path: Path) -> None:
-    job = TrainingJob(
-        Candidate("yolov9-t", "libreyolo", "LibreYOLO9t", "MIT"), CLASSES, few, tmp_path, None, Channels.IMAGE,
-        SIZE, 1, 8, 0.0, 0.0, 0, "cpu", 2,
-    )  # fmt: skip
-    artefact = LibreYoloTrainer()(job, on_epoch=lambda _report: None)
-    (found,) = detector(artefact)([np.zeros((SIZE, SIZE, 3), np.uint8)], min_score=0.0)
-    assert len(found)
-    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
-
-
 def test_importing_a_trainer_imports_no_backend() -> None:
     code = (
         "import sys, wafergate.adapters.libreyolo, wafergate.adapters.ultralytics, wafergate.adapters.onnx_detector\n"

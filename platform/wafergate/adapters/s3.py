@@ -106,6 +106,13 @@ class S3Files:
             return False
         return True
 
+    def remove(self, digests: Iterable[str]) -> None:
+        """See `FileStore.remove`."""
+        for digest in digests:
+            with self._translated(digest):
+                self._client.remove_object(self._bucket, _key(digest))
+            self._cache.drop(digest)
+
     def address(self, digest: str) -> str:
         """See `FileStore.address`."""
         return f"s3://{self._bucket}/{_key(digest)}"
@@ -189,6 +196,9 @@ class _Cache:
         with self._lock:
             self._make_room(len(data), keep=path)
         return path
+
+    def drop(self, digest: str) -> None:
+        (self._folder / digest[:2] / digest[2:]).unlink(missing_ok=True)
 
     def _make_room(self, added: int, *, keep: Path) -> None:
         if self._size is not None and self._size + added <= self._limit:

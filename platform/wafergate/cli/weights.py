@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import Actor, Line
+from wafergate.cli.options import Actor, Line, Person, Reason
 from wafergate.line import load_line
 
 __all__ = ["app"]
@@ -88,3 +88,35 @@ def weights_list() -> None:
     cells = [(r.candidate, r.name, f"{r.bytes / 2**20:.1f}", r.licence, r.added_by, r.digest[:12]) for r in rows]
     console().print(table(columns, cells, numbers=("MiB",)))
     typer.echo("1 weight file" if len(rows) == 1 else f"{len(rows)} weight files")
+
+
+@app.command("prune")
+def weights_prune(
+    actor: Person,
+    reason: Reason,
+    days: Annotated[
+        int, typer.Option("--days", min=1, help="Keep trainings that moved in the last so many days.")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+) -> None:
+    """Remove checkpoints of trainings that nobody finished.
+
+    A training removes its own once its model is stored; this removes those of
+    trainings that stopped for good. They would begin at their first epoch.
+
+    Example: wafergate weights prune --days 30 --as kim --reason "disk is full"
+    """
+    from wafergate.jobs.checkpoints import abandoned, remove_checkpoints
+    from wafergate.terminal import console, table
+
+    parts = ready()
+    rows = abandoned(parts, days)
+    cells = [(row.model_id, row.epoch, f"{row.created_at:%Y-%m-%d %H:%M}") for row in rows]
+    if cells:
+        console().print(table(("training", "epoch", "stored (UTC)"), cells, numbers=("epoch",)))
+    checkpoints = "1 checkpoint" if len(rows) == 1 else f"{len(rows)} checkpoints"
+    if dry_run:
+        typer.echo(f"would be removed: {checkpoints}")
+        return
+    removed = remove_checkpoints(parts, rows, actor=actor, reason=reason)
+    typer.echo(f"removed: {checkpoints}, {sum(row.bytes for row in removed) / 2**20:.1f} MiB")

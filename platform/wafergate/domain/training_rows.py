@@ -12,6 +12,7 @@ from wafergate.domain.samples import LabelledBox
 from wafergate.domain.tiling import WHOLE, TilePolicy
 
 __all__ = [
+    "CheckpointRemoval",
     "MemoryStep",
     "ModelVersion",
     "TrainingCheckpoint",
@@ -111,7 +112,7 @@ class TrainingCheckpoint:
     """A checkpoint's row in the store: a killed training goes on from the newest one, on any machine.
 
     Attributes:
-        id: from model and epoch.
+        id: from model, epoch and time.
         model_id: the model that is being trained.
         epoch: how many epochs it has seen.
         last: SHA-256 of the state in S3.
@@ -124,6 +125,31 @@ class TrainingCheckpoint:
     epoch: int
     last: str
     best: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRemoval:
+    """A checkpoint that is no longer in the store; nobody goes on from it.
+
+    Attributes:
+        id: from the checkpoint.
+        checkpoint_id: what was removed.
+        model_id: the model it was of.
+        epoch: how many epochs it had seen.
+        bytes: freed in the store; 0 where its files are needed elsewhere.
+        actor: who removed it; empty where the training itself did.
+        reason: why.
+        created_at: when.
+    """
+
+    id: str
+    checkpoint_id: str
+    model_id: str
+    epoch: int
+    bytes: int
+    actor: str
+    reason: str
     created_at: datetime
 
 

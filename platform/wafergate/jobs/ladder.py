@@ -10,6 +10,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, TrainingCheckpoint
 from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError
+from wafergate.jobs.checkpoints import kept_checkpoints, remove_superseded
 from wafergate.jobs.parts import Parts
 from wafergate.ports import Trainer
 
@@ -122,9 +123,8 @@ class _Kept:
 
     def fetch(self, folder: Path) -> Checkpoint | None:
         """Bring the newest stored checkpoint into a folder."""
-        rows = self._parts.facts.find(TrainingCheckpoint, model_id=self._model_id)
-        if rows:
-            row = max(rows, key=lambda each: each.epoch)
+        row = next(iter(kept_checkpoints(self._parts, self._model_id)), None)
+        if row is not None:
             best = self._write(folder / "resume-best.pt", row.best) if row.best else None
             self.newest = Checkpoint(row.epoch, self._write(folder / "resume-last.pt", row.last), best)
         return self.newest
@@ -138,14 +138,15 @@ class _Kept:
         self.newest = checkpoint
         if time.monotonic() - self._stored_at < self._seconds:
             return
-        files = self._parts.files
+        files, now = self._parts.files, self._parts.clock()
         row = TrainingCheckpoint(
-            id=identify("checkpoint", self._model_id, checkpoint.epoch),
+            id=identify("checkpoint", self._model_id, checkpoint.epoch, now),
             model_id=self._model_id,
             epoch=checkpoint.epoch,
             last=files.put(checkpoint.last.read_bytes()),
             best=files.put(checkpoint.best.read_bytes()) if checkpoint.best else None,
-            created_at=self._parts.clock(),
+            created_at=now,
         )
         self._parts.facts.save(row)
+        remove_superseded(self._parts, self._model_id)
         self._stored_at = time.monotonic()

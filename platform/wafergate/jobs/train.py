@@ -18,6 +18,7 @@ from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import samples_on
+from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
@@ -155,6 +156,7 @@ def train(
     thresholds = {point.defect_class: point.threshold for point in points}
     model = replace(model, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
+    remove_checkpoints(parts, kept_checkpoints(parts, row_id), reason="the model is stored")
     shutil.rmtree(folder, ignore_errors=True)
     return Outcome(row_id, not new)
 

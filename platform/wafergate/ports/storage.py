@@ -236,6 +236,9 @@ class FileStore(Protocol):
     def has(self, digest: str) -> bool:
         """Tell whether it is stored."""
 
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove files for good; one that is not there is passed over."""
+
     def address(self, digest: str) -> str:
         """Name the place of a file for a person, e.g. `s3://bucket/blobs/ab/cdef…`."""
 

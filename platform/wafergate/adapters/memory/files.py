@@ -51,6 +51,11 @@ class MemoryFiles:
         """See `FileStore.has`."""
         return digest in self._files
 
+    def remove(self, digests: Iterable[str]) -> None:
+        """See `FileStore.remove`."""
+        for digest in digests:
+            self._files.pop(digest, None)
+
     def address(self, digest: str) -> str:
         """See `FileStore.address`."""
         return f"memory:{digest}"

@@ -47,6 +47,7 @@ from wafergate.domain.standing import Renewal
 from wafergate.domain.taxonomy import Signature, TaxonomyVersion
 from wafergate.domain.tiling import Tiling
 from wafergate.domain.training_rows import (
+    CheckpointRemoval,
     MemoryStep,
     ModelVersion,
     TrainingCheckpoint,
@@ -141,6 +142,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     Probe: ("probe", ("id",), "created_at DESC, id"),
     ModelChoice: ("model_choice", ("id",), "created_at DESC, id"),
     WeightFile: ("weight_file", ("id",), "created_at DESC, id"),
+    CheckpointRemoval: ("checkpoint_removal", ("id",), "created_at DESC, id"),
     TrainingCheckpoint: ("training_checkpoint", ("id",), "created_at DESC, id"),
     MemoryStep: ("memory_step", ("id",), "created_at DESC, id"),
     ModelVersion: ("model_version", ("id",), "number DESC"),
