@@ -1,4 +1,4 @@
-"""Examining real images against bare decode + SHA-256 and, where it is installed, cleanvision's issue scan."""
+"""Examining real images against bare decode + SHA-256 and cleanvision's issue scan."""
 
 import contextlib
 import hashlib
@@ -59,8 +59,7 @@ def _against_bare(title: str, paths: Sequence[Path], target: float | None) -> Ro
 def _against_cleanvision(paths: Sequence[Path]) -> Row:
     what = "examine tiles / cleanvision, images/s, from disk"
     if importlib.util.find_spec("cleanvision") is None:
-        # Apache-2.0; beside what is here it brings ImageHash, PyWavelets and tabulate.
-        return Row(f"{what}: pip install cleanvision to measure", "", "", None, ">= 8", "no peer")
+        return Row(f"{what} (pip install cleanvision)", "", "", None, ">= 8", "no peer")
     imagelab = importlib.import_module("cleanvision").Imagelab  # a peer that is not among our dependencies
 
     examine = Examiner()

@@ -24,6 +24,7 @@ _REACH = 8  # pixels of the copy that registration looks to every side
 _FINE, _COARSE = 1.2, 6.0  # detail between these blurs is compared: neither noise nor light
 _LOCAL = 4.0  # blur over which a difference counts as local
 _SATURATED = 245  # grey levels
+_UNEVEN = 0.001  # share of the copy that may saturate in one and not in the other
 _LEAST_DETAIL = 0.25  # grey levels; an 8-bit copy of less detail shows its own rounding
 
 _LEAST_SPREAD = 0.01  # share of the copy that detail lies on: a lone spot on a plain can be laid over any other
@@ -36,7 +37,10 @@ def shrink(pixels: NDArray[np.uint8]) -> Copy:
         pixels: `(h, w)`, or `(h, w, 3)` BGR.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
-    return np.asarray(cv2.resize(grey, (COPY_SIDE, COPY_SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    # Down first and up second: where one side grows, OpenCV averages over neither, and the other shows aliases.
+    down = (min(grey.shape[1], COPY_SIDE), min(grey.shape[0], COPY_SIDE))
+    averaged = cv2.resize(grey, down, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(averaged, (COPY_SIDE, COPY_SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 @functools.cache
@@ -118,10 +122,10 @@ def _equally_saturated(first: Copy, second: Copy) -> tuple[NDArray[np.float32], 
     """Cut off the brightest part of the copy that saturates less, so that both saturate over the same area."""
     one, other = first.astype(np.float32), second.astype(np.float32)
     below, below_other = float((one < _SATURATED).mean()), float((other < _SATURATED).mean())
-    if below_other < below - 0.01:
-        one = np.minimum(one, np.float32(np.quantile(one, below_other)))
-    elif below < below_other - 0.01:
-        other = np.minimum(other, np.float32(np.quantile(other, below)))
+    if below_other < below - _UNEVEN:
+        one, other = np.minimum(one, np.float32(np.quantile(one, below_other))), np.minimum(other, _SATURATED)
+    elif below < below_other - _UNEVEN:
+        one, other = np.minimum(one, _SATURATED), np.minimum(other, np.float32(np.quantile(other, below)))
     return one, other
 
 
