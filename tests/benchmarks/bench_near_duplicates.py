@@ -18,7 +18,7 @@ from wafergate.stages.near_duplicates import candidates, codes_of, compare, shri
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 POLICY = LikenessPolicy()
-EVERY = 25
+EVERY = 26  # even places only: what the check forgives was chosen on odd ones
 Grey = NDArray[np.uint8]
 Pair = tuple[Grey, Grey]
 

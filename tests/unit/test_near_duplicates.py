@@ -156,3 +156,19 @@ def test_the_job_names_the_pairs_and_finds_its_own_work(tmp_path: Path) -> None:
     assert find_near_duplicates(parts, POLICY, "data-x") == (done.id, True)
     assert known_pairs(parts, "data-x", POLICY) == known_pairs(parts, "data-x") == [("lot/0.png", "lot/2.png")]
     assert known_pairs(parts, "data-x", replace(POLICY, radius=0)) == []
+
+
+def test_a_narrow_copy_is_averaged_along_its_long_side() -> None:
+    stripes = np.tile(np.array([0, 255], np.uint8), 300)[None].repeat(100, axis=0)  # finer than the copy can show
+    copy = shrink(stripes)
+    assert np.ptp(copy) <= 128
+    assert abs(float(copy.mean()) - 127.5) < 2
+
+
+@pytest.mark.parametrize("gain", [0.5, 0.7])
+def test_a_saturated_image_is_known_again_after_a_shorter_exposure(gain: float) -> None:
+    image = np.asarray(cv2.convertScaleAbs(surface(3), alpha=1.6), np.uint8)
+    assert 0.05 < (image == 255).mean() < 0.6
+    darker = np.asarray(cv2.convertScaleAbs(image, alpha=gain), np.uint8)
+    one, other = shrink(image), shrink(darker)
+    assert compare(one, other)[1] < 0.01
