@@ -230,7 +230,7 @@ def test_a_killed_run_ends_the_second_time_as_an_undisturbed_one(
     assert (model.thresholds, model.epochs, model.batch) == (other.thresholds, other.epochs, other.batch)
     assert killed.decision.verdict is line_run.decision.verdict
     mine, theirs = (stored.get(Evaluation, run.decision.evaluation_id) for run in (killed, line_run))
-    assert mine.look == theirs.look + 1  # the two lines hold the same images: it is one test set
+    assert mine.look > theirs.look  # the two lines hold the same images, as others of this run may: it is one test set
     assert mine.classes == theirs.classes
     assert [len(stored.find(kind, line="killed")) for kind in (DatasetVersion, ModelVersion, GateDecision)] == [1, 1, 1]
     told = [epoch.epoch for epoch in reversed(stored.find(TrainingEpoch, model_id=model.id))]
