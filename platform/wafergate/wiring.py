@@ -110,7 +110,7 @@ def open_parts() -> Parts:
     from wafergate.adapters.evidently import EvidentlyMeter
     from wafergate.adapters.expectations import GreatExpectationsValidator
     from wafergate.adapters.libreyolo import LibreYoloTrainer
-    from wafergate.adapters.machine import describe
+    from wafergate.adapters.machine import describe, training_devices
     from wafergate.adapters.onnx_detector import OnnxDetectorLoader, serving_loaders
     from wafergate.adapters.published_weights import LibreYoloWeights, UltralyticsWeights
     from wafergate.adapters.s3 import S3Files
@@ -146,6 +146,7 @@ def open_parts() -> Parts:
         runtimes=serving_loaders,
         published={"libreyolo": LibreYoloWeights(), "ultralytics": UltralyticsWeights()},
         download=download,
+        devices=training_devices,
     )
 
 

@@ -6,24 +6,30 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests import rows
+from tests.unit.small_line import parts_in
 from wafergate import wiring
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.adapters.postgres import PostgresFacts
 from wafergate.adapters.postgres.tables import KINDS, table_of
 from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.devices import card_numbers
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
+from wafergate.domain.models import Candidate, Channels, Decoder
 from wafergate.domain.production import ProductionFigures
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
+from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
+from wafergate.jobs.ladder import train_within_memory
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.settings import OFFER_NAME, Settings
 
@@ -313,6 +319,43 @@ def test_a_name_is_held_by_one_at_a_time_and_the_next_is_told_that_it_waits(fact
         story.append("first")
     other.join(30)
     assert story == ["first", "second"]
+
+
+def test_trainings_on_other_cards_run_side_by_side_and_one_that_shares_a_card_waits(
+    facts: FactStore, line: str, tmp_path: Path
+) -> None:
+    story: list[str] = []
+    both, inside, waits = threading.Barrier(2, timeout=60), threading.Event(), threading.Event()
+
+    def trainer(job: TrainingJob, **_: object) -> TrainedArtefact:
+        if "0,1" not in job.device:
+            both.wait()  # the two on disjoint cards are inside at once, or this breaks
+            inside.set()
+            assert waits.wait(60)
+        story.append(job.device)
+        return TrainedArtefact(tmp_path, tmp_path, Decoder.YOLO, 1, 1, 1.0, {})
+
+    def run(device: str) -> None:
+        job = TrainingJob(
+            Candidate("x", "x", "x", "MIT"), ("a",), tmp_path, tmp_path, None, Channels.IMAGE, 32, 1, 1, 0.0, 0.0, 0,
+            device,
+        )  # fmt: skip
+        cards = tuple(f"{line} {number}" for number in card_numbers(device) or ())
+        parts = replace(parts_in(tmp_path / device), facts=facts, trainers={"x": trainer}, devices=lambda _: cards)
+        train_within_memory(
+            parts, job, f"{line}-{device}", on_epoch=print, on_step=print, checkpoint_seconds=9, on_wait=waits.set
+        )
+
+    threads = [threading.Thread(target=run, args=(device,)) for device in ("cuda:0", "cuda:1,2")]
+    for thread in threads:
+        thread.start()
+    assert inside.wait(60)
+    threads.append(threading.Thread(target=run, args=("cuda:0,1",)))
+    threads[-1].start()
+    for thread in threads:
+        thread.join(90)
+    assert story[-1] == "cuda:0,1"
+    assert sorted(story[:-1]) == ["cuda:0", "cuda:1,2"]
 
 
 def test_a_name_is_free_again_after_its_holder_failed(facts: FactStore, line: str) -> None:

@@ -23,6 +23,7 @@ from wafergate.adapters.onnx.letterbox import fit
 from wafergate.adapters.onnx_detector import OnnxDetector
 from wafergate.adapters.torch_run import read_tensors
 from wafergate.adapters.training_data import FittedData
+from wafergate.adapters.training_process import train_in_process
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Candidate, Channels
@@ -351,6 +352,35 @@ def test_a_training_that_goes_on_from_a_checkpoint_ends_like_an_undisturbed_one(
     else:  # Ultralytics keeps weights and moments in half precision, so the two agree to about that
         mine, theirs = (np.concatenate([each.ravel() for each in arrays(end.onnx)]) for end in (went_on, whole))
         assert np.corrcoef(mine, theirs)[0, 1] > 0.99
+
+
+def test_two_processes_train_one_model_and_go_on_from_its_checkpoint(few: Path, tmp_path: Path) -> None:
+    """DistributedDataParallel over gloo: what cards do over NCCL, each process on the processor here."""
+    job = TrainingJob(
+        Candidate("yolox-nano", "libreyolo", "LibreYOLOXn", "MIT"), CLASSES, few, tmp_path / "job", None,
+        Channels.GOLDEN, SIZE, 2, 7, 0.0, 0.0, 0, "cpu", 1,
+    )  # fmt: skip
+    kept: list[Checkpoint] = []
+
+    def keep(checkpoint: Checkpoint) -> None:
+        last = Path(shutil.copyfile(checkpoint.last, tmp_path / "last.pt"))
+        kept.append(Checkpoint(checkpoint.epoch, last, None))
+
+    def train(job: TrainingJob) -> tuple[TrainedArtefact, list[int]]:
+        told: list[EpochReport] = []
+        entry = f"{libreyolo.__name__}:train_here"
+        artefact = train_in_process(entry, job, on_epoch=told.append, on_checkpoint=keep, processes=2)
+        return artefact, [report.epoch for report in told]
+
+    whole, epochs = train(job)
+    log = (job.folder / "training.log").read_text()
+    assert epochs == [1, 2]
+    assert "rank=0/2" in log
+    assert "batch_per_rank=3, world_size=2" in log
+    assert (whole.batch, whole.micro_batch) == (6, 6)  # 7 do not divide
+    assert detector(whole).classes == CLASSES
+    _, epochs = train(replace(job, folder=tmp_path / "again", resume=kept[0]))
+    assert epochs == [2]
 
 
 def arrays(onnx_file: Path) -> list[NDArray[np.float32]]:

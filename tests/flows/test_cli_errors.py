@@ -384,7 +384,7 @@ def test_a_refused_licence_is_said_before_intake(
     with nothing_written(count_rows):
         said = wafergate("retrain", "--line", str(line), "--source", str(few), "--format", "coco")
     assert said.code == LicenceError.exit_code
-    assert "the code are under AGPL-3.0-only" in said.sentence
+    assert "the code is under AGPL-3.0-only" in said.sentence
 
 
 @pytest.mark.services

@@ -93,7 +93,7 @@ def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says
     assert dropped == {"contrast": ("", 401.0), "blind": ("validation", 301.0), "heavy": ("memory", 9001.0)}
     reasons = {one.candidate: one.reason for one in row.standings}
     assert "takes 9001.0 MiB, the limit memory_mib in [hardware.train] is 4000 MiB" in reasons["heavy"]
-    assert reasons["blind"].startswith("after 1 epochs recall of")
+    assert reasons["blind"].startswith("after 1 epoch recall of")
     assert parts.facts.find(ModelVersion) == []  # nothing brief is kept as a model
     runs = {name: trainer.runs for name, trainer in trainers.items()}
     assert choose(parts, of, thread[1]) == (done.id, True)
@@ -193,6 +193,13 @@ def test_a_round_keeps_the_better_half_by_its_weakest_class_first(results: dict[
     assert set(kept) | set(reasons) == set(results)
     worst_kept = min((results[name].lowest_recall, results[name].map50) for name in kept)
     assert all((results[name].lowest_recall, results[name].map50) <= worst_kept for name in reasons)
+
+
+def test_of_two_that_are_equal_on_validation_the_smaller_model_stays_and_the_other_says_so() -> None:
+    same = RungResult(2, 0.0, "void", 0.0)
+    kept, reasons = halve({"a": same, "b": same}, sizes={"a": 7.5, "b": 3.5})
+    assert kept == ["b"]
+    assert reasons["a"].endswith("(mean AP 0.00), as b has, whose model is smaller: 3.5 of 7.5 MiB")
 
 
 @given(st.integers(1, 40), st.integers(1, 300))

@@ -51,6 +51,16 @@ def network(job, scratch, report):
         raise AssertionError("reached the network")
     return good(job, scratch, report)
 
+def together(job, scratch, report):
+    (job.folder / f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}").touch()
+    report.note(f"rank {os.environ['RANK']}")
+    return None if int(os.environ["RANK"]) else good(job, scratch, report)
+
+def deserted(job, scratch, report):
+    if int(os.environ["RANK"]):
+        raise MemoryError("no room for another image")
+    time.sleep(600)
+
 def config(job, scratch, report):
     raise ConfigError("weights do not fit")
 
@@ -168,6 +178,27 @@ def test_each_end_has_its_error(job: TrainingJob, function: str, kind: type[Wafe
         run(function, job)
     if function == "foreign":
         assert "Traceback" in (job.folder / "training.log").read_text()
+
+
+def test_processes_that_train_together_are_told_of_once_and_leave_nothing(
+    job: TrainingJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    reports: list[EpochReport] = []
+    artefact = train_in_process("handmade_backend:together", job, on_epoch=reports.append, processes=3)
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert [message for message in caplog.messages if message.startswith("rank")] == ["rank 0"]
+    assert artefact.weights.parent == job.folder
+    assert "rank 0 of 3" in {path.name for path in job.folder.iterdir()}
+    assert not list(job.folder.glob("rank-*"))
+
+
+def test_one_that_fails_ends_those_that_would_wait_for_it_and_its_reason_is_told(job: TrainingJob) -> None:
+    began = time.monotonic()
+    with pytest.raises(OutOfMemoryError, match="memory ran out in training tiny"):
+        train_in_process("handmade_backend:deserted", job, on_epoch=lambda _report: None, processes=2)
+    assert time.monotonic() - began < 300  # and not the ten minutes that the leader sleeps
+    assert not [child for child in psutil.Process().children() if "handmade_backend" in " ".join(child.cmdline())]
 
 
 def test_an_error_while_an_epoch_is_told_ends_the_training(job: TrainingJob) -> None:

@@ -6,10 +6,12 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.libreyolo_families import family_of, network_to_export
+from wafergate.adapters.machine import training_devices
 from wafergate.adapters.onnx.export import export_module
 from wafergate.adapters.onnx.parity import measure_parity
 from wafergate.adapters.torch_run import (
@@ -24,6 +26,7 @@ from wafergate.adapters.torch_run import (
     take_up,
 )
 from wafergate.adapters.training_data import FittedData, write_fitted_data
+from wafergate.adapters.training_group import rank, ranks
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
 from wafergate.domain.models import Channels
 from wafergate.domain.parity import ExportParity
@@ -59,7 +62,17 @@ class LibreYoloTrainer:
         """
         family_of(job.candidate.architecture)
         require_extra("libreyolo", "libreyolo")
-        return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
+        devices = training_devices(job.device)
+        if len(devices) > 1:
+            job = replace(job, device="cuda:all")  # of those that its processes are shown
+        return train_in_process(
+            f"{__name__}:train_here",
+            job,
+            on_epoch=on_epoch,
+            on_checkpoint=on_checkpoint,
+            processes=len(devices),
+            cards=[name.removeprefix("cuda:") for name in devices if name != "cpu"],
+        )
 
 
 def published_at(family: str, architecture: str) -> str:
@@ -69,7 +82,7 @@ def published_at(family: str, architecture: str) -> str:
     return getattr(libreyolo, family).get_download_url(f"{architecture}.pt") or ""
 
 
-def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
+def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact | None:
     """Train and export in this process; see `wafergate.adapters.training_process.TrainHere`."""
     started = time.monotonic()
     device = prepare(job)
@@ -89,6 +102,8 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         **_recipe(job, data, device),
         **going_on,
     )
+    if rank():
+        return None
     batch, micro_batch = batch_sizes(job, data.train)
     weights, onnx, parity = _export(job, model, _checkpoint(results, data), scratch)
     return TrainedArtefact(
@@ -181,6 +196,9 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         # hue and saturation of reference and difference mean nothing
         "hsv_prob": 0.5 if colours else 0.0,
     }
+    if ranks() > 1:
+        # a share of the batch is too few images for a mean; PyTorch gathers them on cards alone
+        recipe["sync_bn"] = device != "cpu"
     return recipe | family_of(job.candidate.architecture)[2].own(job)
 
 

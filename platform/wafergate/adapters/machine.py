@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 
 from wafergate import __version__
+from wafergate.domain.devices import device_names
+from wafergate.errors import HardwareError
 
-__all__ = ["Gpu", "Machine", "code_version", "describe", "find_machine"]
+__all__ = ["Gpu", "Machine", "code_version", "describe", "find_machine", "training_devices", "visible_cards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,36 @@ def _gpus() -> tuple[Gpu, ...]:
         return ()  # a driver without a card
     rows = [line.rpartition(",") for line in said.splitlines() if "," in line]
     return tuple(Gpu(name.strip(), float(memory)) for name, _, memory in rows)
+
+
+def training_devices(device: str) -> tuple[str, ...]:
+    """Return the devices a training computes on, by names that mean the same to every process of this machine.
+
+    Args:
+        device: as in `wafergate.domain.devices`.
+
+    Raises:
+        HardwareError: a card that is asked for is not there.
+    """
+    if device == "cpu":
+        return ("cpu",)
+    cards = visible_cards()
+    try:
+        names = device_names(device, len(cards))
+    except LookupError as error:
+        message = (
+            f"training needs device {device!r}, but this machine shows {len(cards)} CUDA cards; set device = 'auto'"
+        )
+        raise HardwareError(message) from error
+    return tuple("cpu" if name == "cpu" else f"cuda:{cards[int(name.partition(':')[2])]}" for name in names)
+
+
+def visible_cards() -> tuple[str, ...]:
+    """Return the cards that CUDA shows this process, each by its number or name among all of the machine."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
+        return tuple(str(number) for number in range(len(_gpus())))
+    return tuple(name.strip() for name in shown.split(",") if name.strip() and name.strip() != "-1") if _gpus() else ()
 
 
 def describe(device: str, backend: str) -> str:

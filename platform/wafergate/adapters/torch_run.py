@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wafergate.adapters.training_group import rank, ranks
+from wafergate.domain.devices import device_names
 from wafergate.domain.training import Checkpoint, TrainingJob
 from wafergate.errors import ConfigError, HardwareError
 
@@ -62,22 +64,20 @@ def reseed(job: TrainingJob, *, after: int | None = None) -> None:
     import torch
 
     epoch = after if after is not None else (job.resume.epoch if job.resume else 0)
-    seed = int(np.random.SeedSequence((job.seed, epoch)).generate_state(1)[0])
+    own = (rank(),) if rank() else ()  # processes that train together draw different augmentations
+    seed = int(np.random.SeedSequence((job.seed, epoch, *own)).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the backends draw from the global generator
     torch.manual_seed(seed)
 
 
 def _device(job: TrainingJob, found: int) -> str:
-    if job.device == "auto":
-        return "cuda:0" if found else "cpu"
-    if job.device == "cpu":
-        return "cpu"
-    name, _, number = job.device.partition(":")
-    if name != "cuda" or not (number or "0").isdigit() or int(number or 0) >= found:
+    try:
+        names = device_names(job.device, found)
+    except LookupError as error:
         message = f"training needs device {job.device!r}, but PyTorch finds {found} CUDA devices; set device = 'auto'"
-        raise HardwareError(message)
-    return f"cuda:{number or 0}"
+        raise HardwareError(message) from error
+    return names[min(rank(), len(names) - 1)]
 
 
 def _limit_memory(device: str, limit: int) -> None:
@@ -102,9 +102,16 @@ def peak_memory_mib(device: str) -> float:
 
 
 def batch_sizes(job: TrainingJob, images: int) -> tuple[int, int]:
-    """Return the images behind one step of the optimiser and those in memory at a time; a small set has no more."""
-    batch = min(job.batch, images)
-    return batch, min(job.micro_batch or batch, batch)
+    """Return the images behind one step of the optimiser and those in memory at a time; a small set has no more.
+
+    Where processes train together, both are for all of them: a multiple of their number, at least one each.
+    """
+    batch = _shared(min(job.batch, images))
+    return batch, _shared(min(job.micro_batch or batch, batch))
+
+
+def _shared(images: int) -> int:
+    return max(1, images // ranks()) * ranks()
 
 
 def keep_checkpoint(folder: Path, epoch: int, last: Path, best: Path | None, *, best_is_new: bool) -> Checkpoint:

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import TypeAdapter
 
+from wafergate.adapters.training_group import Followers, group_environments
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError, TrainingError, WafergateError
 
@@ -48,6 +49,7 @@ OUT_OF_MEMORY = (
     "insufficient memory",
     "cublas_status_alloc_failed",
     "std::bad_alloc",
+    "memoryerror",
     # a thread's stack is memory as well
     "can't start new thread",
     "thread creation failed",
@@ -71,8 +73,8 @@ class Reporter(Protocol):
 class TrainHere(Protocol):
     """A backend's training as it runs in the process made for it."""
 
-    def __call__(self, job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact:
-        """Train in this process; all scratch files go below `scratch`."""
+    def __call__(self, job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArtefact | None:
+        """Train in this process, all scratch files below `scratch`; a process that follows another returns None."""
 
 
 def require_extra(module: str, extra: str) -> None:
@@ -92,6 +94,8 @@ def train_in_process(
     *,
     on_epoch: Callable[[EpochReport], None],
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    processes: int = 1,
+    cards: Sequence[str] = (),
 ) -> TrainedArtefact:
     """Run `entry` on a job in a new process and follow it to its end.
 
@@ -102,6 +106,8 @@ def train_in_process(
         job: what to train; its folder is made if need be.
         on_epoch: told every epoch; what it raises ends the training.
         on_checkpoint: told every checkpoint; its files are removed when the next one comes.
+        processes: how many train it together; the backend must find its group in the environment as torchrun sets it.
+        cards: that these processes see, as `CUDA_VISIBLE_DEVICES` lists them; empty for all.
 
     Raises:
         ConfigError: as the backend says.
@@ -110,34 +116,40 @@ def train_in_process(
         TrainingError: anything else that ended it without a model.
     """
     scratch = job.folder / SCRATCH_NAME
-    shutil.rmtree(scratch, ignore_errors=True)
+    for folder in (scratch, *job.folder.glob("rank-*")):
+        shutil.rmtree(folder, ignore_errors=True)
     scratch.mkdir(parents=True)
     reading, writing = os.pipe()
-    command = [sys.executable, "-P", "-m", __name__, entry, str(writing)]
+    command = [sys.executable, "-P", "-m", __name__, entry]
+    own, *others = [_environment(job, scratch) | group for group in group_environments(processes, cards)]
     with (
         (job.folder / LOG_NAME).open("wb") as log,
         os.fdopen(reading, encoding="utf-8") as events,
+        Followers(_send, LOG_NAME) as followers,
         subprocess.Popen(
-            command,
+            [*command, str(writing)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd=scratch,
-            env=_environment(job, scratch),
+            env=own,
             pass_fds=(writing,),
         ) as process,
     ):
         os.close(writing)
         try:
             _send(process, job)
+            followers.start(command, job, others)
+            followers.watch(process)
             artefact = _follow(events, on_epoch, on_checkpoint)
             code = process.wait()
         except BaseException:
             process.kill()
             raise
     if artefact is None:
-        raise _death(code, job)
-    shutil.rmtree(scratch, ignore_errors=True)
+        raise _death(*(followers.fallen or (code, job)))
+    for folder in (scratch, *job.folder.glob("rank-*")):
+        shutil.rmtree(folder, ignore_errors=True)
     return artefact
 
 
@@ -296,7 +308,8 @@ def main(entry: str, descriptor: int) -> None:
         ours = _translated(error, job)
         report.event("error", {"kind": type(ours).__name__, "message": str(ours)})
         raise SystemExit(ours.exit_code) from error
-    report.event("artefact", _ARTEFACT.dump_python(artefact, mode="json"))
+    if artefact is not None:
+        report.event("artefact", _ARTEFACT.dump_python(artefact, mode="json"))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wafergate.adapters.machine import training_devices
 from wafergate.adapters.onnx.export import export_module
 from wafergate.adapters.onnx.parity import measure_parity
 from wafergate.adapters.onnx.queries import rows_of_queries
@@ -55,6 +56,12 @@ class UltralyticsTrainer:
         """
         require_extra("ultralytics", "ultralytics")
         check_architecture(job.candidate.architecture)
+        if len(training_devices(job.device)) > 1:
+            message = (
+                f"[hardware.train] device = {job.device!r} names several cards: candidates of libreyolo train on "
+                f"several, {job.candidate.name} of ultralytics on one; choose one card, such as cuda:0"
+            )
+            raise ConfigError(message)
         return train_in_process(f"{__name__}:train_here", job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
 
 

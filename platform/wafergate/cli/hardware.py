@@ -180,7 +180,7 @@ def choice(line: Line) -> None:
         )
         for one in row.standings
     ]
-    columns = ("candidate", "train MiB", "ms", "MiB", "lowest recall", "")
+    columns = ("candidate", "train MiB", "ms", "MiB", "lowest recall", "outcome")
     console().print(table(columns, cells, numbers=columns[1:5]))
     for one in row.standings:
         if one.reason:

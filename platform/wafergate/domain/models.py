@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from wafergate.domain.devices import card_numbers
+
 __all__ = [
     "Candidate",
     "Channels",
@@ -121,7 +123,7 @@ class HardwareProfile:
     """What a machine offers or a line demands; 0 means no limit.
 
     Attributes:
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, several cards as `cuda:0,1`, or `cuda:all`.
         memory_mib: memory that may be used, MiB.
         latency_ms: median time for one image at batch 1, milliseconds.
         size_mib: size of the exported model, MiB.
@@ -130,8 +132,11 @@ class HardwareProfile:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    device: Annotated[str, MinLen(1)] = "auto"
+    device: str = "auto"
     memory_mib: Annotated[float, Ge(0)] = 0.0
     latency_ms: Annotated[float, Ge(0)] = 0.0
     size_mib: Annotated[float, Ge(0)] = 0.0
     threads: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        card_numbers(self.device)

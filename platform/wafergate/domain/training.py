@@ -47,7 +47,7 @@ class TrainingJob:
         learning_rate: peak; 0 leaves it to the backend.
         mosaic: probability, 0..1.
         seed: of everything random.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, several cards as `cuda:0,1`, or `cuda:all`.
         threads: CPU threads; 0 for all.
         flip_horizontal: whether the product looks the same mirrored left to right, so that training may mirror it.
         flip_vertical: the same upside down.

@@ -13,6 +13,7 @@ from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.detect import open_judge, run_detector
@@ -170,8 +171,8 @@ def _compete(
             standings[name] = replace(standings[name], rungs=(*standings[name].rungs, results[name]))
             told = results[name]
             recall = f"lowest recall {told.lowest_recall:.2f} ({told.weakest})"
-            tell(f"{name}, {epochs} epochs: {recall}, mean AP {told.map50:.2f}")
-        kept, reasons = halve(results)
+            tell(f"{name}, {counted(epochs, 'epoch')}: {recall}, mean AP {told.map50:.2f}")
+        kept, reasons = halve(results, sizes={name: standings[name].size_mib or 0.0 for name in left})
         for name, reason in reasons.items():
             standings[name] = replace(standings[name], dropped_by="validation", reason=reason)
         left = list(kept)

@@ -3,6 +3,7 @@
 import platform
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def train_within_memory(
         on_epoch: told every epoch.
         on_step: told every step down.
         checkpoint_seconds: how long a training may run before its state is stored again.
-        on_wait: told when another training holds this machine's device; two at once would share its memory.
+        on_wait: told when another training holds one of the job's devices; two at once would share its memory.
 
     Raises:
         ConfigError: no such backend.
@@ -50,7 +51,9 @@ def train_within_memory(
         TrainingError: see `Trainer`.
     """
     trainer = _trainer(parts, job)
-    with parts.facts.exclusive(f"training on {platform.node()}, {job.device}", waiting=on_wait):
+    with ExitStack() as held:
+        for device in sorted(parts.devices(job.device)):  # in one order everywhere: nobody waits in a circle
+            held.enter_context(parts.facts.exclusive(f"training on {platform.node()}, {device}", waiting=on_wait))
         return _climb_down(parts, job, model_id, trainer, on_epoch, on_step, checkpoint_seconds)
 
 

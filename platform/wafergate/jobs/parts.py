@@ -66,6 +66,7 @@ class Parts:
         runtimes: opens an exported model to inspect with, by the runtimes this machine has, the one that judges first.
         published: what is known of published weights, by backend.
         download: fetches a file from the network.
+        devices: names what a training on a device computes on, one name each, the same in every process of the machine.
     """
 
     facts: FactStore
@@ -85,6 +86,7 @@ class Parts:
     runtimes: Callable[[], Mapping[Runtime, DetectorLoader]] = dict
     published: Mapping[str, PublishedWeights] = field(default_factory=dict)
     download: Download = _no_network
+    devices: Callable[[str], tuple[str, ...]] = lambda device: (device,)
 
 
 class Outcome(NamedTuple):

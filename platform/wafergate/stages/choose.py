@@ -7,6 +7,7 @@ from wafergate.domain.choice import CandidateStanding, Probe, RungResult
 from wafergate.domain.latency import latency_limits
 from wafergate.domain.models import HardwareProfile
 from wafergate.domain.serving import ServeProfile
+from wafergate.domain.words import counted
 
 __all__ = ["drop_misfits", "halve", "rung_epochs"]
 
@@ -56,20 +57,32 @@ def rung_epochs(candidates: int, epochs: int) -> tuple[int, ...]:
     return tuple(rounds)
 
 
-def halve(results: Mapping[str, RungResult]) -> tuple[Sequence[str], Mapping[str, str]]:
+def halve(
+    results: Mapping[str, RungResult], *, sizes: Mapping[str, float] | None = None
+) -> tuple[Sequence[str], Mapping[str, str]]:
     """Keep the better half of a round, rounded up: by the recall of the weakest class, then by mean AP.
+
+    Args:
+        results: of the round, by candidate.
+        sizes: of the exported models, MiB: of two that are equal on validation the smaller one stays.
 
     Returns:
         The names kept, best first, and for each one dropped the sentence that says why.
     """
-    order = sorted(results, key=lambda name: (-results[name].lowest_recall, -results[name].map50, name))
+    mib = sizes or dict.fromkeys(results, 0.0)
+    order = sorted(results, key=lambda name: (-results[name].lowest_recall, -results[name].map50, mib[name], name))
     kept = order[: (len(order) + 1) // 2]
-    last = results[kept[-1]]
+    best = kept[-1]
+    last = results[best]
     reasons = {}
     for name in order[len(kept) :]:
         own = results[name]
-        reasons[name] = (
-            f"after {own.epochs} epochs recall of {own.weakest} on validation {own.lowest_recall:.2f} (mean AP "
-            f"{own.map50:.2f}); {kept[-1]} has {last.lowest_recall:.2f} ({last.map50:.2f})"
+        figures = (
+            f"after {counted(own.epochs, 'epoch')} recall of {own.weakest} on validation {own.lowest_recall:.2f} "
+            f"(mean AP {own.map50:.2f})"
         )
+        if (own.lowest_recall, own.map50) == (last.lowest_recall, last.map50):
+            reasons[name] = f"{figures}, as {best} has, whose model is smaller: {mib[best]:.1f} of {mib[name]:.1f} MiB"
+        else:
+            reasons[name] = f"{figures}; {best} has {last.lowest_recall:.2f} ({last.map50:.2f})"
     return kept, reasons

@@ -53,7 +53,7 @@ def test_training_mirrors_only_as_the_line_file_allows(files: Files, tmp_path: P
 def test_a_refused_licence_stops_before_anything_is_trained(files: Files, tmp_path: Path) -> None:
     trainer = ContrastTrainer()
     parts = parts_in(tmp_path, trainer=trainer)
-    with pytest.raises(LicenceError, match=r"the code are under AGPL-3.0: .*not in \[licences\] allowed \(Apache-2.0"):
+    with pytest.raises(LicenceError, match=r"the code is under AGPL-3.0: .*not in \[licences\] allowed \(Apache-2.0"):
         run_thread(parts, licensed(tmp_path), MemorySource(files))
     assert trainer.runs == 0
     assert not parts.facts.find(TrainingEpoch)
