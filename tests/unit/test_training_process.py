@@ -282,3 +282,15 @@ def test_an_image_that_is_none_is_an_error(job: TrainingJob, tmp_path: Path) -> 
     (job.data / "images" / "train" / "b.png").write_bytes(b"no image")
     with pytest.raises(TrainingError, match=r"images/train/b\.png cannot be decoded"):
         write_fitted_data(job, tmp_path / "fitted")
+
+
+def test_squares_hold_the_image_where_the_detector_puts_it_and_boxes_move_along(
+    job: TrainingJob, tmp_path: Path
+) -> None:
+    put(job, "train", "a.png", label="1 0.25 0.5 0.5 1\n", size=(128, 64))
+    write_fitted_data(job, tmp_path / "fitted", square=True)
+    square = cv2.imread(str(tmp_path / "fitted/images/train/a.png"))
+    assert square.shape == (64, 64, 3)
+    assert [int(square[row, 0, 0]) for row in (0, 15, 16, 47, 48, 63)] == [114, 114, 90, 90, 114, 114]
+    words = (tmp_path / "fitted/labels/train/a.txt").read_text().split()
+    assert [float(word) for word in words] == [1, 0.25, 0.5, 0.5, 0.5]

@@ -1,6 +1,7 @@
 """Make the folder a backend trains on: images fitted as the detector will fit them, labels checked."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,18 +101,20 @@ def _write_one(job: TrainingJob, folder: Path, image: Path, side: str, *, square
     if not label.is_file():
         return 0
     boxes = _checked_boxes(label, classes=len(job.classes))
-    lines = [_label_line(box, placement, job.image_size) for box in boxes]
-    (folder / "labels" / side / label.name).write_text("".join(lines), encoding="utf-8")
+    written = folder / "labels" / side / label.name
+    if placement is None:
+        shutil.copyfile(label, written)
+    else:
+        lines = [_label_in_square(box, placement, job.image_size) for box in boxes]
+        written.write_text("".join(lines), encoding="utf-8")
     return len(boxes)
 
 
-def _label_line(box: Box, placement: Placement | None, size: int) -> str:
+def _label_in_square(box: Box, placement: Placement, size: int) -> str:
     index, x, y, width, height = box
-    if placement is not None:
-        across, down = placement.width * placement.scale_x, placement.height * placement.scale_y
-        x, y = (x * across + placement.left) / size, (y * down + placement.top) / size
-        width, height = width * across / size, height * down / size
-    return f"{int(index)} {x:.8f} {y:.8f} {width:.8f} {height:.8f}\n"
+    across, down = placement.width * placement.scale_x, placement.height * placement.scale_y
+    x, y = (x * across + placement.left) / size, (y * down + placement.top) / size
+    return f"{int(index)} {x:.8f} {y:.8f} {width * across / size:.8f} {height * down / size:.8f}\n"
 
 
 def _checked_boxes(label: Path, *, classes: int) -> list[Box]:

@@ -37,8 +37,8 @@ def require_trainable(line: LineFile, parts: tuple[LicencedPart, ...], *, today:
     refused = [part for part in parts if licence_standing(part.licence, policy, today=today) == "refused"]
     if refused:
         named = "; ".join(
-            f"the {part.subject} {'is' if part.subject == 'code' else 'are'} under {part.licence or 'no named licence'}: "
-            f"{explain_licence(part.licence, policy, today=today)}"
+            f"the {part.subject} {'is' if part.subject == 'code' else 'are'} under "
+            f"{part.licence or 'no named licence'}: {explain_licence(part.licence, policy, today=today)}"
             for part in refused
         )
         message = (
