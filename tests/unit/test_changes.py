@@ -151,14 +151,14 @@ def test_images_are_found_by_name_then_by_bytes() -> None:
         ("other", "other", "replaced"),
     ]
     assert changes.unchanged == 1
-    assert changes.image_counts[ImageChangeKind.SAME] == 0
+    assert changes.image_counts[ImageChangeKind.CHANGED] == 0
 
 
 def test_metadata_and_boxes_of_a_kept_image_are_told() -> None:
     before = sample("a", spur(0, 0, 5, 5), lot="1", die="7")
     after = replace(before, boxes=(), reference="r", metadata={"lot": "2", "die": "7"})
     (change,) = compare_samples([before], [after]).images
-    assert (change.kind, change.told) == (ImageChangeKind.SAME, ("golden reference", "lot"))
+    assert (change.kind, change.told) == (ImageChangeKind.CHANGED, ("golden reference", "lot"))
     assert [box.kind for box in change.boxes] == [BoxChangeKind.REMOVED]
 
 

@@ -97,6 +97,19 @@ def test_yolo_written_and_read_again_is_the_same_to_a_millionth_of_a_pixel(sampl
     assert not reading.problems
 
 
+@given(
+    corners=st.tuples(st.integers(0, 638), st.integers(0, 478), st.integers(1, 640), st.integers(1, 480)),
+    outlined=st.booleans(),
+)
+def test_a_yolo_box_on_whole_pixels_comes_back_on_them(corners: tuple[int, int, int, int], outlined: bool) -> None:
+    x1, y1, wide, high = corners
+    x2, y2 = min(x1 + wide, 640), min(y1 + high, 480)
+    outline = ((x1, y1), (x2, y1), (x2, y2)) if outlined else ()
+    sample = RawSample("images/a.png", (RawBox("pit", Box(x1, y1, x2, y2), outline),), size=(640, 480))
+    (found,) = _reread("yolo", [sample]).samples
+    assert found.boxes == sample.boxes
+
+
 @given(_samples("JPEGImages/", ".png", labels))
 @settings(max_examples=40, deadline=None)
 def test_voc_written_and_read_again_is_exactly_the_same(samples: list[RawSample]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError
 
 if TYPE_CHECKING:  # a command's help must not wait for pandas
@@ -56,7 +57,7 @@ def show_changes(changes: "Changes") -> None:
         if len(rows) > _SHOWN:
             typer.echo(f"… and {len(rows) - _SHOWN} more changes")
         counts = ", ".join(f"{count} {kind.value}" for kind, count in changes.box_counts.items() if count)
-        typer.echo(f"{len(changes.images)} images differ: {counts}; {changes.unchanged} images are as they were")
+        typer.echo(f"{counted(len(changes.images), 'changed image')}: {counts}; unchanged: {changes.unchanged}")
 
 
 def annotations(path: Path, manifest: str, key: str) -> tuple[dict[str, bytes], str]:

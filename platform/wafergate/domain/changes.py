@@ -41,13 +41,13 @@ class BoxChangeKind(StrEnum):
 
 
 class ImageChangeKind(StrEnum):
-    """What became of an image; `same` where its file is untouched and only what is told of it changed."""
+    """What became of an image; `changed` where its file is untouched and what is told of it is not."""
 
     ADDED = "added"
     REMOVED = "removed"
     RENAMED = "renamed"
     REPLACED = "replaced"
-    SAME = "same"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ def _image_change(before: Sample | None, after: Sample | None) -> ImageChange | 
     if before.image != after.image:
         kind = ImageChangeKind.REPLACED
     else:
-        kind = ImageChangeKind.SAME if before.name == after.name else ImageChangeKind.RENAMED
-    if kind is ImageChangeKind.SAME and not boxes and not told:
+        kind = ImageChangeKind.CHANGED if before.name == after.name else ImageChangeKind.RENAMED
+    if kind is ImageChangeKind.CHANGED and not boxes and not told:
         return None
     return ImageChange(kind, after.name, before.name, boxes, told)
 

@@ -26,6 +26,7 @@ __all__ = ["read", "write"]
 _IMAGES = ("images",)
 _NOT_LABELS = frozenset({"classes.txt", "obj.names", "requirements.txt", "readme.txt", "license.txt"})
 _SAME = 1e-6  # pixels within which an outline's bounds are its box
+_DECIMALS = 6  # of a pixel: shares are binary fractions, and a box on whole pixels must come back on whole pixels
 
 
 def _names_of(document: object) -> dict[int, str] | None:
@@ -80,10 +81,10 @@ def _parse_line(line: str, names: Mapping[int, str], size: tuple[int, int]) -> R
     width, height = size
     if len(values) == 4:
         x, y, w, h = values
-        return RawBox(
-            names[index], Box((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-        )
-    xs, ys = [value * width for value in values[::2]], [value * height for value in values[1::2]]
+        corners = (x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height
+        return RawBox(names[index], Box(*(round(corner, _DECIMALS) for corner in corners)))
+    xs = [round(value * width, _DECIMALS) for value in values[::2]]
+    ys = [round(value * height, _DECIMALS) for value in values[1::2]]
     outline = tuple(zip(xs, ys, strict=True))
     if not all(math.isfinite(value) for value in (*xs, *ys)):
         message = "an outline needs finite numbers"
