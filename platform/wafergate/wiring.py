@@ -19,6 +19,7 @@ from wafergate.adapters.arrivals import Arrivals, Settled, stamp_of_file
 from wafergate.adapters.embedded import sign_in
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections, migrate
 from wafergate.domain.gate import Champion
+from wafergate.domain.models import Candidate
 from wafergate.errors import ConfigError, ServiceError, SourceError
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
@@ -27,6 +28,7 @@ from wafergate.settings import Settings, find_home, load_dashboard_settings, loa
 
 __all__ = [
     "alert_channel",
+    "catalogue",
     "check_services",
     "home",
     "label_scorer",
@@ -86,6 +88,13 @@ def _spare_loopback() -> None:
     for name in ("NO_PROXY", "no_proxy"):
         spared = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost"]))
+
+
+def catalogue() -> Mapping[str, Candidate]:
+    """Return the package's candidates, which needs no services."""
+    from wafergate.adapters.catalogue import load_catalogue
+
+    return load_catalogue()
 
 
 def migrate_schema(values: Settings) -> None:

@@ -125,6 +125,24 @@ def test_a_file_that_is_no_line_file_is_said(tmp_path: Path, content: bytes, tol
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ('candidate = "dfine-n"\nimage_size = 224', "a multiple of 32 from 256 to 4096 for dfine-n, found 224"),
+        ('candidate = "yolox-nanno"', "[models] candidate must be one of dfine-m, "),
+    ],
+)
+def test_a_candidate_that_is_not_there_or_not_of_this_size_is_said_by_check(
+    tmp_path: Path, models: str, told: str
+) -> None:
+    line = tmp_path / "line.toml"
+    line.write_text(f'[line]\nname = "a"\nclasses = ["b"]\n[models]\n{models}\n')
+    said = run_fresh("check", str(line))
+    assert said.code == ConfigError.exit_code
+    assert told in said.sentence
+
+
+@pytest.mark.unit
 def test_what_init_writes_is_right_and_is_never_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "line.toml"
     assert run_fresh("init", str(file)).code == 0

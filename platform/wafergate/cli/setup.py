@@ -26,7 +26,12 @@ def check(line: Annotated[Path, typer.Argument(help="The line file.")]) -> None:
 
     Example: wafergate check line.toml
     """
+    from wafergate import wiring
+    from wafergate.domain.models import named_candidate
+
     found = load_line(line)
+    if found.models.candidate != "auto":
+        named_candidate(wiring.catalogue(), found.models)
     typer.echo(f"{line} is right: line {found.name!r}, {len(found.classes)} classes ({', '.join(found.classes)})")
 
 

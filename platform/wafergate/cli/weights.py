@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import Actor, Line, Person, Reason
+from wafergate.cli.options import Actor, Line
 from wafergate.line import load_line
 
 __all__ = ["app"]
@@ -92,8 +92,8 @@ def weights_list() -> None:
 
 @app.command("prune")
 def weights_prune(
-    actor: Person,
-    reason: Reason,
+    actor: Annotated[str, typer.Option("--as", help="Who does it; kept with what is removed.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with what is removed.", show_default=False)],
     days: Annotated[
         int, typer.Option("--days", min=1, help="Keep trainings that moved in the last so many days.")
     ] = 30,

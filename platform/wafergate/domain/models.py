@@ -1,6 +1,7 @@
 """What a line may train: candidates, what they see, the `[models]` section and the hardware it must fit."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -8,6 +9,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 
 from wafergate.domain.devices import card_numbers
+from wafergate.errors import ConfigError
 
 __all__ = [
     "Candidate",
@@ -15,6 +17,7 @@ __all__ = [
     "Decoder",
     "HardwareProfile",
     "ModelPolicy",
+    "named_candidate",
 ]
 
 
@@ -116,6 +119,26 @@ class ModelPolicy:
         if self.image_size % 32:
             message = f"image_size must be a multiple of 32, found {self.image_size}"
             raise ValueError(message)
+
+
+def named_candidate(catalogue: Mapping[str, Candidate], models: ModelPolicy) -> Candidate:
+    """Return the candidate that a line file names, out of the package's and, over them, its own.
+
+    Raises:
+        ConfigError: there is none of that name, or it does not work at the line's input size.
+    """
+    known = dict(catalogue) | {item.name: item for item in models.candidates}
+    if models.candidate not in known:
+        message = f"[models] candidate must be one of {', '.join(sorted(known))}; found {models.candidate!r}"
+        raise ConfigError(message)
+    candidate = known[models.candidate]
+    if not candidate.takes(models.image_size):
+        message = (
+            f"[models] image_size must be a multiple of {candidate.image_step} from {candidate.smallest_image} to "
+            f"{candidate.largest_image} for {candidate.name}, found {models.image_size}"
+        )
+        raise ConfigError(message)
+    return candidate
 
 
 @dataclass(frozen=True, slots=True)

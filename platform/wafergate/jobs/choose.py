@@ -8,7 +8,7 @@ from wafergate.domain.choice import CandidateStanding, ModelChoice, Probe, RungR
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
-from wafergate.domain.models import Candidate
+from wafergate.domain.models import Candidate, named_candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split
@@ -24,7 +24,7 @@ from wafergate.jobs.probe import probe
 from wafergate.jobs.train import choose_start, draft_model, training_job
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.versions import as_cut
-from wafergate.jobs.weights import known_candidates, named_candidate
+from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
@@ -127,7 +127,7 @@ def _asked(parts: Parts, line: LineFile, candidate: Candidate) -> CandidateStand
     standing = CandidateStanding(candidate.name, licences)
     chosen = with_winner(line, candidate.name)
     try:
-        named_candidate(parts, chosen)
+        named_candidate(parts.catalogue, chosen.models)
     except ConfigError as error:
         return replace(standing, dropped_by="image size", reason=str(error))
     try:

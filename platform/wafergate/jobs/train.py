@@ -10,7 +10,7 @@ from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import digest_bytes, identify
-from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.models import Candidate, Channels, named_candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Side, Split
@@ -25,7 +25,7 @@ from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
 from wafergate.jobs.versions import as_cut
-from wafergate.jobs.weights import licence_of, named_candidate, newest_weights
+from wafergate.jobs.weights import licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
@@ -78,7 +78,7 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
             random start.
         LicenceError: the policy refuses code, weights or images.
     """
-    candidate = named_candidate(parts, line)
+    candidate = named_candidate(parts.catalogue, line.models)
     name = candidate.name
     if weights is not None and not weights.is_file():
         message = f"there is no weight file {weights}; check --weights"

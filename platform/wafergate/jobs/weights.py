@@ -10,33 +10,13 @@ from wafergate.errors import ConfigError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 
-__all__ = ["add_weights", "known_candidates", "licence_of", "named_candidate", "newest_weights"]
+__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights"]
 
 
 def known_candidates(parts: Parts, line: LineFile | None = None) -> Mapping[str, Candidate]:
     """Return the package's candidates and, over them, the team's own of a line file."""
     own = line.models.candidates if line is not None else ()
     return dict(parts.catalogue) | {item.name: item for item in own}
-
-
-def named_candidate(parts: Parts, line: LineFile) -> Candidate:
-    """Return the candidate that a line file names.
-
-    Raises:
-        ConfigError: there is none of that name, or it does not work at the line's input size.
-    """
-    known, models = known_candidates(parts, line), line.models
-    if models.candidate not in known:
-        message = f"[models] candidate must be one of {', '.join(sorted(known))}; found {models.candidate!r}"
-        raise ConfigError(message)
-    candidate = known[models.candidate]
-    if not candidate.takes(models.image_size):
-        message = (
-            f"[models] image_size must be a multiple of {candidate.image_step} from {candidate.smallest_image} to "
-            f"{candidate.largest_image} for {candidate.name}, found {models.image_size}"
-        )
-        raise ConfigError(message)
-    return candidate
 
 
 def add_weights(
