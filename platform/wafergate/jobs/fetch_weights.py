@@ -6,7 +6,7 @@ from pathlib import Path
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.models import Candidate
 from wafergate.domain.weights import WeightFile
-from wafergate.errors import ConfigError, ServiceError, StorageError
+from wafergate.errors import ConfigError, LicenceError, ServiceError, StorageError
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.training_folder import fresh_folder
@@ -32,7 +32,7 @@ def fetch_weights(
 
     Raises:
         ConfigError: no such candidate, nobody says where its weights lie, or the file holds anything but weights.
-        LicenceError: the policy refuses the code or the weights; nothing was fetched.
+        LicenceError: the policy refuses the code or the weights, or nobody names their licence; nothing was fetched.
         ServiceError: the network or the file is not there.
         StorageError: the file is not the one it should be.
     """
@@ -41,8 +41,7 @@ def fetch_weights(
         message = f"there is no candidate {name!r}; the catalogue and {line.path.name} have {', '.join(sorted(known))}"
         raise ConfigError(message)
     candidate = known[name]
-    needed = licensed_parts(line, candidate, from_weights=True)
-    require_trainable(line, tuple(part for part in needed if part.subject != "images"), today=parts.clock().date())
+    _require_licence(parts, line, candidate)
     url = weights_address(parts, candidate)
     kept = [row for row in parts.facts.find(WeightFile, candidate=name) if row.source.split(" ")[0] == url]
     if kept and not again:
@@ -59,6 +58,19 @@ def fetch_weights(
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_licence(parts: Parts, line: LineFile, candidate: Candidate) -> None:
+    if not candidate.weights_licence:
+        message = (
+            f"nobody names the licence of the published weights of {candidate.name} ({candidate.licence_source}): ask "
+            f"their makers, then bring the file with `wafergate weights add FILE --model {candidate.name} --licence "
+            "SPDX-ID --source …`"
+        )
+        raise LicenceError(message)
+    needed = licensed_parts(line, candidate, from_weights=True)
+    downloaded = tuple(part for part in needed if part.subject != "images")
+    require_trainable(line, downloaded, today=parts.clock().date())
 
 
 def weights_address(parts: Parts, candidate: Candidate) -> str:
