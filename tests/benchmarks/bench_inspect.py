@@ -35,12 +35,12 @@ from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.samples import RawSample
 from wafergate.domain.serving import Runtime, compare_runtimes
-from wafergate.jobs.inspect_lot import Inspector, inspect_chunk
+from wafergate.jobs.inspect_lot import CHUNK, Inspector, inspect_chunk
 from wafergate.jobs.parts import Parts
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-IMAGES, SHOWN, ROUNDS = 128, 24, 2
-"""Ours and the bare models compute half a chunk, so that what a chunk costs once weighs as it does; peers see fewer."""
+IMAGES, SHOWN, ROUNDS = CHUNK, 24, 2
+"""Ours and the bare models compute a chunk, so that what a chunk costs once weighs as it does; peers see fewer."""
 CLASSES = tuple(f"class {number}" for number in range(80))
 NUMBERS = count()
 Peer = Callable[[Sequence[Path], float], list[Detections]]
@@ -184,7 +184,7 @@ def _end_to_end(parts: Parts, inspector: Inspector, paths: Sequence[Path], folde
 
 def run() -> list[Row]:
     """Return the rows of this benchmark; a set that is not there gives a row that says so."""
-    paths = sorted(DATA.glob("deeppcb/**/*_test.jpg"))[::7][:IMAGES]
+    paths = sorted(DATA.glob("deeppcb/**/*_test.jpg"))[::3][:IMAGES]
     if not paths:
         return [Row("inspect", "", "", None, "", "no data")]
     found = []
