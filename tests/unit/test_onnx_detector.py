@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests import rows
 from wafergate.adapters.catalogue import load_catalogue
-from wafergate.adapters.libreyolo import family_and_size
+from wafergate.adapters.libreyolo_families import family_of
 from wafergate.adapters.onnx.decode import MAX_DETECTIONS, decode, suppress
 from wafergate.adapters.onnx.embedding import with_embedding
 from wafergate.adapters.onnx.letterbox import PADDING, fit, letterbox
@@ -336,11 +336,11 @@ def test_the_loader_refuses_the_file_of_another_model(tmp_path: Path) -> None:
 def test_every_candidate_names_its_licences_and_an_architecture_its_backend_has() -> None:
     catalogue = load_catalogue()
     assert {candidate.backend for candidate in catalogue.values()} == {"libreyolo", "ultralytics"}
-    check = {"libreyolo": family_and_size, "ultralytics": check_architecture}
+    check = {"libreyolo": family_of, "ultralytics": check_architecture}
     for name, candidate in catalogue.items():
         assert candidate.name == name
         assert candidate.code_licence
-        assert candidate.weights_licence
+        assert candidate.weights_licence or "states no licence of the weights" in candidate.licence_source
         assert candidate.licence_source
         assert not candidate.weights
         check[candidate.backend](candidate.architecture)
@@ -355,7 +355,7 @@ def test_an_unknown_ultralytics_architecture_is_refused_before_anything_is_looke
 @pytest.mark.parametrize("architecture", ["LibreYOLOXz", "yolox-nano", "LibreYOLO9", ""])
 def test_an_unknown_libreyolo_architecture_is_refused(architecture: str) -> None:
     with pytest.raises(ConfigError, match="LibreYOLO trains one of LibreYOLOXn"):
-        family_and_size(architecture)
+        family_of(architecture)
 
 
 def test_a_backend_that_is_not_installed_names_its_extra() -> None:
