@@ -57,7 +57,7 @@ def test_every_model_version_stands_at_its_stored_recall_in_the_shape_of_its_ver
 def test_versions_are_drawn_in_their_order_with_the_limit_of_their_time() -> None:
     figure = recall_history(_view().past, "void", TEXT, LIGHT)
     assert list(figure.layout.xaxis.categoryarray) == ["v1", "v2", "v3"]
-    limits = next(trace for trace in figure.data if trace.mode == "lines")
+    limits = next(trace for trace in figure.data if trace.name == TEXT.word("limit"))
     assert list(limits.y) == [0.90, 0.90, 0.90]
 
 
