@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 import urllib3
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 
 from tests.flows.commands import CONSOLE_SILENT, ForkedCommands
 from tests.flows.small import LineRun, retrained, write_line
@@ -22,6 +24,10 @@ from wafergate.sample.generate import Batch, write_sample
 from wafergate.settings import Settings
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# a busy machine is slow, and no property is about time
+property_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+property_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
