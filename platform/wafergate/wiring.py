@@ -165,7 +165,7 @@ def open_parts_with(threads: int) -> Parts:
     from wafergate.adapters.onnx_detector import OnnxDetectorLoader, serving_loaders
 
     loader = OnnxDetectorLoader(threads=threads)
-    return replace(open_parts(), load_detector=loader, runtimes=lambda: serving_loaders(threads))
+    return replace(open_parts(), load_detector=loader, runtimes=lambda serve: serving_loaders(serve, most=threads))
 
 
 def open_source(place: str) -> Source:

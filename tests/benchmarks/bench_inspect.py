@@ -34,7 +34,7 @@ from wafergate.adapters.source import FolderSource
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.samples import RawSample
-from wafergate.domain.serving import Runtime, compare_runtimes
+from wafergate.domain.serving import Runtime, ServeProfile, compare_runtimes
 from wafergate.jobs.inspect_lot import CHUNK, Inspector, inspect_chunk
 from wafergate.jobs.parts import Parts
 
@@ -113,7 +113,7 @@ def _measure(pair: Pair, address: str, folder: Path, paths: Sequence[Path]) -> I
         rows.model(LINE, "a"), id=f"model-{next(NUMBERS)}-{pair.size}", classes=CLASSES, channels=Channels.IMAGE,
         image_size=pair.size, decoder=pair.decoder, thresholds=dict.fromkeys(CLASSES, 0.5), operating=(),
     )  # fmt: skip
-    detectors = {runtime: load(model, pair.onnx) for runtime, load in serving_loaders().items()}
+    detectors = {runtime: load(model, pair.onnx) for runtime, load in serving_loaders(ServeProfile()).items()}
     least = _threshold(pair, detectors[Runtime.ONNXRUNTIME], images[:8])
     model = replace(model, thresholds=dict.fromkeys(CLASSES, least))
     bare = {

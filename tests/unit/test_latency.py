@@ -17,7 +17,7 @@ from tests.unit.small_line import line_of, open_contrast, parts_in, run_thread
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.latency import ServingFigures, summarise_times
-from wafergate.domain.serving import Runtime
+from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.jobs.decide import decide
 from wafergate.jobs.latency import known_figures, measure_latency, time_detector
 from wafergate.jobs.parts import Parts
@@ -62,7 +62,7 @@ class Slow:
     def __init__(self, **seconds: float) -> None:
         self.seconds = {Runtime(name): value for name, value in seconds.items()}
 
-    def __call__(self) -> dict[Runtime, Any]:
+    def __call__(self, _serve: ServeProfile) -> dict[Runtime, Any]:
         return {runtime: self._loader(seconds) for runtime, seconds in self.seconds.items()}
 
     @staticmethod
@@ -108,7 +108,7 @@ def test_a_model_is_timed_in_the_runtime_that_serves_it_and_once_on_each_machine
     assert row.latency[0].median_ms >= 5
     assert row.latency[1].median_ms >= 10
     assert "openvino: one image " in row.sentence
-    elsewhere = replace(parts, machine=lambda _device, _backend: "the machine that serves", runtimes=dict)
+    elsewhere = replace(parts, machine=lambda _device, _backend: "the machine that serves", runtimes=lambda _serve: {})
     second = measure_latency(elsewhere, line_of(), model)
     assert second.id != first.id
     assert known_figures(parts, line_of(), model).id == second.id, "what was measured last judges"

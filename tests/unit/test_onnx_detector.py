@@ -285,6 +285,22 @@ def test_channels_and_scale_are_those_of_the_layout(tmp_path: Path, blue: int, r
     assert found.scores.tolist() == pytest.approx([red / 255])
 
 
+@pytest.mark.parametrize("images", [1, 2, 3, 9])
+def test_one_or_two_images_that_get_all_threads_are_told_what_each_alone_is_in_a_lot(
+    tmp_path: Path, images: int
+) -> None:
+    path = write_probe(tmp_path / "m.onnx")
+    drawn = [np.full((SIZE, SIZE + 7 * place, 3), 20 * place, np.uint8) for place in range(images)]
+    plain, lot = (
+        OnnxDetector(path, decoder=Decoder.END_TO_END, image_size=SIZE, classes=1, threads=4, side_by_side=wide)
+        for wide in (False, True)
+    )
+    for mine, other in zip(lot(drawn, min_score=0), plain(drawn, min_score=0), strict=True):
+        assert mine.scores.tolist() == pytest.approx(other.scores.tolist())
+        assert mine.boxes == pytest.approx(other.boxes)
+    assert lot([], min_score=0) == []
+
+
 @pytest.mark.parametrize("bad", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)])
 def test_what_is_not_an_image_of_three_bytes_is_refused(tmp_path: Path, bad: NDArray[np.uint8]) -> None:
     path = write_model(tmp_path / "m.onnx", end_to_end([0, 0, 1, 1, 0.9, 0]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.onnx.decode import INPUTS, InputForm
 from wafergate.adapters.onnx.run import _feed
 from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
+from wafergate.adapters.onnx_detector import serving_loaders
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.samples import Sample
@@ -28,11 +30,12 @@ from wafergate.domain.serving import (
     Runtime,
     RuntimeChoice,
     RuntimeFigures,
+    ServeProfile,
     compare_runtimes,
     fastest,
 )
 from wafergate.domain.splits import Side, SplitMember
-from wafergate.errors import ConfigError, TrainingError
+from wafergate.errors import ConfigError, HardwareError, TrainingError
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.serve import choose_runtime, serving_detector
 from wafergate.line import LineFile
@@ -101,6 +104,26 @@ def test_an_image_gets_the_same_answer_whatever_stands_beside_it(network: bytes,
 def test_what_is_no_model_is_refused_by_name(runtime: Runtime) -> None:
     with pytest.raises(TrainingError, match=r"m\.onnx must be an ONNX model"):
         open_model(b"not a model", name="m.onnx", runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "cuda:all"])
+def test_a_card_that_is_asked_for_and_not_there_is_no_processor_in_silence(
+    network: bytes, runtime: Runtime, device: str
+) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine's ONNX Runtime computes on a card")
+    with pytest.raises(HardwareError, match=rf"device = '{device}' needs a CUDA card .* set device = 'auto' or 'cpu'"):
+        open_model(network, name="m", runtime=runtime, device=device)
+    assert installed_runtimes(device) == (Runtime.ONNXRUNTIME,)
+
+
+def test_the_serve_profile_says_where_and_on_how_many_threads() -> None:
+    loaders = serving_loaders(ServeProfile(device="cpu", threads=3))
+    assert {(load.device, load.threads) for load in loaders.values()} == {("cpu", 3)}
+    assert {load.threads for load in serving_loaders(ServeProfile(threads=3), most=2).values()} == {2}
+    assert {load.threads for load in serving_loaders(ServeProfile(), most=2).values()} == {2}
+    assert {load.threads for load in serving_loaders(ServeProfile()).values()} == {0}
 
 
 @pytest.mark.parametrize("reverse", [True, False])
@@ -188,7 +211,7 @@ def test_a_machine_is_measured_once_and_a_fast_runtime_that_says_something_else_
         Runtime.OPENVINO: _saying(ONE, 0.002),
         Runtime.OPENVINO_BF16: _saying(Detections.empty(), 0.0),
     }
-    made = replace(parts, runtimes=lambda: loaders)
+    made = replace(parts, runtimes=lambda _serve: loaders)
     first = choose_runtime(made, _line(), model)
     row = parts.facts.get(RuntimeChoice, first.id)
     assert row.chosen is Runtime.OPENVINO
@@ -196,7 +219,7 @@ def test_a_machine_is_measured_once_and_a_fast_runtime_that_says_something_else_
     assert all(item.images_per_s > 0 for item in row.measured)
     assert choose_runtime(made, _line(), model) == (first.id, True)
     assert serving_detector(made, _line("onnxruntime"), model)([], min_score=0.5) == []
-    alone = replace(parts, runtimes=lambda: {Runtime.ONNXRUNTIME: _saying(ONE, 0.0)})
+    alone = replace(parts, runtimes=lambda _serve: {Runtime.ONNXRUNTIME: _saying(ONE, 0.0)})
     with pytest.raises(ConfigError, match="auto, onnxruntime; found 'openvino'"):
         serving_detector(alone, _line("openvino"), model)
 
@@ -204,11 +227,11 @@ def test_a_machine_is_measured_once_and_a_fast_runtime_that_says_something_else_
 def test_a_runtime_that_cannot_open_the_model_is_told_and_the_judging_one_must(parts: Parts) -> None:
     (model,) = parts.facts.find(type(rows.model("dies", "a")))
     loaders = {Runtime.ONNXRUNTIME: _saying(ONE, 0.0), Runtime.OPENVINO: _refusing}
-    row_id = choose_runtime(replace(parts, runtimes=lambda: loaders), _line(), model).id
+    row_id = choose_runtime(replace(parts, runtimes=lambda _serve: loaders), _line(), model).id
     row = parts.facts.get(RuntimeChoice, row_id)
     assert (row.chosen, row.measured[1].refused) == (Runtime.ONNXRUNTIME, "no such operator")
     broken = {Runtime.ONNXRUNTIME: _refusing, Runtime.OPENVINO: _saying(ONE, 0.0)}
-    elsewhere = replace(parts, runtimes=lambda: broken, machine=lambda _device, _backend: "another machine")
+    elsewhere = replace(parts, runtimes=lambda _serve: broken, machine=lambda _device, _backend: "another machine")
     with pytest.raises(TrainingError, match="no such operator"):
         choose_runtime(elsewhere, _line(), model)
 
@@ -220,6 +243,8 @@ def test_a_runtime_that_rounds_is_never_taken_by_itself_however_fast(parts: Part
         Runtime.OPENVINO: _saying(Detections.empty(), 0.0),
         Runtime.OPENVINO_BF16: _saying(ONE, 0.0),
     }
-    row = parts.facts.get(RuntimeChoice, choose_runtime(replace(parts, runtimes=lambda: loaders), _line(), model).id)
+    row = parts.facts.get(
+        RuntimeChoice, choose_runtime(replace(parts, runtimes=lambda _serve: loaders), _line(), model).id
+    )
     assert [item.agreement.differing for item in row.measured] == [0, 1, 0]
     assert row.chosen is Runtime.ONNXRUNTIME

@@ -1,10 +1,10 @@
 """Run an exported model on images: no training framework, and no licence of one, at inference."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from wafergate.adapters.onnx.decode import output_columns
 from wafergate.adapters.onnx.embedding import EMBEDDING, with_embedding
 from wafergate.adapters.onnx.export import METADATA_PREFIX
-from wafergate.adapters.onnx.run import Computed, detect_batch
+from wafergate.adapters.onnx.run import Computed, Forward, detect_batch
 from wafergate.adapters.onnx.runtimes import OpenModel, installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Decoder
-from wafergate.domain.serving import Runtime
+from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import TrainingError
 
 __all__ = ["OnnxDetector", "OnnxDetectorLoader", "serving_loaders"]
+
+
+SOON = 2
+"""How many images at most somebody waits for, and not a lot's (rule M14)."""
 
 
 class OnnxDetector:
@@ -32,7 +36,7 @@ class OnnxDetector:
     the 0.45 that LibreYOLO takes by default, and 0.7, Ultralytics' default, leaves double boxes that count as overkill.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that is set once, when a model is opened
         self,
         path: Path,
         *,
@@ -40,6 +44,7 @@ class OnnxDetector:
         image_size: int,
         classes: int,
         runtime: Runtime = Runtime.ONNXRUNTIME,
+        device: str = "auto",
         threads: int = 0,
         side_by_side: bool = False,
         batch: int = 8,
@@ -52,14 +57,17 @@ class OnnxDetector:
             image_size: side of its input, pixels.
             classes: number of defect classes.
             runtime: what computes it.
+            device: where; see `wafergate.domain.devices`.
             threads: CPU threads; 0 leaves it to the runtime.
             side_by_side: whether a processor computes several images at a time, each by one thread from its pixels
-                to its boxes.
+                to its boxes; one or two, where there are more threads than that, are still answered soonest by all
+                threads and get them.
             batch: images run at once, at most, where they are not.
 
         Raises:
             TrainingError: the file cannot be opened, or its input or output is not what was said.
             ConfigError: the runtime is not installed.
+            HardwareError: the device asked for is not there.
         """
         self._decoder = decoder
         self._size, self._batch = image_size, batch
@@ -68,11 +76,13 @@ class OnnxDetector:
         except OSError as error:
             message = f"{path.name} must be an ONNX model, but it cannot be read ({error.strerror})"
             raise TrainingError(message) from error
-        self._model = open_model(
-            with_embedding(file) or file, name=path.name, runtime=runtime, threads=threads, side_by_side=side_by_side
-        )
-        self._pool = ThreadPoolExecutor(self._model.lanes) if self._model.lanes else None
+        model = with_embedding(file) or file
+        opened = partial(open_model, model, name=path.name, runtime=runtime, device=device, threads=threads)
+        self._model = opened(side_by_side=side_by_side)
+        self._lanes = self._model.lanes
+        self._pool = ThreadPoolExecutor(self._lanes) if self._lanes else None
         self._alone = Lock()
+        self._whole: Callable[[], OpenModel] = cache(opened) if self._lanes else (lambda: self._model)
         _check(self._model, path.name, decoder=decoder, image_size=image_size, classes=classes)
 
     @property
@@ -97,25 +107,28 @@ class OnnxDetector:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
                 message = f"a detector takes images (h, w, 3) of uint8, found {image.shape} of {image.dtype}"
                 raise ValueError(message)
-        if self._pool is not None:
-            each = self._pool.map(lambda image: self._run([image], min_score), images)
+        if self._pool is not None and len(images) >= min(self._lanes, SOON + 1):
+            each = self._pool.map(lambda image: self._run(self._one, [image], min_score), images)
             return [said for (said,) in each]
-        parts = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
-        return [said for part in parts for said in self._run(part, min_score)]
+        batch = 1 if self._lanes else self._batch
+        parts = (images[start : start + batch] for start in range(0, len(images), batch))
+        return [said for part in parts for said in self._run(self._all, part, min_score)]
 
-    def _run(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections]:
+    def _run(self, forward: Forward, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections]:
         return detect_batch(
-            self._forward,
+            forward,
             images,
             decoder=self._decoder,
             image_size=self._size,
             min_score=min_score,
         )
 
-    def _forward(self, fed: NDArray[np.float32]) -> Computed:
-        with nullcontext() if self._pool else self._alone:  # a batch takes all threads, or the card
-            raw, *seen = self._model.run(fed)
-        return raw, seen[0] if seen else None
+    def _one(self, fed: NDArray[np.float32]) -> Computed:
+        return _computed(self._model.run(fed))
+
+    def _all(self, fed: NDArray[np.float32]) -> Computed:
+        with self._alone:  # it takes all threads, or the card
+            return _computed(self._whole().run(fed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +137,14 @@ class OnnxDetectorLoader:
 
     Attributes:
         runtime: what computes it.
+        device: where; see `wafergate.domain.devices`.
         threads: CPU threads; 0 leaves it to the runtime.
         side_by_side: whether a processor computes several images at a time, each by one thread.
         batch: images run at once, at most, where they are not.
     """
 
     runtime: Runtime = Runtime.ONNXRUNTIME
+    device: str = "auto"
     threads: int = 0
     side_by_side: bool = False
     batch: int = 8
@@ -146,6 +161,7 @@ class OnnxDetectorLoader:
             image_size=model.image_size,
             classes=len(model.classes),
             runtime=self.runtime,
+            device=self.device,
             threads=self.threads,
             side_by_side=self.side_by_side,
             batch=self.batch,
@@ -160,12 +176,23 @@ class OnnxDetectorLoader:
         return detector
 
 
-def serving_loaders(threads: int = 0) -> dict[Runtime, OnnxDetectorLoader]:
-    """Return a loader for each runtime of this machine, with an image side by side for each thread or else core."""
+def serving_loaders(serve: ServeProfile, *, most: int = 0) -> dict[Runtime, OnnxDetectorLoader]:
+    """Return a loader for each runtime of this machine, with an image side by side for each thread or else core.
+
+    Args:
+        serve: where they compute, and on how many threads.
+        most: no more threads than this, for others share the machine; 0 for no limit.
+    """
+    threads = min(filter(None, (serve.threads, most)), default=0)
     return {
-        runtime: OnnxDetectorLoader(runtime=runtime, threads=threads, side_by_side=True)
-        for runtime in installed_runtimes()
+        runtime: OnnxDetectorLoader(runtime=runtime, device=serve.device, threads=threads, side_by_side=True)
+        for runtime in installed_runtimes(serve.device)
     }
+
+
+def _computed(outputs: Sequence[NDArray[np.float32]]) -> Computed:
+    raw, *seen = outputs
+    return raw, seen[0] if seen else None
 
 
 def _check(model: OpenModel, name: str, *, decoder: Decoder, image_size: int, classes: int) -> None:

@@ -67,6 +67,7 @@ def _declared(line: "LineFile", found: "Machine") -> list[tuple[str, str, str]]:
         ("train.memory_mib", _limit(train.memory_mib, "MiB"), f"{(card or found).memory_mib:,.0f} MiB"),
         ("train.threads", f"{train.threads}" if train.threads else "all", f"{found.cores} cores"),
         ("serve.device", serve.device, device),
+        ("serve.threads", f"{serve.threads}" if serve.threads else "all", f"{found.cores} cores"),
         ("serve.runtime", serve.runtime, figures.runtime if figures else missing),
         *(
             (f"serve.{key}", _limit(limit, "ms"), missing if value is None else f"{value:.1f} ms")

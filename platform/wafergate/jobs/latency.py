@@ -67,10 +67,12 @@ def measure_latency(
         StorageError: the exported file was changed.
     """
     model = parts.facts.get(ModelVersion, model_id)
-    machine = parts.machine(line.hardware.serve.device, "openvino")
+    serve = line.hardware.serve
+    machine = parts.machine(serve.device, "openvino")
     runtime = serving_runtime(parts, line, model, progress=progress)
     now = parts.clock()
-    row_id = identify("latency", model.id, machine, runtime, *((now,) if again else ()))
+    threads = (serve.threads,) if serve.threads else ()
+    row_id = identify("latency", model.id, machine, runtime, *threads, *((now,) if again else ()))
     if parts.facts.find(ServingFigures, id=row_id):
         return Outcome(row_id, reused=True)
     samples = samples_on(parts, model.split_id, Side.VALIDATION) or samples_on(parts, model.split_id, Side.TRAIN)

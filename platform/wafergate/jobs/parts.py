@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.samples import Sample
-from wafergate.domain.serving import Runtime
+from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.errors import ServiceError
 from wafergate.ports import (
     Clock,
@@ -39,6 +39,10 @@ Result = TypeVar("Result")
 _WORKERS = 4
 
 
+def _no_runtimes(_serve: ServeProfile) -> Mapping[Runtime, DetectorLoader]:
+    return {}
+
+
 def _no_network(url: str, target: Path, *, progress: Progress) -> None:  # noqa: ARG001 - fills a port
     message = f"{url} cannot be fetched: these parts have no network"
     raise ServiceError(message)
@@ -63,7 +67,8 @@ class Parts:
         clock: now, with time zone.
         machine: names what a device and a backend run on, with versions.
         work: folder for what a job writes before it is stored.
-        runtimes: opens an exported model to inspect with, by the runtimes this machine has, the one that judges first.
+        runtimes: opens an exported model where `[hardware.serve]` says, by the runtimes this machine has, the one that
+            judges first.
         published: what is known of published weights, by backend.
         download: fetches a file from the network.
         devices: names what a training on a device computes on, one name each, the same in every process of the machine.
@@ -83,7 +88,7 @@ class Parts:
     clock: Clock
     work: Path
     machine: Callable[[str, str], str] = lambda device, _backend: device
-    runtimes: Callable[[], Mapping[Runtime, DetectorLoader]] = dict
+    runtimes: Callable[[ServeProfile], Mapping[Runtime, DetectorLoader]] = _no_runtimes
     published: Mapping[str, PublishedWeights] = field(default_factory=dict)
     download: Download = _no_network
     devices: Callable[[str], tuple[str, ...]] = lambda device: (device,)

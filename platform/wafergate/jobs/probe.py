@@ -39,7 +39,8 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     """
     models = line.models
     machine = parts.machine(line.hardware.train.device, candidate.backend)
-    serving = (line.hardware.serve.runtime, parts.machine(line.hardware.serve.device, "openvino"))
+    serve = line.hardware.serve
+    serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"))
     trained = (candidate.backend, candidate.architecture, models.image_size, len(line.classes), models.batch, machine)
     row_id = identify("probe", *trained, *serving, *line.cuts)
     if parts.facts.find(Probe, id=row_id):
@@ -134,7 +135,7 @@ def _measure(
 
 
 def _loaders(parts: Parts, line: LineFile) -> Mapping[Runtime, DetectorLoader]:
-    wanted, loaders = line.hardware.serve.runtime, parts.runtimes()
+    wanted, loaders = line.hardware.serve.runtime, parts.runtimes(line.hardware.serve)
     if wanted is Runtime.AUTO:
         rounding = Runtime.OPENVINO_BF16
         able: dict[Runtime, DetectorLoader] = {name: load for name, load in loaders.items() if name is not rounding}

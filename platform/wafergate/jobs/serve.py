@@ -33,7 +33,7 @@ def serving_detector(parts: Parts, line: LineFile, model: ModelVersion, *, progr
         ConfigError: the runtime named is not installed.
         StorageError: the exported file was changed.
     """
-    loaders, onnx = parts.runtimes(), parts.files.fetch(model.onnx)
+    loaders, onnx = parts.runtimes(line.hardware.serve), parts.files.fetch(model.onnx)
     if not loaders:
         return parts.load_detector(model, onnx)
     return loaders[serving_runtime(parts, line, model, progress=progress)](model, onnx)
@@ -45,7 +45,7 @@ def serving_runtime(parts: Parts, line: LineFile, model: ModelVersion, *, progre
     Raises:
         ConfigError: the runtime named is not installed.
     """
-    loaders, wanted = parts.runtimes(), line.hardware.serve.runtime
+    loaders, wanted = parts.runtimes(line.hardware.serve), line.hardware.serve.runtime
     if not loaders:
         return Runtime.ONNXRUNTIME
     if wanted is Runtime.AUTO and len(loaders) > 1:
@@ -86,7 +86,7 @@ def choose_runtime(parts: Parts, line: LineFile, model: ModelVersion, *, progres
     samples = samples_on(parts, model.split_id, Side.VALIDATION) or samples_on(parts, model.split_id, Side.TRAIN)
     step = max(1, len(samples) // _IMAGES)
     images = list(ahead(lambda sample: composed(parts, sample, model.channels), samples[::step][:_IMAGES]))
-    measured = _measure(parts, parts.runtimes(), model, images, progress)
+    measured = _measure(parts, parts.runtimes(line.hardware.serve), model, images, progress)
     row = RuntimeChoice(row_id, model.id, machine, len(images), measured, fastest(measured), parts.clock())
     return Outcome(row_id, not parts.facts.save(row))
 

@@ -12,7 +12,7 @@ from wafergate.adapters.onnx.letterbox import Placement, letterbox
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Decoder
 
-__all__ = ["DEFAULT_IOU", "Computed", "detect_batch"]
+__all__ = ["DEFAULT_IOU", "Computed", "Forward", "detect_batch"]
 
 DEFAULT_IOU = 0.6
 Computed = tuple[NDArray[np.float32], NDArray[np.float32] | None]

@@ -5,20 +5,22 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wafergate.domain.devices import card_numbers
 from wafergate.domain.serving import Runtime
-from wafergate.errors import ConfigError, TrainingError
+from wafergate.errors import ConfigError, HardwareError, TrainingError
 
 __all__ = ["OpenModel", "installed_runtimes", "open_model"]
 
 Floats = NDArray[np.float32]
 Shape = Sequence[int | str]
-_PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_CUDA = "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,26 @@ class OpenModel:
     lanes: int
 
 
-def installed_runtimes() -> tuple[Runtime, ...]:
-    """Return the runtimes this machine has, ONNX Runtime first; bfloat16 only where the processor computes it."""
-    if importlib.util.find_spec("openvino") is None:
+def installed_runtimes(device: str = "auto") -> tuple[Runtime, ...]:
+    """Return the runtimes this machine has, ONNX Runtime first; bfloat16 only where the processor computes it.
+
+    Args:
+        device: as in `wafergate.domain.devices`; OpenVINO computes on the processor alone.
+    """
+    if card_numbers(device) or device == "cuda:all" or importlib.util.find_spec("openvino") is None:
         return (Runtime.ONNXRUNTIME,)
     rounding = "BF16" in _openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return (Runtime.ONNXRUNTIME, Runtime.OPENVINO, *((Runtime.OPENVINO_BF16,) if rounding else ()))
 
 
 def open_model(
-    model: bytes, *, name: str, runtime: Runtime = Runtime.ONNXRUNTIME, threads: int = 0, side_by_side: bool = False
+    model: bytes,
+    *,
+    name: str,
+    runtime: Runtime = Runtime.ONNXRUNTIME,
+    device: str = "auto",
+    threads: int = 0,
+    side_by_side: bool = False,
 ) -> OpenModel:
     """Open the bytes of an ONNX file.
 
@@ -61,6 +73,7 @@ def open_model(
         model: the exported file.
         name: what messages call it.
         runtime: what computes it.
+        device: as in `wafergate.domain.devices`; `auto` takes a card where ONNX Runtime has one.
         threads: CPU threads in all; 0 leaves it to the runtime.
         side_by_side: whether many images are to come, and each is to be computed by one thread; a card wants
             batches whole all the same.
@@ -68,9 +81,11 @@ def open_model(
     Raises:
         TrainingError: the bytes are no model that the runtime can open.
         ConfigError: the runtime is not installed.
+        HardwareError: a card is asked for, and this runtime has none.
     """
     lanes = (threads or _cores()) if side_by_side else 0
-    opener = _in_onnxruntime if runtime is Runtime.ONNXRUNTIME else _in_openvino
+    providers = _providers(device, runtime)
+    opener = partial(_in_onnxruntime, providers) if runtime is Runtime.ONNXRUNTIME else _in_openvino
     if opener is _in_openvino and importlib.util.find_spec("openvino") is None:
         message = (
             f"[hardware.serve] runtime {runtime.value!r} needs the package openvino: "
@@ -90,11 +105,28 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_onnxruntime(model: bytes, threads: int, lanes: int, _runtime: Runtime) -> OpenModel:
+def _providers(device: str, runtime: Runtime) -> list[tuple[str, dict[str, str]]]:
+    """Return what ONNX Runtime computes with, first choice first."""
     import onnxruntime
 
-    providers = [name for name in _PREFERRED if name in onnxruntime.get_available_providers()]
-    if "CUDAExecutionProvider" in providers:
+    numbers = card_numbers(device)
+    wanted, there = numbers != (), runtime is Runtime.ONNXRUNTIME and _CUDA in onnxruntime.get_available_providers()
+    if wanted and device != "auto" and not there:
+        message = (
+            f"[hardware.serve] device = {device!r} needs a CUDA card and a build of ONNX Runtime that computes on it "
+            f"(onnxruntime-gpu); {runtime.value} here has none: set device = 'auto' or 'cpu'"
+        )
+        raise HardwareError(message)
+    card = [(_CUDA, {"device_id": str(numbers[0] if numbers else 0)})] if wanted and there else []
+    return [*card, ("CPUExecutionProvider", {})]
+
+
+def _in_onnxruntime(
+    providers: list[tuple[str, dict[str, str]]], model: bytes, threads: int, lanes: int, _runtime: Runtime
+) -> OpenModel:
+    import onnxruntime
+
+    if len(providers) > 1:
         lanes = 0
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if lanes else threads
