@@ -1,5 +1,6 @@
 """`wafergate licences`: what a line's policy says of every candidate, and why."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ def licences(
 
     Example: wafergate licences --line line.toml --model yolo11n
     """
-    from wafergate.domain.licences import explain_licence, licence_standing
+    from wafergate.domain.licences import explain_licence, may_be_used
     from wafergate.errors import ConfigError
     from wafergate.jobs.licences import licensed_parts
     from wafergate.jobs.weights import known_candidates, newest_weights
@@ -38,24 +39,20 @@ def licences(
         said = licensed_parts(
             line_file, known[name], from_weights=True, weights_licence=kept.licence if kept is not None else ""
         )
-        standings = {p.subject: licence_standing(p.licence, line_file.licences, today=today) for p in said}
-        worst = set(standings.values())
-        verdict = "no" if "refused" in worst else ("train only" if "research_only" in worst else "yes")
+        verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}
         cells.append((name, named["code"], named["weights"], verdict))
         if model:
             texts = [(p.subject, explain_licence(p.licence, line_file.licences, today=today)) for p in said]
             console().print(pairs([*texts, ("written", known[name].licence_source or "nowhere in the catalogue")]))
-            typer.echo(
-                paragraph(_cure(verdict, [s for s, v in standings.items() if v in {"refused", "research_only"}]))
-            )
+            typer.echo(paragraph(_cure(verdict, blamed)))
     if not model:
         console().print(table(("candidate", "code", "weights", "may be used"), cells))
         typer.echo(f"images: {explain_licence(line_file.intake.licence, line_file.licences, today=today)}")
         typer.echo("why, and what would change it: wafergate licences --line … --model NAME")
 
 
-def _cure(verdict: str, against: list[str]) -> str:
+def _cure(verdict: str, against: Sequence[str]) -> str:
     if verdict == "yes":
         return "it may be trained and promoted"
     *most, last = against

@@ -1,7 +1,7 @@
 """Licences of code, weights and images: what may be trained with, and what may reach production (rule M2)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, ClassVar, Literal
@@ -15,6 +15,7 @@ __all__ = [
     "LicencedPart",
     "explain_licence",
     "licence_standing",
+    "may_be_used",
 ]
 
 LicenceStanding = Literal["allowed", "exception", "research_only", "refused"]
@@ -103,6 +104,16 @@ def _rank(licence: str, policy: LicencePolicy, today: date) -> int:
     return 2 if licence in policy.research_only else 3
 
 
+def may_be_used(parts: Iterable[LicencedPart], policy: LicencePolicy, *, today: date) -> tuple[str, tuple[str, ...]]:
+    """Return what such a model is good for, `yes`, `train only` or `no`, and the parts that bring it about."""
+    standings = {part.subject: licence_standing(part.licence, policy, today=today) for part in parts}
+    for standing, verdict in (("refused", "no"), ("research_only", "train only")):
+        blamed = tuple(subject for subject, found in standings.items() if found == standing)
+        if blamed:
+            return verdict, blamed
+    return "yes", ()
+
+
 def explain_licence(licence: str, policy: LicencePolicy, *, today: date) -> str:
     """Say in one sentence what the policy says of a licence, and which of its entries says so."""
     standing = licence_standing(licence, policy, today=today)
@@ -117,4 +128,5 @@ def explain_licence(licence: str, policy: LicencePolicy, *, today: date) -> str:
             return f"{licence} may be trained with and never promoted ([licences] research_only)"
         case "refused":
             ended = "".join(f"; the exception of {one} has ended" for one in accepted if not one.holds(today))
-            return f"{licence or 'no licence'} is not in [licences] allowed ({', '.join(policy.allowed)}){ended}"
+            told = f"{licence} is" if licence else "nobody names a licence, so it is"
+            return f"{told} not in [licences] allowed ({', '.join(policy.allowed)}){ended}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ import pytest
 from tests.unit.jobs.dies import Files, rule
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, line_of, parts_in, run_thread
+from wafergate.adapters.catalogue import load_catalogue
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.licences import may_be_used
 from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError
+from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import choose_start, train
 from wafergate.jobs.weights import add_weights, known_candidates
+from wafergate.line import parse_line
 
 pytestmark = pytest.mark.unit
 
@@ -139,3 +144,25 @@ def test_other_weights_are_another_model(files: Files, tmp_path: Path, parts: Pa
 def test_an_unknown_candidate_names_those_there_are(parts: Parts) -> None:
     with pytest.raises(ConfigError, match="must be one of contrast; found 'yolo99'"):
         choose_start(parts, line_of(candidate='candidate = "yolo99"'))
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict", "blamed"),
+    [
+        ("yolo11n", "no", ("code", "weights")),
+        ("dfine-n", "no", ("weights",)),
+        ("yolox-nano", "train only", ("images",)),
+    ],
+)
+def test_what_stands_against_a_candidate_is_blamed_and_nothing_else(
+    tmp_path: Path, model: str, verdict: str, blamed: tuple[str, ...]
+) -> None:
+    """Images for research alone keep nothing from being trained."""
+    policy = '[licences]\nallowed = ["Apache-2.0", "MIT"]\nresearch_only = ["LicenseRef-Research"]\n'
+    text = f'[line]\nname = "l"\nclasses = ["a"]\n[intake]\nlicence = "LicenseRef-Research"\n{policy}'
+    line, candidate = parse_line(text, tmp_path / "line.toml"), load_catalogue()[model]
+    said = licensed_parts(line, candidate, from_weights=True)
+    assert may_be_used(said, line.licences, today=date(2026, 3, 1)) == (verdict, blamed)
+    if not candidate.weights_licence:
+        with pytest.raises(LicenceError, match="under no named licence: nobody names a licence, so it is not in"):
+            require_trainable(line, said, today=date(2026, 3, 1))
