@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wafergate.adapters.libreyolo_families import family_of, network_to_export
+from wafergate.adapters.libreyolo_few_images import few_images
 from wafergate.adapters.machine import training_devices
 from wafergate.adapters.onnx.export import export_module
 from wafergate.adapters.onnx.parity import measure_parity
@@ -38,8 +39,8 @@ __all__ = ["LibreYoloTrainer", "published_at", "train_here"]
 CACHE_BYTES = 2**31
 """Decoded images kept in memory, at most."""
 
-VALIDATIONS = 10
-"""How often a training looks at validation: enough to keep the best state, without a third of the time going there."""
+VALIDATIONS = 5
+"""How often a training looks at validation: enough to keep the best state, without a fifth of the time going there."""
 
 
 class LibreYoloTrainer:
@@ -93,15 +94,16 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     if job.resume is not None:
         going_on = {"resume": str(take_up(job.resume, scratch / "run" / "weights")), "exist_ok": True}
         report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
-    results = model.train(
-        str(data.yaml),
-        device=device,
-        project=str(scratch),
-        name="run",
-        callbacks=_Teller(job, data, report),
-        **_recipe(job, data, device),
-        **going_on,
-    )
+    with few_images(job, data):
+        results = model.train(
+            str(data.yaml),
+            device=device,
+            project=str(scratch),
+            name="run",
+            callbacks=_Teller(job, data, report),
+            **_recipe(job, data, device),
+            **going_on,
+        )
     if rank():
         return None
     batch, micro_batch = batch_sizes(job, data.train)
@@ -170,7 +172,7 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         "seed": job.seed,
         "workers": loader_workers(device),
         "amp": device != "cpu",
-        "patience": 0,
+        "patience": math.ceil(job.teaching.patience * job.epochs),
         # validation picks the state that is kept; without validation images it is the last one
         "eval_interval": max(1, job.epochs // VALIDATIONS) if data.validation else 0,
         "save_period": 0,

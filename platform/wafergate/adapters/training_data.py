@@ -8,12 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from wafergate.adapters.onnx.letterbox import Placement, fit, letterbox
+from wafergate.domain.evaluation import Truth
 from wafergate.domain.training import TrainingJob
 from wafergate.errors import TrainingError
 
-__all__ = ["FittedData", "write_fitted_data"]
+__all__ = ["FittedData", "read_truth", "write_fitted_data"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 Box = tuple[float, float, float, float, float]
@@ -137,3 +139,15 @@ def _checked_boxes(label: Path, *, classes: int) -> list[Box]:
             raise TrainingError(message)
         boxes.append((index, x, y, width, height))
     return boxes
+
+
+def read_truth(image: Path, pixels: NDArray[np.uint8]) -> Truth:
+    """Return the boxes of an image in `images/SIDE`, read from `labels/SIDE`; none where there is no such file."""
+    label = image.parents[2] / "labels" / image.parent.name / f"{image.stem}.txt"
+    lines = label.read_text(encoding="utf-8").splitlines() if label.is_file() else []
+    rows = np.array([line.split() for line in lines if line.strip()], dtype=np.float64).reshape(-1, 5)
+    height, width = pixels.shape[:2]
+    scale = np.array([width, height, width, height], dtype=np.float64)
+    centre, extent = rows[:, 1:3], rows[:, 3:5]
+    boxes = np.concatenate([centre - extent / 2, centre + extent / 2], axis=1) * scale
+    return Truth(boxes, rows[:, 0].astype(np.int64))

@@ -144,7 +144,7 @@ class OperatingPoint:
         threshold: the operating score: detections at or above it count.
         recall: on validation.
         false_alarms: on validation, at the threshold.
-        basis: the rule that set it: `target`, `lowest_cost`, `best_f2` or `other_classes`.
+        basis: the rule that set it: `target`, `lowest_cost`, `overkill`, `best_f2` or `other_classes`.
         warning: one sentence where the threshold rests on little; empty otherwise.
         cost: expected cost of a part as far as this class goes, at the line's real rates; None where no cost is given.
     """

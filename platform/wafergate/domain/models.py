@@ -98,6 +98,11 @@ class ModelPolicy:
         learning_rate: peak; 0 leaves it to the backend.
         random_start: whether a candidate may start from random weights.
         mosaic: probability of pasting four training images into one during training, 0..1.
+        window: side of the windows that LibreYOLO's YOLOX and YOLOv9 cut around defects in training, pixels of
+            `image_size`, a multiple of 32; 0 for whole images. Judging and inspection always see whole images. The same
+            time shows several times as many defects, and none is shrunk.
+        few_images: whether training adapts to the number of originals (`domain/few_images.py`): even classes, a
+            backbone that thaws, the weakest class choosing the state that is kept.
         seed: of everything random in training.
     """
 
@@ -114,8 +119,13 @@ class ModelPolicy:
     mosaic: Annotated[float, Ge(0), Le(1)] = 0.5
     seed: int = 0
     choose_from: tuple[str, ...] = ()
+    window: Annotated[int, Ge(0), Le(4096)] = 0
+    few_images: bool = True
 
     def __post_init__(self) -> None:
+        if self.window % 32 or self.window > self.image_size:
+            message = f"window must be 0 or a multiple of 32 up to image_size = {self.image_size}, found {self.window}"
+            raise ValueError(message)
         if self.image_size % 32:
             message = f"image_size must be a multiple of 32, found {self.image_size}"
             raise ValueError(message)

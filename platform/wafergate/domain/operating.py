@@ -100,6 +100,7 @@ def operating_points(
     target_recall: float,
     iou: float,
     cost: ExpectedCost | None = None,
+    overkill: float = 1.0,
 ) -> tuple[OperatingPoint, ...]:
     """Set the operating threshold of every class on validation.
 
@@ -107,8 +108,10 @@ def operating_points(
        goes down to the middle of the gap before the next false alarm (`lower_into_gap` says why).
     2. `lowest_cost`: where costs are given, in the place of the target, the score of the lowest expected cost at the
        line's real defect rates, lowered likewise.
-    3. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
-    4. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
+    3. `overkill`: where the target would raise false alarms on more normal images than the line allows, the highest
+       recall that every class can have within that, so that no class pays for another; lowered likewise.
+    4. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
+    5. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
        thresholds (0.25 where there are none); with a warning.
 
     Args:
@@ -118,6 +121,8 @@ def operating_points(
         target_recall: share of the validation instances to find, 0..1.
         iou: intersection over union from which a detection counts.
         cost: what mistakes cost on the line; None where the line file does not say.
+        overkill: share of normal images on which the line allows false alarms, 0..1; 1 for any. Not asked where costs
+            are given or validation holds no normal image.
 
     Raises:
         TrainingError: a score or a box is not a finite number.
@@ -125,6 +130,9 @@ def operating_points(
     scene = flatten_scene(truth, detections, len(classes))
     matching = match(scene, (iou,))
     seen = [_Seen.of(name, index, scene, matching) for index, name in enumerate(classes)]
+    if cost is None and overkill < 1 and seen[0].of_normal:
+        afforded = _afforded_recall(seen, target_recall, overkill)
+        seen = [replace(item, afforded=afforded) for item in seen]
     points = [_own_point(item, target_recall, cost) for item in seen]
     own = [point.threshold for point in points if point.basis != "other_classes"]
     fallback = statistics.median(own) if own else _WITHOUT_ANY
@@ -136,7 +144,10 @@ def operating_points(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """What validation shows of one class: scores of found instances, of all false alarms, and by image."""
+    """What validation shows of one class: scores of found instances, of all false alarms, and by image.
+
+    `afforded` is the recall that the line's overkill leaves room for, where that is less than the target.
+    """
 
     name: str
     instances: int
@@ -144,6 +155,7 @@ class _Seen:
     alarms: Scores
     by_image: Scores
     of_normal: bool
+    afforded: float | None = None
 
     @classmethod
     def of(cls, name: str, index: int, scene: Scene, matching: Matching) -> "_Seen":
@@ -151,6 +163,33 @@ class _Seen:
         idle = ~matching.hits[0] & (scene.detections.classes == index)
         alarms = scene.scores[idle].astype(np.float64)
         return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index))
+
+
+def _afforded_recall(seen: Sequence[_Seen], target: float, overkill: float) -> float | None:
+    """Return the highest recall that every class can have while false alarms on normal images stay within bounds.
+
+    Half of the line's overkill is aimed at: the gate reads the upper bound of a rate, 0.10 for 5 of 100.
+
+    Returns:
+        The recall; None where the target itself is within bounds.
+    """
+    allowed = math.floor(overkill / 2 * len(seen[0].by_image))
+    steps = {target} | {hits / item.instances for item in seen for hits in range(1, item.instances + 1)}
+    for recall in sorted((step for step in steps if step <= target), reverse=True):
+        alarmed = np.zeros(len(seen[0].by_image), dtype=np.bool_)
+        for item in seen:
+            score = _score_at(item, recall)
+            alarmed |= item.by_image >= (math.inf if score is None else score)
+        if np.count_nonzero(alarmed) <= allowed:
+            return None if recall == target else recall
+    return 0.0
+
+
+def _score_at(seen: _Seen, recall: float) -> float | None:
+    """Return the highest score that reaches a recall, or the highest recall there is; None when nothing is found."""
+    if not len(seen.found):
+        return None
+    return reach_recall(seen.found, seen.instances, min(recall, len(seen.found) / seen.instances))
 
 
 def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> OperatingPoint:
@@ -167,7 +206,12 @@ def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> Operati
             f"the target recall {target:g} is out of reach on validation, {len(found)} of {instances} are "
             f"found at any score; the threshold {threshold:.3f} has the best F2 and finds {recall.hits}"
         )
-    elif instances < _FEW:
+    elif basis == "overkill" and (recall.value or 0) < target:
+        warnings.append(
+            f"the target recall {target:g} would raise more overkill than the line allows; the threshold "
+            f"{threshold:.3f} finds {recall.hits} of {instances} on validation"
+        )
+    if instances < _FEW and basis != "best_f2":
         warnings.append(f"the threshold {threshold:.3f} rests on only {counted(instances, 'validation instance')}")
     if basis == "lowest_cost" and not seen.of_normal:
         warnings.append("validation holds no normal image, so overkill is taken from false alarms on defective ones")
@@ -186,6 +230,8 @@ def _choose(seen: _Seen, target: float, cost: ExpectedCost | None) -> tuple[floa
     """Return the score a class's threshold starts from and the rule behind it; None when nothing is found."""
     if cost is not None:
         return lowest_cost(cost, seen.name, seen.found, seen.instances, seen.by_image), "lowest_cost"
+    if seen.afforded is not None:
+        return _score_at(seen, seen.afforded), "overkill"
     reached = reach_recall(seen.found, seen.instances, target) if seen.instances else None
     if reached is not None:
         return reached, "target"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wafergate.domain.few_images import PLAIN, Teaching
 from wafergate.domain.models import Candidate, Channels, Decoder
 from wafergate.domain.parity import ExportParity
 
@@ -54,6 +55,10 @@ class TrainingJob:
         micro_batch: images in memory at a time; gradients of several are added up to `batch`. 0 for all of them.
         memory_mib: memory the training may take, MiB, enforced by the system; 0 for no limit.
         resume: where to go on; None begins with the first epoch.
+        window: side of the windows that training cuts out of its images, pixels of the model's input; 0 for none.
+        turns: whether the product looks the same turned by a right angle, so that training may turn it.
+        iou: intersection over union from which a detection counts on the line.
+        teaching: what it does differently for the sake of few images.
     """
 
     candidate: Candidate
@@ -75,6 +80,10 @@ class TrainingJob:
     micro_batch: int = 0
     memory_mib: float = 0.0
     resume: Checkpoint | None = None
+    window: int = 0
+    turns: bool = False
+    iou: float = 0.5
+    teaching: Teaching = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ def choose(
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     profiles = (line.hardware.train, line.hardware.serve)
     machines = sorted({parts.machine(line.hardware.train.device, one.backend) for one in candidates.values()})
-    own = (sorted(candidates.items()), settings, profiles, line.licences, line.gate.iou, line.gate.target_recall)
+    limits = (line.gate.iou, line.gate.target_recall, line.gate.overkill)
+    own = (sorted(candidates.items()), settings, profiles, line.licences, *limits)
     entered = sorted(name for name, standing in standings.items() if not standing.dropped_by)
     row_id = identify("choice", training_set_id, own, entered, machines, *line.cuts)
     if parts.facts.find(ModelChoice, id=row_id):
@@ -190,7 +191,7 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
     )
     folder = fresh_folder(parts.work / row_id)
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-    job = training_job(line, start, folder, channels=training_set.channels)
+    job = training_job(line, start, folder, items, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
         job,
@@ -220,6 +221,7 @@ def _judge(
         target_recall=line.gate.target_recall,
         iou=line.gate.iou,
         cost=ExpectedCost.at(line.cost, line.prevalence),
+        overkill=line.gate.overkill,
     )
     thresholds = {point.defect_class: point.threshold for point in points}
     classes = evaluate(truth, detections, line.classes, thresholds=thresholds, policy=line.gate).classes

@@ -101,7 +101,8 @@ def out_of_fold(
     samples = cut.samples
     ids = _fold_ids(line, start, dataset_id, cut, folds=folds)
     # the thresholds and figures rest on these, the trainings do not
-    gate = (line.gate.iou, line.gate.target_recall, line.gate.confidence, line.cost, line.prevalence)
+    limits = (line.gate.iou, line.gate.target_recall, line.gate.overkill, line.gate.confidence)
+    gate = (*limits, line.cost, line.prevalence)
     row_id = identify("estimate", ids, gate)
     if parts.facts.find(OutOfFold, id=row_id):
         return Outcome(row_id, reused=True)
@@ -185,7 +186,14 @@ def _estimate(
     truth = [Truth.of(sample.boxes, line.classes) for sample in cut.samples]
     cost = ExpectedCost.at(line.cost, line.prevalence)
     thresholds = cross_thresholds(
-        truth, detections, cut.fold_of, line.classes, target_recall=policy.target_recall, iou=policy.iou, cost=cost
+        truth,
+        detections,
+        cut.fold_of,
+        line.classes,
+        target_recall=policy.target_recall,
+        iou=policy.iou,
+        cost=cost,
+        overkill=policy.overkill,
     )
     judged = judge_folds(truth, detections, cut.fold_of, line.classes, thresholds=thresholds, iou=policy.iou)
     found = figures(judged, confidence=policy.confidence, groups=cut.groups, prevalence=line.prevalence or None)

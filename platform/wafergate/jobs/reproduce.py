@@ -160,7 +160,7 @@ def _train(
     write_yolo(parts, items, model.classes, folder, tile=model.tile, progress=progress)
     start = Start(model.candidate, weights, model.start)
     # As many images at a time as the stored training ended with: sums over batches round by how they are cut.
-    job = replace(training_job(line, start, folder, channels=model.channels), micro_batch=model.micro_batch)
+    job = replace(training_job(line, start, folder, items, channels=model.channels), micro_batch=model.micro_batch)
     return train_within_memory(
         parts,
         job,

@@ -62,7 +62,7 @@ def train_shortly(
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
     return train_within_memory(
         parts,
-        training_job(line, start, folder, channels=channels),
+        training_job(line, start, folder, items, channels=channels),
         folder.name,
         on_epoch=on_epoch,
         on_step=lambda _step: None,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
+from wafergate.domain.few_images import PLAIN, teach
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.models import Candidate, Channels, named_candidate
 from wafergate.domain.operating import operating_points
@@ -140,7 +141,7 @@ def train(
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
     folder = fresh_folder(parts.work / row_id)
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-    job = training_job(line, start, folder, channels=training_set.channels)
+    job = training_job(line, start, folder, items, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
         job,
@@ -165,7 +166,12 @@ def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:
     """Return the id of the model that a line file, `as_cut` for its dataset version, makes of a training set."""
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     # the thresholds stored with the model rest on these
-    frozen = (line.gate.target_recall, line.gate.iou, *((line.cost, line.prevalence) if line.cost.known else ()))
+    frozen = (
+        line.gate.target_recall,
+        line.gate.iou,
+        line.gate.overkill,
+        *((line.cost, line.prevalence) if line.cost.known else ()),
+    )
     candidate = start.candidate
     trained = (candidate.backend, candidate.architecture, start.digest, settings, frozen)
     return identify("model", training_set_id, *trained, *line.cuts)
@@ -200,9 +206,20 @@ def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: Tr
     )
 
 
-def training_job(line: LineFile, start: Start, folder: Path, *, channels: Channels) -> TrainingJob:
-    """Return what a trainer is asked for, from the line's policies and the folder the images lie in."""
+def training_job(
+    line: LineFile, start: Start, folder: Path, items: Sequence[TrainingItem], *, channels: Channels
+) -> TrainingJob:
+    """Return what a trainer is asked for, from the line's policies and the folder the images lie in.
+
+    Args:
+        line: the line file.
+        start: the candidate and its weights.
+        folder: where the images lie.
+        items: the images; how a training teaches depends on how many of them are originals.
+        channels: what they hold.
+    """
     models, hardware = line.models, line.hardware.train
+    originals = sum(item.side == Side.TRAIN.value and not item.operations for item in items)
     return TrainingJob(
         candidate=start.candidate,
         classes=line.classes,
@@ -221,6 +238,10 @@ def training_job(line: LineFile, start: Start, folder: Path, *, channels: Channe
         flip_horizontal=OperationKind.FLIP_HORIZONTAL in line.augment.operations,
         flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
         memory_mib=hardware.memory_mib,
+        window=models.window,
+        turns={OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270} <= set(line.augment.operations),
+        iou=line.gate.iou,
+        teaching=teach(originals, pretrained=start.weights is not None) if models.few_images else PLAIN,
     )
 
 
@@ -325,4 +346,5 @@ def freeze(
         target_recall=line.gate.target_recall,
         iou=line.gate.iou,
         cost=ExpectedCost.at(line.cost, line.prevalence),
+        overkill=line.gate.overkill,
     )

@@ -85,6 +85,7 @@ def cross_thresholds(
     target_recall: float,
     iou: float,
     cost: ExpectedCost | None = None,
+    overkill: float = 1.0,
 ) -> list[dict[str, float]]:
     """Return the thresholds of each fold, set on what was said of the other folds.
 
@@ -99,6 +100,7 @@ def cross_thresholds(
         target_recall: share of the instances to find, 0..1.
         iou: intersection over union from which a detection counts.
         cost: what mistakes cost on the line; None where the line file does not say.
+        overkill: the line's limit, 0..1; 1 for none.
     """
     thresholds = []
     for fold in range(max(fold_of) + 1):
@@ -110,6 +112,7 @@ def cross_thresholds(
             target_recall=target_recall,
             iou=iou,
             cost=cost,
+            overkill=overkill,
         )
         thresholds.append({point.defect_class: point.threshold for point in points})
     return thresholds

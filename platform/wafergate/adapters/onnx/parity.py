@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.adapters.onnx.run import Computed, detect_batch
+from wafergate.adapters.training_data import read_truth
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.models import Decoder
 from wafergate.domain.parity import ExportParity, compare_exports
@@ -52,7 +53,7 @@ def measure_parity(network: "nn.Module", onnx: Path, job: TrainingJob, *, decode
     for start in range(0, len(files), _BATCH):
         part = files[start : start + _BATCH]
         images = [np.asarray(cv2.imread(str(file)), np.uint8) for file in part]
-        truth += [_truth(file, image) for file, image in zip(part, images, strict=True)]
+        truth += [read_truth(file, image) for file, image in zip(part, images, strict=True)]
         for forward, found in zip((trained, exported), said, strict=True):
             found.extend(
                 detect_batch(forward, images, decoder=decoder, image_size=job.image_size, min_score=_MIN_SCORE)
@@ -68,14 +69,3 @@ def _chosen(data: Path) -> list[Path]:
             places = np.unique(np.linspace(0, len(files) - 1, min(_IMAGES, len(files))).round().astype(int))
             return [files[place] for place in places.tolist()]
     return []
-
-
-def _truth(image: Path, pixels: NDArray[np.uint8]) -> Truth:
-    label = image.parents[2] / "labels" / image.parent.name / f"{image.stem}.txt"
-    lines = label.read_text(encoding="utf-8").splitlines() if label.is_file() else []
-    rows = np.array([line.split() for line in lines if line.strip()], dtype=np.float64).reshape(-1, 5)
-    height, width = pixels.shape[:2]
-    scale = np.array([width, height, width, height], dtype=np.float64)
-    centre, extent = rows[:, 1:3], rows[:, 3:5]
-    boxes = np.concatenate([centre - extent / 2, centre + extent / 2], axis=1) * scale
-    return Truth(boxes, rows[:, 0].astype(np.int64))

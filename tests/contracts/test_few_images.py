@@ -1,0 +1,131 @@
+"""How LibreYOLO really teaches with few images: frozen stages stay, thawed ones learn, the weakest class decides."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import libreyolo
+import pytest
+import torch
+
+from tests.contracts.test_trainers import CLASSES, SIZE, write_squares
+from wafergate.adapters.libreyolo import LibreYoloTrainer
+from wafergate.adapters.libreyolo_few_images import TRAINERS, _Exam, stages_of
+from wafergate.adapters.training_data import write_fitted_data
+from wafergate.domain.few_images import Teaching
+from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.training import Checkpoint, TrainedArtefact, TrainingJob
+
+pytestmark = pytest.mark.training
+TEACHING = Teaching(even_classes=True, frozen=0.25, thawed=0.75, backbone_rate=0.5, weakest_class=True)
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
+    """Four epochs: the backbone is frozen in the first, its last stage learns in the second, all in the fourth."""
+    folder = tmp_path_factory.mktemp("few-images")
+    torch.manual_seed(0)
+    weights = folder / "weights.pt"
+    torch.save(libreyolo.LibreYOLOX(None, size="n", nb_classes=2, device="cpu").model.state_dict(), weights)
+    return TrainingJob(
+        candidate=Candidate("yolox-nano", "libreyolo", "LibreYOLOXn", "MIT"),
+        classes=CLASSES,
+        data=write_squares(folder / "data", train=24, validation=8),
+        folder=folder / "job",
+        weights=weights,
+        channels=Channels.GOLDEN,
+        image_size=SIZE,
+        epochs=EPOCHS,
+        batch=8,
+        learning_rate=0.003,
+        mosaic=0.0,
+        seed=3,
+        device="cpu",
+        threads=1,
+        window=64,
+        turns=True,
+        iou=0.33,
+        teaching=TEACHING,
+    )
+
+
+def train(job: TrainingJob, kept: Path) -> tuple[TrainedArtefact, dict[int, Checkpoint]]:
+    """Train, and keep every checkpoint it tells."""
+    kept.mkdir()
+    states: dict[int, Checkpoint] = {}
+
+    def keep(checkpoint: Checkpoint) -> None:
+        last = Path(shutil.copyfile(checkpoint.last, kept / f"last-{checkpoint.epoch}.pt"))
+        best = checkpoint.best and Path(shutil.copyfile(checkpoint.best, kept / f"best-{checkpoint.epoch}.pt"))
+        states[checkpoint.epoch] = Checkpoint(checkpoint.epoch, last, best)
+
+    return LibreYoloTrainer()(job, on_epoch=lambda _: None, on_checkpoint=keep), states
+
+
+@pytest.fixture(scope="module")
+def trained(
+    job: TrainingJob, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainedArtefact, dict[int, Checkpoint]]:
+    return train(job, tmp_path_factory.mktemp("kept") / "states")
+
+
+def network_of(state: dict[str, Any]) -> Any:
+    network = libreyolo.LibreYOLOX(None, size="n", nb_classes=2, device="cpu").model
+    network.load_state_dict(state)
+    return network
+
+
+def moved(before: Any, after: Any) -> list[bool]:
+    """Tell of each stage of the backbone whether any of its tensors differs, statistics included."""
+    return [
+        any(
+            not torch.equal(mine, own)
+            for mine, own in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+        )
+        for a, b in zip(stages_of(before), stages_of(after), strict=True)
+    ]
+
+
+def test_the_backbone_thaws_from_its_end(
+    job: TrainingJob, trained: tuple[TrainedArtefact, dict[int, Checkpoint]]
+) -> None:
+    _, states = trained
+    assert job.weights is not None
+    start = network_of(torch.load(job.weights, weights_only=True))
+    after = [network_of(torch.load(states[epoch].last, weights_only=True)["train_model"]) for epoch in (1, 2, 3)]
+    stages = len(stages_of(start))
+    learning = [TEACHING.learning_stages(epoch, EPOCHS, stages) for epoch in range(EPOCHS)]
+    assert learning[0] == 0 < learning[1] < learning[2] < learning[3] == stages
+    for state, count in zip(after, learning, strict=False):
+        assert moved(start, state) == [False] * (stages - count) + [True] * count
+    heads = [each.head.state_dict()["cls_preds.0.weight"] for each in (start, after[0])]
+    assert not torch.equal(*heads)
+
+
+def test_the_state_that_is_kept_has_the_best_weakest_class(
+    job: TrainingJob, trained: tuple[TrainedArtefact, dict[int, Checkpoint]], tmp_path: Path
+) -> None:
+    artefact, states = trained
+    exam = _Exam(job, write_fitted_data(job, tmp_path / "data"))
+    kept = torch.load(artefact.weights, weights_only=True)["model"]
+    best = exam(network_of(kept))["best_metric"]
+    ranks = [
+        exam(network_of(torch.load(state.last, weights_only=True)["model"]))["best_metric"] for state in states.values()
+    ]
+    assert best >= max(ranks)
+    assert torch.load(states[3].best or "", weights_only=True)["best_metric_value"] == pytest.approx(max(ranks))
+
+
+def test_a_training_that_goes_on_ends_with_the_same_bytes(
+    job: TrainingJob, trained: tuple[TrainedArtefact, dict[int, Checkpoint]], tmp_path: Path
+) -> None:
+    whole, states = trained
+    went_on, _ = train(replace(job, folder=tmp_path / "job", resume=states[2]), tmp_path / "kept")
+    assert went_on.onnx.read_bytes() == whole.onnx.read_bytes()
+
+
+def test_libreyolo_has_the_trainers_that_are_exchanged() -> None:
+    for module, name in TRAINERS.values():
+        assert hasattr(__import__(module, fromlist=[name]), name)
