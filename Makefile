@@ -6,7 +6,7 @@ EXTRAS := ultralytics,libreyolo,labels,dashboard,dask,serve,dev
 export WAFERGATE_HOME ?= $(CURDIR)/.wafergate
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo up down test unit check bench format clean
+.PHONY: help setup demo up down test unit check bench screenshots format clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -44,6 +44,9 @@ check: setup     ## style, types and import contracts
 
 bench: setup     ## tests/benchmarks as one table
 	$(BIN)/python -m tests.benchmarks
+
+screenshots: up  ## every page of the running dashboard in every language, size and theme
+	$(BIN)/python -m tests.dashboards.screenshots $$($(BIN)/wafergate dashboard) $(WAFERGATE_HOME)/screenshots
 
 format: setup    ## rewrite the code in the house style
 	$(BIN)/ruff format .

@@ -9,11 +9,14 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboards.palette import Palette
 from dashboards.texts import Text
+from wafergate.errors import NotFoundError, ServiceError, StorageError
 from wafergate.ports import FactStore, FileReader, InspectionStore, RunReader
 
-__all__ = ["Context", "Doors", "View"]
+__all__ = ["UNREADABLE", "Context", "Doors", "View"]
 
 FRESH = "10s"  # how old a figure on screen may be when a page is opened
+UNREADABLE = (NotFoundError, ServiceError, StorageError)
+"""Why a file cannot be read; a page goes on without its pictures."""
 Result = TypeVar("Result")
 
 
@@ -84,7 +87,7 @@ class Context:
             **asked: further query parameters, which say what the page opens with.
         """
         kept = {"lang": self.text.language, **({"line": self.line} if self.line else {})}
-        st.page_link(self.pages[path], label=label, query_params=kept | asked)
+        st.page_link(self.pages[path], label=label, query_params=kept | asked, icon=":material/arrow_forward:")
 
 
 class View(Protocol):

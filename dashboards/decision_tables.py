@@ -79,7 +79,7 @@ def choice_table(choice: ModelChoice, text: Text) -> pd.DataFrame:
     rows = [
         {
             text.plain("candidate"): literal(item.candidate),
-            text.title("licence"): literal(", ".join(f"{part} {name}" for part, name in item.licences.items())),
+            text.title("licence"): literal(_licences(item, text)),
             text.plain("memory"): text.value(None) if item.memory_mib is None else text.count(round(item.memory_mib)),
             text.plain("latency_ms"): text.value(item.latency_ms, 1),
             text.plain("size_mib"): text.value(item.size_mib, 1),
@@ -109,6 +109,10 @@ def choice_data(choice: ModelChoice) -> pd.DataFrame:
         for item in choice.standings
     ]
     return pd.DataFrame(rows)
+
+
+def _licences(item: CandidateStanding, text: Text) -> str:
+    return ", ".join(f"{told.part(part, text)} {licence}" for part, licence in item.licences.items())
 
 
 def _kind(entry: LedgerEntry, text: Text) -> str:

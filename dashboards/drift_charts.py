@@ -63,7 +63,7 @@ def feature_course(reports: Sequence[DriftReport], text: Text, palette: Palette)
     places = list(range(len(shown) - 1, -1, -every))
     figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 40}, height=96 + 34 * max(len(names), 1))
     figure.update_xaxes(
-        tickvals=places, ticktext=[shown[place].created_at.strftime("%m-%d") for place in places], showgrid=False
+        tickvals=places, ticktext=[text.short_day(shown[place].created_at) for place in places], showgrid=False
     )
     return figure.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
 
@@ -106,22 +106,21 @@ def mix_over_time(rows: Sequence[InspectionDay], text: Text, palette: Palette) -
         days = next(iter(mix.values()))
         added = {day: sum(mix[name][day] for name in rest) for day in days}
         mix = {name: mix[name] for name in kept} | {text.plain("other_classes"): added}
-    return _lines(mix, text.plain("mix_axis"), palette)
+    return _lines(mix, text.plain("mix_axis"), text, palette)
 
 
 def stations_over_time(rows: Sequence[InspectionDay], text: Text, palette: Palette) -> go.Figure:
     """Draw the share of images with a defect, a line a station, the busiest ones."""
     shares = defect_shares(rows)
     named = {name or text.plain("no_station"): shares[name] for name in list(shares)[:MOST_LINES]}
-    return _lines(named, text.plain("days_share"), palette)
+    return _lines(named, text.plain("days_share"), text, palette)
 
 
-def _lines(values: Mapping[str, Mapping[date, float]], axis: str, palette: Palette) -> go.Figure:
+def _lines(values: Mapping[str, Mapping[date, float]], axis: str, text: Text, palette: Palette) -> go.Figure:
     """Draw a line for each name, told apart by dash and mark as well as by colour."""
-    colours = [*(palette.verdicts[verdict] for verdict in Verdict), palette.soft]
     figure = go.Figure()
     for place, (name, course) in enumerate(values.items()):
-        colour = colours[place % len(colours)]
+        colour = palette.lines[place % len(palette.lines)]
         figure.add_scatter(
             x=[day.isoformat() for day in course],
             y=list(course.values()),
@@ -130,13 +129,19 @@ def _lines(values: Mapping[str, Mapping[date, float]], axis: str, palette: Palet
             line={"color": colour, "width": 2, "dash": DASHES[place % len(DASHES)]},
             marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 8, "color": colour},
             cliponaxis=False,
-            hovertemplate="%{x}<br>%{y:.1%}",
+            customdata=[text.day(day) for day in course],
+            hovertemplate="%{customdata}<br>%{y:.1%}",
         )
     dress(figure, 0, palette)
     figure.update_layout(height=300, margin={"l": 8, "r": 16, "t": 44, "b": 36}, showlegend=True)
     days = sorted({day for course in values.values() for day in course})
     every = -(-len(days) // MOST_TICKS) or 1
     # Ticks on days that were measured: left to itself the axis divides a short one by hours and names a day again.
-    shown = [day.isoformat() for day in days[::-every]]
-    figure.update_xaxes(type="date", showgrid=False, tickvals=shown, tickformat="%m-%d")
+    shown = days[::-every]
+    figure.update_xaxes(
+        type="date",
+        showgrid=False,
+        tickvals=[day.isoformat() for day in shown],
+        ticktext=[text.short_day(day) for day in shown],
+    )
     return figure.update_yaxes(title_text=axis, title_font={"size": 13}, tickformat=".0%", rangemode="tozero", nticks=5)

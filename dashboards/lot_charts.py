@@ -28,7 +28,7 @@ def sum_days(rows: Sequence[InspectionDay]) -> dict[date, tuple[int, int]]:
 def by_day(rows: Sequence[InspectionDay], text: Text, palette: Palette) -> go.Figure:
     """Draw the share of images with a defect above the number of images, day by day."""
     sums = sum_days(rows)
-    names = [day.strftime("%m-%d") for day in sums]
+    names = [text.short_day(day) for day in sums]
     shares = [defective / images for images, defective in sums.values()]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.58, 0.42], vertical_spacing=0.1)
     figure.add_scatter(
@@ -38,7 +38,7 @@ def by_day(rows: Sequence[InspectionDay], text: Text, palette: Palette) -> go.Fi
         line={"color": palette.verdicts[Verdict.PASS], "width": 2},
         marker={"size": 9, "color": palette.verdicts[Verdict.PASS]},
         cliponaxis=False,
-        customdata=[[day.isoformat(), text.count(bad), text.count(all_)] for day, (all_, bad) in sums.items()],
+        customdata=[[text.day(day), text.count(bad), text.count(all_)] for day, (all_, bad) in sums.items()],
         hovertemplate="<b>%{customdata[0]}</b><br>%{y:.1%}, %{customdata[1]} / %{customdata[2]}<extra></extra>",
         row=1,
         col=1,

@@ -46,7 +46,7 @@ def day_table(days: Sequence[InspectionDay], models: Mapping[str, str], text: Te
     """
     rows = [
         {
-            text.plain("choose_day"): literal(row.day),
+            text.plain("choose_day"): literal(text.day(row.day)),
             text.plain("model_label"): literal(models.get(row.model_id, row.model_id)),
             text.plain("station_label"): literal(row.station) or text.value(None),
             text.plain("slice_product"): literal(row.product) or text.value(None),

@@ -21,12 +21,13 @@ SYMBOLS: Mapping[Verdict, str] = {Verdict.PASS: "circle", Verdict.UNDECIDED: "di
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one theme as `#RRGGBB`; `faint` is for grids, `soft` for what is context."""
+    """Colours of one theme as `#RRGGBB`: `faint` of grids, `soft` of context, `lines` of what no verdict judges."""
 
     text: str
     background: str
     faint: str
     soft: str
+    lines: tuple[str, ...]
     verdicts: Mapping[Verdict, str]
 
 
@@ -39,5 +40,6 @@ def load_palette(theme: str) -> Palette:
         background=colours["backgroundColor"],
         faint=colours["borderColor"],
         soft=colours["grayColor"],
+        lines=tuple(colours["chartCategoricalColors"]),
         verdicts={verdict: colours[f"{hue}Color"] for verdict, hue in VERDICT_HUES.items()},
     )

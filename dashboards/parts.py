@@ -7,6 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboards.context import Context
+from dashboards.reading.files import page_link
 from dashboards.tables import to_csv
 from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
@@ -19,9 +21,11 @@ __all__ = [
     "fact",
     "figure",
     "figure_columns",
+    "pick",
     "section",
     "show_table",
     "state_badge",
+    "stored_page",
     "style_tables",
     "trouble",
 ]
@@ -55,6 +59,12 @@ def fact(label: str, value: str, *, key: str, explanation: str | None = None) ->
 def figure(chart: go.Figure, key: str, alt: str, text: Text) -> None:
     """Show a figure; `alt` is the key of the sentence that tells a screen reader what it shows."""
     st.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False}, alt=text.plain(alt))
+
+
+def stored_page(digest: str, label: str, context: Context) -> None:
+    """Write a button that opens a stored page in a window of its own; `label` is the key of its words."""
+    address = context.read(page_link, digest, door="files")
+    st.link_button(context.text.plain(label), address, icon=":material/open_in_new:")
 
 
 def state_badge(state: LineState, text: Text) -> str:
@@ -145,4 +155,17 @@ def choose(name: str, label: str, options: Mapping[str, str]) -> str:
         st.query_params[name] = st.session_state[key]
 
     chosen: str = st.selectbox(label, list(options), key=key, format_func=options.__getitem__, on_change=keep)
+    return chosen
+
+
+def pick(name: str, label: str, options: Sequence[str]) -> str:
+    """Let the reader click one of a few names, all of them in sight; otherwise as `choose`."""
+    key = f"choose-{name}"
+    asked = st.query_params.get(name)
+    st.session_state[key] = asked if asked in options else options[0]
+
+    def keep() -> None:
+        st.query_params[name] = st.session_state[key]
+
+    chosen: str = st.pills(label, options, required=True, key=key, format_func=literal, on_change=keep)
     return chosen

@@ -6,7 +6,7 @@ from dashboards import told
 from dashboards.charts import class_rules, compared_bound, weakest_first
 from dashboards.palette import VERDICT_HUES
 from dashboards.reading.line import Judged
-from dashboards.texts import Text, literal
+from dashboards.texts import Text, literal, terms
 from wafergate.domain.evaluation import Evaluation, Rate
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.production import ProductionFigures
@@ -14,6 +14,8 @@ from wafergate.domain.production import ProductionFigures
 __all__ = [
     "class_data",
     "class_table",
+    "glossary_data",
+    "glossary_table",
     "production_data",
     "production_table",
     "rule_data",
@@ -154,6 +156,20 @@ def rule_data(decision: GateDecision) -> pd.DataFrame:
     fields = ("rule", "subject", "verdict", "value", "bound", "limit", "evidence", "next_step")
     rows = [{field: getattr(rule, field) for field in fields} for rule in decision.rules]
     return pd.DataFrame(rows, columns=list(fields)).assign(line=decision.line, decision=decision.id)
+
+
+def glossary_table(text: Text) -> pd.DataFrame:
+    """Return the terms with their explanations in the reader's language."""
+    rows = [
+        {text.plain("term"): f"**{text.title(key)}**", text.plain("meaning"): literal(text.explain(key))}
+        for key in terms()
+    ]
+    return pd.DataFrame(rows)
+
+
+def glossary_data() -> pd.DataFrame:
+    """Return the whole glossary, every language beside the others."""
+    return pd.DataFrame([{"term": key, **entry} for key, entry in terms().items()])
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

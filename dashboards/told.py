@@ -15,7 +15,7 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.line_state import weakest_recall
 
-__all__ = ["alert_title", "evidence", "known", "next_step", "next_steps", "subject", "summary"]
+__all__ = ["alert_title", "evidence", "known", "next_step", "next_steps", "part", "subject", "summary"]
 
 SHOWN = 3  # features that have drifted, in a title
 PARITY_DIGITS = 4
@@ -77,9 +77,12 @@ def next_step(rule: RuleResult, decision: GateDecision, evaluation: Evaluation, 
 
 def subject(rule: RuleResult, text: Text) -> str:
     """Return what a rule speaks of: a defect class, or a part of the model by its word."""
-    key = f"part_{rule.subject}"
-    named = rule.rule in {"licence", "export_parity"} and key in phrases()[text.language]
-    return text.plain(key) if named else rule.subject
+    return part(rule.subject, text) if rule.rule in {"licence", "export_parity"} else rule.subject
+
+
+def part(name: str, text: Text) -> str:
+    """Return the word of a part of a model; a name that is none is returned as it is."""
+    return phrases()[text.language].get(f"part_{name}", name)
 
 
 def alert_title(

@@ -9,9 +9,9 @@ from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.ports import FactStore, FileReader
+from wafergate.ports import FactStore
 
-__all__ = ["Chosen", "Story", "load_decision", "load_story", "page_link"]
+__all__ = ["Chosen", "Story", "load_decision", "load_story"]
 
 ENTRIES_READ = 300  # of the ledger; `wafergate ledger show` has them all
 DECISIONS_READ = 100
@@ -81,8 +81,3 @@ def load_decision(facts: FactStore, decision_id: str) -> Chosen:
         beaten[0] if beaten else None,
         choices[0] if choices else None,
     )
-
-
-def page_link(files: FileReader, digest: str) -> str:
-    """Return an address where a browser opens a stored page."""
-    return files.link(digest, content_type="text/html; charset=utf-8")

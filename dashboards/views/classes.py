@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from dashboards import class_charts, tables
-from dashboards.context import Context
-from dashboards.parts import RETRAIN, choose, commands, figure, section, show_table
+from dashboards.context import UNREADABLE, Context
+from dashboards.parts import RETRAIN, commands, figure, pick, section, show_table
 from dashboards.reading.classes import ClassesView, load_classes
 from dashboards.reading.line import Judged
 from dashboards.texts import Text
 from dashboards.views import evidence
-from wafergate.errors import NotFoundError
 
 if TYPE_CHECKING:
     from dashboards.reading.mistakes import Mistake
@@ -45,7 +44,7 @@ def render(context: Context) -> None:
     _production(view, text)
     section("one_class_title", text, "defect_class")
     names = [item.defect_class for item in view.shown.evaluation.classes]
-    name = choose("class", text.plain("choose_class"), {name: name for name in names})
+    name = pick("class", text.plain("choose_class"), names)
     _history(view, name, context)
     _mistakes(view.shown, name, context)
     _curve(view, name, context)
@@ -63,13 +62,12 @@ def _mistakes(shown: Judged, name: str, context: Context) -> None:
     from dashboards.reading.mistakes import load_mistakes
 
     text = context.text
+    st.markdown(f"##### {text.say('mistakes_title')}", anchors=False)
     try:
         found = context.read(load_mistakes, shown.evaluation.id, name, PICTURES, door=("facts", "files"))
-    except NotFoundError as error:
-        st.markdown(f"##### {text.say('mistakes_title')}", anchors=False)
+    except UNREADABLE as error:
         st.markdown(text.say("mistakes_gone", message=error))
         return
-    st.markdown(f"##### {text.say('mistakes_title')}", anchors=False)
     st.caption(text.say("mistakes_note", model=text.model(shown.model)))
     if not found.missed and not found.alarmed:
         st.markdown(text.say("mistakes_none"))

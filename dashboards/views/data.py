@@ -8,9 +8,8 @@ import streamlit as st
 from dashboards import charts
 from dashboards import data_tables as tables
 from dashboards.context import Context
-from dashboards.parts import choose, commands, figure, section, show_table
+from dashboards.parts import choose, commands, figure, section, show_table, stored_page
 from dashboards.reading.datasets import HeldBack, OneVersion, load_held, load_version, load_versions
-from dashboards.reading.decisions import page_link
 from dashboards.texts import Text
 from dashboards.views import evidence
 from wafergate.domain.review import ReviewState
@@ -80,8 +79,7 @@ def _checks(chosen: OneVersion, context: Context) -> None:
             key="checks-table",
         )
     if result.docs is not None:
-        address = context.read(page_link, result.docs, door="files")
-        st.link_button(text.plain("open_docs"), address, icon=":material/open_in_new:")
+        stored_page(result.docs, "open_docs", context)
 
 
 def _plan(chosen: OneVersion, context: Context) -> None:

@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboards import decision_tables as tables
 from dashboards.context import Context
-from dashboards.parts import RETRAIN, choose, commands, section, show_table
-from dashboards.reading.decisions import Chosen, Story, load_decision, load_story, page_link
+from dashboards.parts import RETRAIN, choose, commands, section, show_table, stored_page
+from dashboards.reading.decisions import Chosen, Story, load_decision, load_story
 from dashboards.texts import Text, literal
 from dashboards.views import evidence
 from wafergate.domain.choice import ModelChoice
@@ -33,8 +33,7 @@ def render(context: Context) -> None:
     chosen = context.read(load_decision, decision_id)
     evidence.gate(chosen.judged, chosen.report, text)
     if chosen.report is not None:
-        address = context.read(page_link, chosen.report.page, door="files")
-        st.link_button(text.plain("open_report"), address, icon=":material/open_in_new:")
+        stored_page(chosen.report.page, "open_report", context)
     _comparison(chosen, text)
     _choice(chosen.choice, text)
     _licences(chosen.judged.model, chosen.judged.dataset.licence, text)

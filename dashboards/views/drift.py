@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards import drift_charts
 from dashboards.charts import drift_distances
-from dashboards.context import Context
+from dashboards.context import UNREADABLE, Context
 from dashboards.drift_tables import (
     VERDICT_BADGES,
     drift_data,
@@ -18,21 +18,20 @@ from dashboards.drift_tables import (
     slice_data,
     slice_table,
 )
-from dashboards.parts import choose, commands, section, show_table
+from dashboards.parts import choose, commands, figure, section, show_table, stored_page
 from dashboards.reading import drift as reading
+from dashboards.reading.files import load_picture
 from dashboards.reading.lots import load_days
 from dashboards.texts import Text, literal
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.golden import GoldenRun
 from wafergate.domain.inspection import InspectionDay
-from wafergate.errors import NotFoundError, ServiceError, StorageError
 
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_drift", "drift"
 WATCH = "wafergate watch --line LINE.toml --source FOLDER"
 SEAL = "wafergate golden seal --line LINE.toml FOLDER --format coco --as NAME --reason WHY"
-QUIET = {"displayModeBar": False}
 
 
 def render(context: Context) -> None:
@@ -70,8 +69,7 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
         _advice(report, text)
     st.caption(text.say("drift_of", **values))
     if report.features:
-        figure = drift_distances(report, text, context.palette)
-        st.plotly_chart(figure, key="drift-chart", theme=None, config=QUIET, alt=text.plain("drift_alt"))
+        figure(drift_distances(report, text, context.palette), "drift-chart", "drift_alt", text)
         with st.expander(text.plain("drift_table"), icon=":material/table_rows:"):
             shown, name = feature_table(report, text), f"{context.line}-{report.id}"
             data = drift_data([report])
@@ -80,7 +78,8 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
         with st.expander(text.plain("slices_title"), icon=":material/table_rows:", expanded=True):
             name, data = f"{context.line}-{report.id}-slices", slice_data(report)
             show_table(slice_table(report, text), name=name, text=text, alt="slices_alt", data=data, key="slice-table")
-    _page(report, context)
+    if report.report is not None:
+        stored_page(report.report, "drift_page_link", context)
 
 
 def _advice(report: DriftReport, text: Text) -> None:
@@ -97,25 +96,13 @@ def _advice(report: DriftReport, text: Text) -> None:
     st.caption(text.say("drift_window", window=window, reference=reference))
 
 
-def _page(report: DriftReport, context: Context) -> None:
-    """Offer Evidently's stored page; the rest of this one does not need it."""
-    if report.report is None:
-        return
-    try:
-        address = context.read(reading.load_page_link, report.report, door="files")
-    except (ServiceError, StorageError) as error:
-        st.caption(context.text.say("drift_page_gone", problem=error))
-        return
-    st.link_button(context.text.plain("drift_page_link"), address, icon=":material/open_in_new:")
-
-
 def _course(reports: Sequence[DriftReport], context: Context) -> None:
     text = context.text
     if sum(bool(report.features) for report in reports) < 2:  # one column shows no course
         return
     section("drift_course_title", text, "drift")
-    figure = drift_charts.feature_course(reports, text, context.palette)
-    st.plotly_chart(figure, key="course-chart", theme=None, config=QUIET, alt=text.plain("drift_course_alt"))
+    chart = drift_charts.feature_course(reports, text, context.palette)
+    figure(chart, "course-chart", "drift_course_alt", text)
     st.caption(text.say("drift_course_note"))
 
 
@@ -124,8 +111,7 @@ def _mix(days: Sequence[InspectionDay], context: Context) -> None:
     if not drift_charts.class_mix(days):
         return
     section("mix_title", text)
-    figure = drift_charts.mix_over_time(days, text, context.palette)
-    st.plotly_chart(figure, key="mix-chart", theme=None, config=QUIET, alt=text.plain("mix_alt"))
+    figure(drift_charts.mix_over_time(days, text, context.palette), "mix-chart", "mix_alt", text)
     st.caption(text.say("mix_note"))
 
 
@@ -134,8 +120,7 @@ def _stations(days: Sequence[InspectionDay], context: Context) -> None:
     if not any(row.station for row in days):
         return
     section("station_title", text)
-    figure = drift_charts.stations_over_time(days, text, context.palette)
-    st.plotly_chart(figure, key="station-chart", theme=None, config=QUIET, alt=text.plain("station_alt"))
+    figure(drift_charts.stations_over_time(days, text, context.palette), "station-chart", "station_alt", text)
     st.caption(text.say("station_note"))
 
 
@@ -155,8 +140,8 @@ def _golden(runs: Sequence[GoldenRun], context: Context) -> None:
             st.success(text.say("golden_same", **values), icon=":material/check_circle:")
     if newest.differences and newest.picture:
         try:
-            picture = context.read(reading.load_picture, newest.picture, door="files")
-        except (NotFoundError, ServiceError, StorageError) as error:
+            picture = context.read(load_picture, newest.picture, door="files")
+        except UNREADABLE as error:
             st.caption(text.say("picture_gone", name=newest.id, problem=error))
         else:
             st.image(picture, caption=text.plain("golden_picture"))

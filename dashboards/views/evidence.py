@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards import charts, tables, told
 from dashboards.palette import Palette
-from dashboards.parts import commands, section, show_table
+from dashboards.parts import commands, figure, section, show_table
 from dashboards.reading.line import Judged, LineView
 from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
@@ -50,10 +50,8 @@ def recall(judged: Judged, text: Text, palette: Palette) -> None:
             iou=f"{evaluation.iou:g}",
         )
     )
-    figure = charts.recall_intervals(evaluation, judged.decision, text, palette)
-    st.plotly_chart(
-        figure, key="recall-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("recall_alt")
-    )
+    chart = charts.recall_intervals(evaluation, judged.decision, text, palette)
+    figure(chart, "recall-chart", "recall_alt", text)
     show_table(
         tables.class_table(judged, text),
         name=f"{judged.decision.line}-{judged.evaluation.id}",
@@ -184,10 +182,7 @@ def drift(view: LineView, text: Text, palette: Palette) -> None:
     if view.judged is not None and not view.drift_is_current:
         st.caption(text.say("drift_other_data"))
     if report.features:
-        figure = charts.drift_distances(report, text, palette)
-        st.plotly_chart(
-            figure, key="drift-chart", theme=None, config={"displayModeBar": False}, alt=text.plain("drift_alt")
-        )
+        figure(charts.drift_distances(report, text, palette), "drift-chart", "drift_alt", text)
 
 
 def dataset(view: LineView, text: Text) -> None:

@@ -8,20 +8,19 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboards import lot_charts, lot_tables
-from dashboards.context import Context
-from dashboards.parts import commands, section, show_table
+from dashboards.context import UNREADABLE, Context
+from dashboards.parts import commands, figure, section, show_table
 from dashboards.reading import lots as reading
-from dashboards.reading.pictures import load_annotated
+from dashboards.reading.files import load_annotated
 from dashboards.texts import literal
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionLot
-from wafergate.errors import NotFoundError, StorageError
+from wafergate.errors import ServiceError
 
 __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_lots", "lots"
 INSPECT = "wafergate inspect --line LINE.toml --source FOLDER"
 AT_ONCE = 8  # pictures that are read and drawn before the reader asks for more
-QUIET = {"displayModeBar": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def render(context: Context) -> None:
 def _controls(days: Sequence[InspectionDay], lots: Sequence[InspectionLot], context: Context) -> _Asked:
     text = context.text
     names = {row.lot: row.lot for row in lots}
-    dates = {row.day.isoformat(): row.day.isoformat() for row in reversed(days)}
+    dates = {row.day.isoformat(): text.day(row.day) for row in reversed(days)}
     # A station may be named nothing at all, so the address tells it with a dot before it.
     stations = {f".{row.station}": row.station or text.plain("no_station") for row in days}
     cells = st.columns([2, 1, 1])
@@ -113,8 +112,8 @@ def _pictures(asked: _Asked, context: Context) -> None:
     if len(images) == reading.MOST_IMAGES:
         st.caption(text.say("judged_newest", images=text.count(len(images))))
     if defective:
-        figure = lot_charts.found_by_class(lot_tables.count_found(images), text, context.palette)
-        st.plotly_chart(figure, key="lot-classes", theme=None, config=QUIET, alt=text.plain("lot_classes_alt"))
+        chart = lot_charts.found_by_class(lot_tables.count_found(images), text, context.palette)
+        figure(chart, "lot-classes", "lot_classes_alt", text)
         _sheet(defective, context)
     else:
         st.caption(text.say("all_normal"))
@@ -142,8 +141,8 @@ def _title(asked: _Asked, context: Context) -> str:
     if asked.lot:
         return text.say("pictures_lot", lot=asked.lot)
     if asked.station:
-        return text.say("pictures_station", day=asked.day, station=asked.station)
-    return text.say("pictures_day", day=asked.day)
+        return text.say("pictures_station", day=text.day(asked.day), station=asked.station)
+    return text.say("pictures_day", day=text.day(asked.day))
 
 
 def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
@@ -158,7 +157,8 @@ def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
     with st.container(horizontal=True, key="picture-sheet"):
         for image in shown:
             with st.container(width=300):
-                _picture(image, context)
+                if not _picture(image, context):
+                    break
     if len(shown) < len(defective):
         st.button(
             text.plain("pictures_more"),
@@ -167,24 +167,25 @@ def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
         )
 
 
-def _picture(image: InspectedImage, context: Context) -> None:
+def _picture(image: InspectedImage, context: Context) -> bool:
+    """Show an annotated picture, or why it cannot be read; return whether it is worth to ask for the next one."""
     text = context.text
     try:
         picture = context.read(load_annotated, image.image, image.detections, door="files")
-    except (NotFoundError, StorageError) as error:
+    except UNREADABLE as error:
         st.caption(text.say("picture_gone", name=image.name, problem=error))
-        return
+        return not isinstance(error, ServiceError)
     st.image(picture, width="stretch")
     found = lot_tables.spell_found(lot_tables.count_found([image]), text)
     st.caption(f"**{literal(found)}**  \n{literal(image.name)}  \n{literal(text.when(image.captured_at))}")
+    return True
 
 
 def _days(days: Sequence[InspectionDay], context: Context) -> None:
     text = context.text
     section("days_title", text)
     st.caption(text.say("days_of", days=reading.MOST_DAYS))
-    figure = lot_charts.by_day(days, text, context.palette)
-    st.plotly_chart(figure, key="days-chart", theme=None, config=QUIET, alt=text.plain("days_alt"))
+    figure(lot_charts.by_day(days, text, context.palette), "days-chart", "days_alt", text)
     with st.expander(text.plain("days_figures"), icon=":material/table_rows:"):
         models = _model_names({row.model_id for row in days}, context)
         shown, name = lot_tables.day_table(days, models, text), f"{context.line}-days"

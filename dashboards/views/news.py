@@ -34,9 +34,6 @@ def news(context: Context) -> None:
             st.markdown(text.say("changes_none"))
     if len(changes.rows) > SHOWN:
         st.caption(text.say("changes_more", count=text.count(len(changes.rows) - SHOWN)))
-    with st.container(horizontal=True):
-        for path in ("classes", "drift", "data", "decisions", "lots"):
-            context.link(path, text.plain(f"title_{path}"))
 
 
 def _awaiting(changes: Changes, context: Context) -> None:

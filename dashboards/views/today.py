@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboards.context import Context
-from dashboards.parts import RETRAIN, commands, fact, section, state_badge
+from dashboards.parts import RETRAIN, commands, fact, section, show_table, state_badge
 from dashboards.reading.line import LineView, load_view
 from dashboards.standing import Standing, StandingNote, judge_standing
-from dashboards.texts import Text, literal, terms
+from dashboards.tables import glossary_data, glossary_table
+from dashboards.texts import Text
 from dashboards.views import evidence
 from dashboards.views.news import news
 from wafergate.domain.line_state import LineState, weakest_recall
@@ -33,6 +33,10 @@ def render(context: Context) -> None:
         commands("empty_model", [RETRAIN], text)
     else:
         evidence.recall(view.shown, text, palette)
+        weakest = weakest_recall(view.shown.decision)
+        if weakest is not None:
+            told = text.say("open_class", name=weakest.subject)
+            context.link("classes", told, **{"class": weakest.subject})
         evidence.rates(view.shown, view.looks, text)
     if view.latest is not None:
         section("gate_title", text, "gate")
@@ -124,5 +128,4 @@ def _champion(view: LineView, text: Text) -> None:
 
 def _terms(text: Text) -> None:
     with st.expander(text.plain("terms_title"), icon=":material/menu_book:"):
-        rows = [{"term": f"**{text.title(key)}**", "text": literal(text.explain(key))} for key in terms()]
-        st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, hide_header=True)
+        show_table(glossary_table(text), name="terms", text=text, alt="terms_title", data=glossary_data())

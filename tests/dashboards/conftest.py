@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.browser import chromium, served
+from tests.dashboards.browser import LOAD_MS, chromium, served
 
 APP = Path(__file__).parent / "story_app.py"
 
@@ -30,7 +30,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     with chromium() as running:
         # One context, so that the pages share its cache.
-        yield running.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+        context = running.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+        context.set_default_timeout(LOAD_MS)
+        yield context
 
 
 @pytest.fixture

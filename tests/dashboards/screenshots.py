@@ -1,4 +1,7 @@
-"""Pictures of every page in every language, size and theme: `python -m tests.dashboards.screenshots URL FOLDER`."""
+"""Pictures of every page in every language, size and theme: `make screenshots`.
+
+`python -m tests.dashboards.screenshots "URL?line=NAME" FOLDER [PAGE]` takes those of one line, or of one page.
+"""
 
 import sys
 from pathlib import Path

@@ -11,6 +11,7 @@ from dashboards.context import View
 from dashboards.reading.line import load_view
 from dashboards.shell import VIEWS
 from dashboards.texts import Text, literal, phrases, terms
+from tests.dashboards.browser import PATIENCE_S
 from tests.dashboards.stories import STORIES, open_story
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
@@ -28,7 +29,7 @@ def _fresh_caches() -> None:
 def _open(
     story: str, *, lang: str | None = None, line: str | None = None, locale: str | None = None, **asked: str
 ) -> AppTest:
-    page = AppTest.from_file(APP, default_timeout=60)
+    page = AppTest.from_file(APP, default_timeout=PATIENCE_S)
     page.query_params["story"] = story
     page.context["locale"] = locale
     for key, value in (("lang", lang), ("line", line)):
@@ -181,7 +182,7 @@ def test_choosing_a_decision_changes_the_page_and_the_address() -> None:
 
 def test_an_address_opens_the_class_it_names_with_its_mistakes() -> None:
     page = _open("failed", lang="en", first="classes", **{"class": "bridge"})
-    assert page.selectbox[0].value == "bridge"
+    assert page.button_group(key="choose-class").value == "bridge"
     said = _said(page)
     assert "**Missed**: 2 of 2" in said
     assert "**50 more images with bridge would buy about" in said

@@ -9,7 +9,7 @@ from hypothesis import strategies as hy
 from streamlit.testing.v1 import AppTest
 
 from dashboards.texts import JOINER, Text
-from tests.dashboards.browser import chromium, find_chromium, free_port, served, wait_until_drawn
+from tests.dashboards.browser import LOAD_MS, PATIENCE_S, chromium, find_chromium, free_port, served, wait_until_drawn
 from tests.dashboards.provider import CLIENT, PERSON, SECRET, provider
 from wafergate.adapters.embedded.sign_in import VARIABLES, secrets_text, wanted
 from wafergate.errors import ConfigError
@@ -61,7 +61,7 @@ def test_any_secret_reaches_streamlit_as_it_is(secret: str) -> None:
 @pytest.mark.unit
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_wanted_and_not_set_up_lets_nobody_in(language: str) -> None:
-    page = AppTest.from_file(APP, default_timeout=60)
+    page = AppTest.from_file(APP, default_timeout=PATIENCE_S)
     page.query_params["lang"] = language
     page.run()
     assert [error.value for error in page.error] == [Text(language).say("sign_in_broken")]
@@ -79,6 +79,7 @@ def test_a_person_signs_in_at_the_provider_and_sees_the_pages(tmp_path: Path) ->
         options = ("--secrets.files", str(secrets))
         with served(APP, tmp_path / "log.txt", *options, port=port) as address, chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(LOAD_MS)
             page.goto(f"{address}/lots?lang=en")
             wait_until_drawn(page)
             assert page.locator("h1").inner_text() == "Sign in"

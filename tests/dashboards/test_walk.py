@@ -1,6 +1,8 @@
 """Every page in a real Chromium: whole in both languages, true to the stores, its links open, data stays text."""
 
+import csv
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -158,6 +160,25 @@ def test_every_entry_of_the_menu_opens_its_page_and_keeps_line_and_language(addr
         wait_until_drawn(page)
         asked = parse_qs(urlsplit(page.url).query)
         assert (asked["line"], asked["lang"], _faults(page)) == (["tiles"], ["ko"], [])
+
+
+def test_every_table_is_offered_as_csv_with_all_of_its_rows(address: str, page: Any, tmp_path: Path) -> None:
+    offered = 0
+    for view in VIEWS:
+        _open(page, address, view.PATH, "failed", lang="ko")
+        tables = page.locator("[data-testid='stTable']")
+        buttons = page.locator("[class*='st-key-'][class*='-csv'] button")
+        assert (view.PATH, buttons.count()) == (view.PATH, tables.count())
+        for place in range(tables.count()):
+            with page.expect_download() as download:
+                buttons.nth(place).evaluate("button => button.click()")  # some stand in a box that is closed
+            file = tmp_path / f"{view.PATH}-{place}.csv"
+            download.value.save_as(file)
+            with file.open(encoding="utf-8-sig", newline="") as told:
+                stored = list(csv.DictReader(told))
+            assert len(stored) >= tables.nth(place).locator("tbody tr").count() > 0
+            offered += 1
+    assert offered > len(VIEWS)
 
 
 def test_text_from_data_becomes_no_element_on_any_page(address: str, page: Any) -> None:

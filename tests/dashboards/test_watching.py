@@ -22,6 +22,7 @@ from dashboards.reading.lots import MOST_DAYS, load_day, load_days, load_lot, lo
 from dashboards.reading.runs import ALERTS, load_known, load_runs
 from dashboards.run_tables import planned_table, run_data, run_table, spell_duration
 from dashboards.texts import HERE, Text, literal
+from tests.dashboards.browser import PATIENCE_S
 from tests.dashboards.inspected import open_inspections
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, open_story
@@ -280,7 +281,7 @@ def _keys(file: Path) -> list[str]:
 
 
 def _page(path: str, story: str, **asked: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=PATIENCE_S)
     for key, value in {"story": story, "first": path, **asked}.items():
         app.query_params[key] = value
     return app.run()

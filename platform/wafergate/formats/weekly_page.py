@@ -39,14 +39,6 @@ class WeeklyWords(Words):
         """Return a sentence."""
         return sentences()[self.language][key].format(**values)
 
-    def day(self, moment: datetime) -> str:
-        """Return a date as the language writes it."""
-        return moment.astimezone(self.zone).strftime("%Y. %m. %d." if self.language == "ko" else "%Y-%m-%d")
-
-    def short_day(self, moment: datetime) -> str:
-        """Return month and day."""
-        return moment.astimezone(self.zone).strftime("%m. %d." if self.language == "ko" else "%m-%d")
-
     def name(self, model: ModelVersion) -> str:
         """Return a model's name."""
         return f"{model.candidate.name} v{model.number}"

@@ -3,7 +3,7 @@
 import math
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -79,8 +79,19 @@ class Words:
         """Return hits and trials as `37 / 40`."""
         return f"{self.count(rate.hits)} / {self.count(rate.trials)}"
 
+    def day(self, day: date) -> str:
+        """Return a date as the language writes it; a moment tells that of the reader's time zone."""
+        return self._local(day).strftime("%Y. %m. %d." if self.language == "ko" else "%Y-%m-%d")
+
+    def short_day(self, day: date) -> str:
+        """Return month and day."""
+        return self._local(day).strftime("%m. %d." if self.language == "ko" else "%m-%d")
+
     def when(self, moment: datetime) -> str:
         """Return date and time to the minute in the reader's time zone, with the zone's name."""
         local = moment.astimezone(self.zone)
         pattern = "%Y. %m. %d. %H:%M %Z" if self.language == "ko" else "%Y-%m-%d %H:%M %Z"
         return local.strftime(pattern)
+
+    def _local(self, day: date) -> date:
+        return day.astimezone(self.zone) if isinstance(day, datetime) else day
