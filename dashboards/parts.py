@@ -97,11 +97,13 @@ def figure_columns(shown: pd.DataFrame) -> list[int]:
 
 
 def style_tables() -> None:
-    """Set figures to the right and let a sentence use the room its column has; once a page."""
+    """Set figures to the right, break lines between words, let a sentence use its column's room; once a page."""
     rules = [
         f"[class*='-right{place}-'] :is(th, td):nth-child({place}) {{ text-align: right !important; }}"
         for place in range(1, MOST_COLUMNS + 1)
     ]
+    # Korean breaks between words, as its readers expect; a long file name still breaks anywhere.
+    rules.append("[data-testid='stMarkdownContainer'] { word-break: keep-all; overflow-wrap: anywhere; }")
     rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
     st.html(f"<style>{' '.join(rules)}</style>")
 

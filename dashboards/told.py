@@ -14,8 +14,9 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.line_state import weakest_recall
+from wafergate.domain.splits import Side, Split, SplitMode
 
-__all__ = ["alert_title", "evidence", "known", "next_step", "next_steps", "part", "subject", "summary"]
+__all__ = ["alert_title", "evidence", "known", "next_step", "next_steps", "part", "split_notes", "subject", "summary"]
 
 SHOWN = 3  # features that have drifted, in a title
 PARITY_DIGITS = 4
@@ -83,6 +84,22 @@ def subject(rule: RuleResult, text: Text) -> str:
 def part(name: str, text: Text) -> str:
     """Return the word of a part of a model; a name that is none is returned as it is."""
     return phrases()[text.language].get(f"part_{name}", name)
+
+
+def split_notes(split: Split, text: Text) -> list[str]:
+    """Return what a split holds less of than an even one would, told from its counts."""
+    test, validation = (split.counts.get(side, {}) for side in (Side.TEST, Side.VALIDATION))
+    notes = [text.plain("split_test_holds", least=min(test.values()))] if test else []
+    if split.mode is SplitMode.TEST_EVEN and validation:
+        least, most = min(validation.values()), max(validation.values())
+        notes.append(text.plain("split_as_it_falls", least=least, most=most))
+    notes += [text.plain("split_lacks", name=name) for name, count in validation.items() if not count]
+    if split.images.get(Side.UNUSED):
+        notes.append(text.plain("split_unused", count=text.count(split.images[Side.UNUSED])))
+    if any(split.normal_images.values()):
+        empty = [side for side in (Side.TEST, Side.VALIDATION) if not split.normal_images.get(side)]
+        notes += [text.plain("split_no_normal", side=text.word(side)) for side in empty]
+    return notes
 
 
 def alert_title(

@@ -54,7 +54,7 @@ def _version(chosen: OneVersion, context: Context) -> None:
         commands("split_none", [f"wafergate split {version.number} --line LINE.toml"], text)
     else:
         st.markdown(evidence.split_line(chosen.split, text))
-        evidence.split_warnings(chosen.split)
+        evidence.split_warnings(chosen.split, text)
         chart = charts.instance_counts(chosen.split, list(version.instances), text, context.palette)
         figure(chart, "counts-chart", "counts_alt", text)
     _checks(chosen, context)

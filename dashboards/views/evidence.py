@@ -193,13 +193,15 @@ def dataset(view: LineView, text: Text) -> None:
     section("data_title", text, "dataset_version")
     st.markdown("\n".join(f"- {line}" for line in _data_lines(view, version, text)))
     if view.shown is not None:
-        split_warnings(view.shown.split)
+        split_warnings(view.shown.split, text)
 
 
-def split_warnings(split: Split) -> None:
-    """Show what the split could not reach, in one box."""
-    if split.warnings:
-        st.warning("\n".join(f"- {literal(warning)}" for warning in split.warnings), icon=":material/warning:")
+def split_warnings(split: Split, text: Text) -> None:
+    """Show what the split could not reach, in one box; what is stored in English is told from figures elsewhere."""
+    if not split.warnings:
+        return
+    notes = split.warnings if text.language == "en" else told.split_notes(split, text)
+    st.warning("\n".join(f"- {literal(note)}" for note in notes), icon=":material/warning:")
 
 
 def version_lines(version: DatasetVersion, text: Text) -> list[str]:

@@ -177,7 +177,7 @@ BLINDNESS = {
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_marks_stand_out_from_the_background(theme: str) -> None:
     palette = load_palette(theme)
-    for colour in (*palette.verdicts.values(), palette.soft):
+    for colour in (*palette.verdicts.values(), palette.soft, *palette.lines):
         dark, light = sorted([_luminance(colour), _luminance(palette.background)])
         assert (light + 0.05) / (dark + 0.05) >= 3, colour  # WCAG 2.2, 1.4.11
 

@@ -11,6 +11,7 @@ from dashboards.texts import LANGUAGES, Text
 from tests.dashboards.stories import STORIES, open_story
 from wafergate.domain.alerts import AlertCause
 from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.splits import Side, SplitMode
 from wafergate.stages.alerts import flow_alert, gate_alert
 
 pytestmark = pytest.mark.unit
@@ -90,3 +91,21 @@ def test_an_alert_about_nothing_at_hand_keeps_its_words() -> None:
     alert = flow_alert("die-a", "intake", "run-1", "no folder <b>x</b>", now=judged.decision.created_at)
     assert alert.cause == AlertCause.FLOW
     assert told.alert_title(alert, [], [], Text("ko")) == "intake failed: no folder <b>x</b>"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_split_lacks_is_told_from_its_counts_in_every_language(language: str) -> None:
+    split, text = _judged("failed").split, Text(language)
+    lacking = replace(
+        split,
+        mode=SplitMode.TEST_EVEN,
+        counts={Side.TEST: {"void": 9, "bridge": 8}, Side.VALIDATION: {"void": 7, "bridge": 0}},
+        images={Side.UNUSED: 1234},
+        normal_images={Side.TRAIN: 3, Side.TEST: 0, Side.VALIDATION: 2},
+    )
+    notes = told.split_notes(lacking, text)
+    assert [set(NUMBER.findall(note.replace(",", ""))) for note in notes] == [{"8"}, {"0", "7"}, set(), {"1234"}, set()]
+    assert "bridge" in notes[2]
+    assert text.word(Side.TEST) in notes[4]
+    full = replace(split, mode=SplitMode.BOTH_EVEN, images={}, normal_images={})
+    assert len(told.split_notes(full, text)) == 1
