@@ -1,6 +1,7 @@
 """Pictures of every page in every language, size and theme: `make screenshots`.
 
-`python -m tests.dashboards.screenshots "URL?line=NAME" FOLDER [PAGE]` takes those of one line, or of one page.
+`python -m tests.dashboards.screenshots "URL?line=NAME" FOLDER [PAGE]` takes those of one line, or of one page;
+`python -m tests.dashboards.screenshots "URL?line=sample" docs --readme` the two that the README shows.
 """
 
 import sys
@@ -13,6 +14,7 @@ from tests.dashboards.browser import chromium, wait_until_drawn
 SIZES = ((1440, 900), (820, 1180))
 LANGUAGES = ("en", "ko")
 THEMES = ("light", "dark")
+README_PAGES, README_SIZE = ("today", "classes"), (1440, 1180)
 
 
 def take(browser: Any, url: str, folder: Path, name: str) -> list[Path]:
@@ -32,6 +34,17 @@ def take(browser: Any, url: str, folder: Path, name: str) -> list[Path]:
     return files
 
 
+def take_readme(browser: Any, url: str, file: Path) -> Path:
+    """Photograph what a reader sees first of a page."""
+    width, height = README_SIZE
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light", locale="en-US")
+    page.goto(url)
+    wait_until_drawn(page)
+    page.screenshot(path=file)
+    page.close()
+    return file
+
+
 def _photograph(page: Any, file: Path, width: int, height: int) -> None:
     """Stretch the window to the whole page, which scrolls inside a container of its own, and photograph it."""
     inner = page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
@@ -44,15 +57,17 @@ def _photograph(page: Any, file: Path, width: int, height: int) -> None:
 def main(arguments: list[str]) -> int:
     """Photograph every page of the dashboard at an address, or the one named."""
     if len(arguments) not in {2, 3}:
-        sys.stderr.write("usage: python -m tests.dashboards.screenshots URL FOLDER [PAGE]\n")
+        sys.stderr.write("usage: python -m tests.dashboards.screenshots URL FOLDER [PAGE | --readme]\n")
         return 2
     address, _, query = arguments[0].partition("?")
-    names = arguments[2:] or [view.PATH for view in VIEWS]
+    folder, readme = Path(arguments[1]), arguments[2:] == ["--readme"]
+    names = README_PAGES if readme else arguments[2:] or [view.PATH for view in VIEWS]
     with chromium() as browser:
         for name in names:
             path = "" if name == VIEWS[0].PATH else name  # Streamlit serves the first page at the root alone
-            for file in take(browser, f"{address.rstrip('/')}/{path}?{query}", Path(arguments[1]), name):
-                sys.stdout.write(f"{file}\n")
+            url = f"{address.rstrip('/')}/{path}?{query}"
+            taken = [take_readme(browser, url, folder / f"{name}.png")] if readme else take(browser, url, folder, name)
+            sys.stdout.writelines(f"{file}\n" for file in taken)
     return 0
 
 
