@@ -1,0 +1,72 @@
+"""The benchmark of few images: sides share no group and no neighbouring tile, a finished cell is not run again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.benchmarks import bench_few_images
+from tests.benchmarks.bench_few_images import RECALL, SECONDS, Cell, cells
+from tests.benchmarks.few_images_sets import BLOCK, NEAR, board_sides, tile_side
+from wafergate.domain.splits import Side
+
+pytestmark = pytest.mark.unit
+GROUPS = ("group00041", "group13000", "group20085", "group44000", "group50600", "group77000", "group92000")
+
+
+def test_no_board_group_lies_on_two_sides() -> None:
+    names = [f"PCBData/{group}/{group[5:]}/{place:03d}_test.jpg" for group in GROUPS for place in range(150)]
+    sides = board_sides(names)
+    of_group = {group: {side for name, side in sides.items() if group in name} for group in GROUPS}
+    assert all(len(found) == 1 for found in of_group.values())
+    counts = [sum(side is each for side in sides.values()) for each in (Side.TRAIN, Side.VALIDATION, Side.TEST)]
+    assert counts == [300, 150, 300]
+    assert board_sides(names[::-1]) == sides
+
+
+@given(st.integers(NEAR, 20 * BLOCK), st.integers(0, NEAR))
+def test_tiles_that_may_show_one_part_never_lie_on_two_sides(number: int, apart: int) -> None:
+    one, other = (tile_side(f"exp1_num_{value}.jpg") for value in (number, number + apart))
+    assert one is None or other is None or one is other
+
+
+def test_ours_and_stock_of_every_set_come_first() -> None:
+    first = list(cells())[: 2 * len(RECALL)]
+    assert {(cell.real, cell.recipe.name, cell.seed) for cell in first} == {
+        (real, name, 0) for real in RECALL for name in ("ours", "stock")
+    }
+    assert len({(cell.real, cell.recipe.name, cell.seed) for cell in cells()}) == len(list(cells()))
+
+
+def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "weights.pt"
+    weights.touch()
+    ran: list[Cell] = []
+
+    def measure(cell: Cell, _seconds: int) -> dict[str, object]:
+        ran.append(cell)
+        classes = {name: {"found": 9, "instances": 10, "recall": 0.9, "precision": None} for name in ("a", "b")}
+        return {"epochs": 3, "seconds": 7, "thresholds": {}, "test": {"classes": classes, "overkill": 0.5}}
+
+    monkeypatch.setattr(bench_few_images, "WEIGHTS", weights)
+    monkeypatch.setattr(bench_few_images, "measure", measure)
+    monkeypatch.setenv("WAFERGATE_FEW_IMAGES", str(tmp_path / "cells"))
+    monkeypatch.setenv("WAFERGATE_FEW_IMAGES_CELLS", "1")
+    for done in (1, 2):
+        rows = bench_few_images.run()
+        assert len(ran) == done
+        assert sum(row.verdict == "not yet run" for row in rows) == len(list(cells())) - done
+    assert len(set(map(str, ran))) == 2
+    row = next(row for row in rows if row.what.endswith("lowest recall"))
+    assert (row.ours, row.verdict) == ("0.90", "met")
+    assert any(row.what.endswith("overkill") and row.verdict == "missed" for row in rows)
+    assert json.loads(ran[0].file(tmp_path / "cells", SECONDS).read_text())["epochs"] == 3
+
+
+def test_without_a_folder_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights.pt").touch()
+    monkeypatch.setattr(bench_few_images, "WEIGHTS", tmp_path / "weights.pt")
+    monkeypatch.delenv("WAFERGATE_FEW_IMAGES", raising=False)
+    assert [row.verdict for row in bench_few_images.run()] == ["set WAFERGATE_FEW_IMAGES to a folder of cells"]
