@@ -129,3 +129,21 @@ def test_a_training_that_goes_on_ends_with_the_same_bytes(
 def test_libreyolo_has_the_trainers_that_are_exchanged() -> None:
     for module, name in TRAINERS.values():
         assert hasattr(__import__(module, fromlist=[name]), name)
+
+
+def test_yolov9_is_taught_alike(job: TrainingJob, tmp_path: Path) -> None:
+    """One epoch from random weights, whose score on validation is ours."""
+    candidate = Candidate("yolov9-t", "libreyolo", "LibreYOLO9t", "MIT")
+    artefact, _ = train(
+        replace(job, candidate=candidate, folder=tmp_path / "job", weights=None, epochs=1), tmp_path / "kept"
+    )
+    kept = torch.load(artefact.weights, weights_only=True)
+    assert artefact.epochs == 1
+    assert any(key.startswith("head") for key in kept["model"])
+    assert "Validation failed" not in (tmp_path / "job" / "training.log").read_text()
+
+
+def test_a_training_whose_weakest_class_no_longer_improves_ends(job: TrainingJob, tmp_path: Path) -> None:
+    stuck = replace(job, learning_rate=1e-9, epochs=6, teaching=replace(TEACHING, frozen=0, thawed=0, patience=1 / 6))
+    artefact, states = train(replace(stuck, folder=tmp_path / "job"), tmp_path / "kept")
+    assert artefact.epochs == max(states) == 2

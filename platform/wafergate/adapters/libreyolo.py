@@ -94,13 +94,14 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     if job.resume is not None:
         going_on = {"resume": str(take_up(job.resume, scratch / "run" / "weights")), "exist_ok": True}
         report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
+    teller = _Teller(job, data, report)
     with few_images(job, data):
         results = model.train(
             str(data.yaml),
             device=device,
             project=str(scratch),
             name="run",
-            callbacks=_Teller(job, data, report),
+            callbacks=teller,
             **_recipe(job, data, device),
             **going_on,
         )
@@ -112,7 +113,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         weights=weights,
         onnx=onnx,
         decoder=family.decoder,
-        epochs=job.epochs,
+        epochs=teller.epochs,
         batch=batch,
         micro_batch=micro_batch,
         peak_memory_mib=peak_memory_mib(device),
@@ -209,6 +210,8 @@ class _Teller:
 
     def __init__(self, job: TrainingJob, data: FittedData, report: Reporter) -> None:
         self._job, self._data, self._report = job, data, report
+        self.epochs = 0
+        """How many have ended; a training that no longer improves ends early."""
 
     def on_train_start(self, _event: Any) -> None:
         """Seed the first epoch of this run, over what the checkpoint brought back."""
@@ -217,6 +220,7 @@ class _Teller:
     def on_train_epoch_end(self, event: Any) -> None:
         """Tell an epoch and the state after it, and seed the next one."""
         job, validated = self._job, self._data.validation > 0
+        self.epochs = event.epoch
         if not math.isfinite(event.train_loss):
             message = f"the loss of epoch {event.epoch} is {event.train_loss}; lower models.learning_rate"
             raise TrainingError(message)
