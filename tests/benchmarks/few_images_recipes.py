@@ -90,7 +90,7 @@ def write_folder(real: RealSet, recipe: Recipe, folder: Path) -> None:
 
 def job_of(real: RealSet, recipe: Recipe, folder: Path, *, epochs: int, seed: int) -> TrainingJob:
     """Return the training of a cell, as the product would ask for it."""
-    turns = "turn_90" in real.line.augment.operations
+    turns = recipe.few_images and "turn_90" in real.line.augment.operations
     return TrainingJob(
         candidate=real.line.models.candidates[0],
         classes=real.line.classes,

@@ -64,6 +64,7 @@ class Asked(NamedTuple):
 
 
 NOBODY = Asked()
+_TURNS = {OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270}
 
 
 def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -> Start:
@@ -239,7 +240,7 @@ def training_job(
         flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
         memory_mib=hardware.memory_mib,
         window=models.window,
-        turns={OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270} <= set(line.augment.operations),
+        turns=models.few_images and set(line.augment.operations) >= _TURNS,
         iou=line.gate.iou,
         teaching=teach(originals, pretrained=start.weights is not None) if models.few_images else PLAIN,
     )
