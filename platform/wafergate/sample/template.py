@@ -63,6 +63,8 @@ choose_from = []                      # what "auto" chooses between; empty for a
 channels = "image"                    # "golden" compares with the golden reference
 image_size = 416
 epochs = 30
+window = 0                            # 256 teaches windows of so many pixels around defects that fit into one
+few_images = true                     # even classes, a backbone that thaws, the weakest class keeps the state
 batch = 8
 random_start = false
 
