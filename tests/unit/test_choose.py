@@ -18,7 +18,7 @@ from wafergate.domain.models import HardwareProfile
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingSet
-from wafergate.errors import ConfigError, HardwareError, LicenceError
+from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError
 from wafergate.jobs.choose import AUTO, choose, with_winner
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import choose_start, train
@@ -112,6 +112,31 @@ def test_a_budget_that_only_one_candidate_meets_trains_exactly_that_one(
     train(parts, with_winner(of, row.winner), thread[1])
     trained = {name: trainer.runs - probed[name] for name, trainer in trainers.items()}
     assert trained == {"contrast": 0, "blind": 1, "heavy": 0}
+
+
+class HeldToLimit(Weighed):
+    """A trainer whose process needs 250 MiB beyond what it was seen to hold, as address space does."""
+
+    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
+        if job.memory_mib and self.mib + 250 > job.memory_mib:
+            message = "the system gives no more"
+            raise OutOfMemoryError(message)
+        return super().__call__(job, **tell)
+
+
+def test_a_candidate_is_probed_within_the_very_limit_that_its_training_is_held_to(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    held = replace(parts, trainers={name: HeldToLimit(one, NEEDS[name]) for name, one in trainers.items()})
+    of = line("[hardware.train]\nmemory_mib = 600")
+    row = held.facts.get(ModelChoice, choose(held, of, thread[1]).id)
+    assert row.winner == "blind"
+    (reason,) = (one.reason for one in row.standings if one.candidate == "contrast")
+    assert reason == (
+        "one image at a time does not fit into 600 MiB, the limit memory_mib in [hardware.train]: "
+        "the system gives no more"
+    )
+    train(held, with_winner(of, row.winner), thread[1])
 
 
 def test_what_does_not_fit_at_all_stops_with_every_need(

@@ -31,7 +31,8 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     """Measure a candidate at the line's input size on this machine, once.
 
     Training runs for real, on generated images in a process of its own, with 1, 2, 4 … images at a time up to the
-    line's batch, until memory runs out. Weights do not change what it takes, so it starts from random ones.
+    line's batch, until memory runs out: that of the machine, or `[hardware.train] memory_mib`, held to as in the
+    training that follows. Weights do not change what it takes, so it starts from random ones.
 
     Raises:
         ConfigError: the backend or the runtime is not installed, or the backend knows no such architecture.
@@ -41,7 +42,9 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     machine = parts.machine(line.hardware.train.device, candidate.backend)
     serve = line.hardware.serve
     serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"))
-    trained = (candidate.backend, candidate.architecture, models.image_size, len(line.classes), models.batch, machine)
+    limit = line.hardware.train.memory_mib
+    asked = (models.image_size, len(line.classes), models.batch, *((limit,) if limit else ()))
+    trained = (candidate.backend, candidate.architecture, *asked, machine)
     row_id = identify("probe", *trained, *serving, *line.cuts)
     if parts.facts.find(Probe, id=row_id):
         return Outcome(row_id, reused=True)
@@ -113,6 +116,7 @@ def _job(parts: Parts, line: LineFile, candidate: Candidate, folder: Path, *, im
         seed=models.seed,
         device=hardware.device,
         threads=hardware.threads,
+        memory_mib=hardware.memory_mib,
     )
 
 

@@ -23,7 +23,8 @@ def drop_misfits(
     latency = probe.latency[0].median_ms if probe.latency else None
     measured = replace(standing, memory_mib=probe.memory_mib, latency_ms=latency, size_mib=probe.size_mib or None)
     if probe.memory_mib is None:
-        return replace(measured, dropped_by="memory", reason=f"one image at a time does not fit: {probe.ended}")
+        within = f" into {train.memory_mib:g} MiB, the limit memory_mib in [hardware.train]" if train.memory_mib else ""
+        return replace(measured, dropped_by="memory", reason=f"one image at a time does not fit{within}: {probe.ended}")
     times = [
         ("latency", f"{what} in {probe.runtime} is", value, limit, "ms", f"{key} in [hardware.serve]")
         for key, what, value, limit in latency_limits(probe.latency, serve)
