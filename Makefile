@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := ultralytics,libreyolo,labels,dashboard,dask,serve,dev
+EXTRAS := ultralytics,libreyolo,rfdetr,labels,dashboard,dask,serve,dev
 export WAFERGATE_HOME ?= $(CURDIR)/.wafergate
 export UV_LINK_MODE ?= hardlink
 

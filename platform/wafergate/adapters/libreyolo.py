@@ -1,4 +1,4 @@
-"""Train with LibreYOLO (MIT): YOLOX, YOLOv9, RT-DETR and D-FINE, the backend without a copyleft licence."""
+"""Train with LibreYOLO (MIT): YOLOX, YOLOv9, RT-DETR, D-FINE and RF-DETR, the backend without a copyleft licence."""
 
 import importlib.metadata
 import math
@@ -34,7 +34,7 @@ from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import TrainingError
 
-__all__ = ["LibreYoloTrainer", "published_at", "train_here"]
+__all__ = ["LibreYoloTrainer", "published_at", "require_family", "train_here"]
 
 CACHE_BYTES = 2**31
 """Decoded images kept in memory, at most."""
@@ -61,8 +61,7 @@ class LibreYoloTrainer:
             HardwareError: the device asked for is not there.
             TrainingError: training or export failed.
         """
-        family_of(job.candidate.architecture)
-        require_extra("libreyolo", "libreyolo")
+        require_family(job.candidate.architecture)
         devices = training_devices(job.device)
         if len(devices) > 1:
             job = replace(job, device="cuda:all")  # of those that its processes are shown
@@ -74,6 +73,19 @@ class LibreYoloTrainer:
             processes=len(devices),
             cards=[name.removeprefix("cuda:") for name in devices if name != "cpu"],
         )
+
+
+def require_family(architecture: str) -> str:
+    """Return the class of `libreyolo` that an architecture is of, everything that it needs being installed.
+
+    Raises:
+        ConfigError: there is no such architecture, or an extra is not installed.
+    """
+    name, _, family = family_of(architecture)
+    require_extra("libreyolo", "libreyolo")
+    if family.extra is not None:
+        require_extra(*family.extra)
+    return name
 
 
 def published_at(family: str, architecture: str) -> str:
@@ -265,4 +277,5 @@ def _export(job: TrainingJob, model: Any, checkpoint: Path, scratch: Path) -> tu
     weights = job.folder / "weights.pt"
     shutil.move(unfinished, weights)
     model.model.load_state_dict(read_tensors(weights))  # what is compared is what was stored
+    network = network_to_export(model.model, job.candidate.architecture, image_size=job.image_size)
     return weights, onnx, measure_parity(network, onnx, job, decoder=decoder)

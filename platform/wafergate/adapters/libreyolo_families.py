@@ -1,5 +1,6 @@
 """What LibreYOLO's model families differ in: sizes, how images reach them, how their output is read, their recipe."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +21,14 @@ class Family:
         decoder: how the exported output is read.
         sizes: that it comes in.
         queries: whether it is a detection transformer: it stretches images to a square, so they are given as squares.
+        extra: that brings a package it needs beside LibreYOLO's own, as the module and the extra of this project.
         own: its recipe where that differs, given whether training starts from random weights.
     """
 
     decoder: Decoder
     sizes: tuple[str, ...]
     queries: bool = False
+    extra: tuple[str, str] | None = None
     own: Callable[[TrainingJob], dict[str, Any]] = field(default=lambda _job: {})
 
 
@@ -51,6 +54,15 @@ def _dfine(job: TrainingJob) -> dict[str, Any]:
     }
 
 
+def _rfdetr(job: TrainingJob) -> dict[str, Any]:
+    return {
+        "lr0": job.learning_rate or 1e-4,
+        "scheduler": "cosine",  # the makers' step comes after 100 epochs
+        "weight_decay": 1e-4,
+        "multi_scale": False,  # the detector feeds one size
+    }
+
+
 def _yolo9(_job: TrainingJob) -> dict[str, Any]:
     return {"letterbox_pad": "center"}  # as the detector places images for this kind of output
 
@@ -60,6 +72,9 @@ FAMILIES: Mapping[str, Family] = {
     "LibreYOLO9": Family(Decoder.YOLO, tuple("tsmc"), own=_yolo9),
     "LibreRTDETR": Family(Decoder.END_TO_END, ("r18", "r34", "r50m", "r50", "r101"), queries=True, own=_rtdetr),
     "LibreDFINE": Family(Decoder.END_TO_END, tuple("nsmlx"), queries=True, own=_dfine),
+    "LibreRFDETR": Family(
+        Decoder.END_TO_END, tuple("nsml"), queries=True, extra=("transformers", "rfdetr"), own=_rfdetr
+    ),
 }
 """Class in `libreyolo` to what it needs."""
 
@@ -79,13 +94,39 @@ def family_of(architecture: str) -> tuple[str, str, Family]:
 
 def network_to_export(network: Any, architecture: str, *, image_size: int) -> Any:
     """Return the network with the output its decoder reads."""
-    _, _, family = family_of(architecture)
+    name, _, family = family_of(architecture)
     if family.queries:
+        if name == "LibreRFDETR":
+            network = _rfdetr_to_export(network, image_size)
         return rows_of_queries(
             network, lambda output: (output["pred_boxes"], output["pred_logits"].sigmoid()), image_size=image_size
         )
     network.head.export = True
     return _corners_to_centres(network) if family.decoder is Decoder.YOLO else network
+
+
+def _rfdetr_to_export(network: Any, image_size: int) -> Any:
+    """Wrap a copy of RF-DETR, which wants ImageNet's mean and deviation and has a last class that nobody teaches."""
+    import torch
+    from libreyolo.models.rfdetr.nn import RFDETRExportWrapper
+    from libreyolo.models.rfdetr.utils import IMAGENET_MEAN, IMAGENET_STD
+
+    network = copy.deepcopy(network).eval()  # its makers' form for export lays positions out for one size, for good
+    network.model.backbone[0].encoder.shape = (image_size, image_size)
+
+    class RfdetrToExport(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = RFDETRExportWrapper(network)
+            self.mean, self.deviation = (
+                torch.nn.Buffer(torch.tensor(values).view(1, 3, 1, 1)) for values in (IMAGENET_MEAN, IMAGENET_STD)
+            )
+
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            boxes, logits = self.network((images - self.mean) / self.deviation)
+            return {"pred_boxes": boxes, "pred_logits": logits[..., :-1]}
+
+    return RfdetrToExport()
 
 
 def _corners_to_centres(network: Any) -> Any:

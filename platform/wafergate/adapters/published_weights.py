@@ -4,7 +4,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wafergate.adapters import libreyolo, ultralytics_package
-from wafergate.adapters.libreyolo_families import family_of
 from wafergate.adapters.torch_run import read_tensors
 from wafergate.adapters.training_process import require_extra
 
@@ -16,9 +15,7 @@ class LibreYoloWeights:
 
     def address(self, architecture: str) -> str:
         """Return where the weights of an architecture lie; see the port."""
-        name, _, _ = family_of(architecture)
-        require_extra("libreyolo", "libreyolo")
-        return libreyolo.published_at(name, architecture)
+        return libreyolo.published_at(libreyolo.require_family(architecture), architecture)
 
     def check(self, file: Path) -> None:
         """Read the tensors; see the port."""
