@@ -41,7 +41,7 @@ def propose(
     mapping: Annotated[
         Path | None, typer.Option("--from", help="TOML with a [taxonomy] map; without it, the line file's.")
     ] = None,
-    actor: Actor = "",
+    actor: Annotated[str, typer.Option("--as", help="Who proposes it; kept with the version.")] = "",
 ) -> None:
     """Keep a mapping as a version, and show what it would do to the newest data.
 
