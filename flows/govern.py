@@ -2,7 +2,7 @@
 
 from prefect import flow, runtime, task
 
-from flows.intake import ingest
+from flows.intake import adopt, ingest
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import LinePath, MaybeFormat
 from flows.release import send_alerts
@@ -10,6 +10,7 @@ from flows.retrainings import DeployedRetrainings
 from flows.telling import say
 from wafergate.domain.governor import GovernorDecision
 from wafergate.jobs import govern as govern_job
+from wafergate.jobs.correct import newest_of
 from wafergate.line import LineFile
 from wafergate.wiring import open_parts
 
@@ -17,9 +18,10 @@ __all__ = ["govern"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def ask(line: LineFile, event: str, actor: str) -> str:
+def ask(line: LineFile, event: str, actor: str, dataset: str) -> str:
     """Ask the governor; return its decision's id."""
-    done = govern_job.ask_governor(open_parts(), line, event, actor=actor, retrainings=DeployedRetrainings())
+    runs = DeployedRetrainings()
+    done = govern_job.ask_governor(open_parts(), line, event, actor=actor, retrainings=runs, dataset_id=dataset)
     row = open_parts().facts.get(GovernorDecision, done.id)
     say(f"governor{' (decided before)' if done.reused else ''}: {row.summary}")
     for rule in row.missing:
@@ -37,13 +39,16 @@ def govern(
         line: path of the line file.
         event: what asks, e.g. id of a drift report; empty for this run itself.
         actor: who asks.
-        source: where labels may lie that were not taken in yet: they count as well. Empty for none.
+        source: where the line's labels lie: they are taken in, with what people corrected in them and the reviewed
+            images of inspections, and that is what counts and is trained on. Empty for the newest dataset version.
         format: of the source.
     """
     line_file = begin("govern", line, {"event": event, "actor": actor, "source": source, "format": format})
+    dataset = ""
     if source:
-        ingest(line_file, source, format, 0)
-    decision = ask(line_file, event or f"run {runtime.flow_run.id}", actor)
+        corrected = newest_of(open_parts(), ingest(line_file, source, format, 0))
+        dataset = adopt(line_file, corrected.id, actor)
+    decision = ask(line_file, event or f"run {runtime.flow_run.id}", actor, dataset)
     send_alerts(line_file)
     return decision
 

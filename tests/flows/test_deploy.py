@@ -18,6 +18,7 @@ from tests.unit.test_govern import Runs
 from wafergate import wiring
 from wafergate.domain.governor import GovernorDecision, GovernorVerdict
 from wafergate.domain.runs import FlowRun
+from wafergate.domain.samples import DatasetVersion
 from wafergate.errors import ConfigError
 from wafergate.jobs.govern import ask_governor
 from wafergate.line import load_line
@@ -142,6 +143,27 @@ def test_a_run_with_a_wrong_parameter_is_not_even_made(
     answer = urllib3.request("POST", address, json={"parameters": parameters})
     assert answer.status in {409, 422}
     assert told in answer.json()["detail"]
+
+
+def test_the_governor_counts_what_people_reviewed_beside_the_labels_it_takes_in(
+    prefect: Ask, stored: FactStore, small_source: Path, name: str, line: Path
+) -> None:
+    assert line.exists()
+    image = replace(rows.image("5" * 64), id="5" * 64)
+    draw = rows.production_draw(name, "a")
+    item = replace(rows.production_item(draw, image.id), metadata={"lot": "L9999"}, reference=image.id)
+    for row in (rows.dataset(name), rows.split(name), rows.training_set(name), rows.model(name, "a")):
+        stored.save(row)
+    stored.save_all([image])
+    stored.save(draw, [item])
+    stored.save(rows.production_export(item))
+    stored.save(rows.production_review(item), [rows.reviewed_image(item)])
+    deployment = prefect("GET", f"/deployments/name/govern/{name}")
+    parameters = {"event": "asked", "source": str(small_source), "format": "coco"}
+    run = prefect("POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
+    (decision,) = until(lambda: stored.find(GovernorDecision, line=name, event="asked"), f"no decision: {run['id']}")
+    taught = stored.get(DatasetVersion, decision.dataset_id)
+    assert (taught.images, taught.source) == (101, "version 2 and 1 reviewed images of inspections")
 
 
 def test_a_run_by_hand_of_a_line_file_that_is_gone_fails_before_it_does_anything(

@@ -158,6 +158,17 @@ def test_an_event_is_answered_once_and_its_run_started_once(parts: Parts, line: 
     assert parts.facts.get(GovernorDecision, first.id).dataset_id == "data-1"
 
 
+def test_the_labels_that_a_line_names_count_and_not_those_of_a_later_trial(parts: Parts, line: LineFile) -> None:
+    labelled(parts, "dies", "data-1", 3)
+    labelled(parts, "dies", "data-trial", 1)
+    runs = Runs()
+    named = ask_governor(parts, line, "drift-1", actor="scheduler", retrainings=runs, dataset_id="data-1")
+    assert parts.facts.get(GovernorDecision, named.id).dataset_id == "data-1"
+    newest = ask_governor(parts, line, "drift-2", actor="scheduler", retrainings=runs)
+    assert parts.facts.get(GovernorDecision, newest.id).dataset_id == "data-trial"
+    assert list(runs.started) == [named.id]
+
+
 def test_a_start_that_failed_is_made_up_for_when_the_same_event_asks_again(parts: Parts, line: LineFile) -> None:
     labelled(parts, "dies", "data-1", 3)
     with pytest.raises(ServiceError):

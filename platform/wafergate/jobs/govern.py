@@ -18,7 +18,9 @@ from wafergate.stages.govern import judge_retraining
 __all__ = ["ask_governor", "new_labels"]
 
 
-def ask_governor(parts: Parts, line: LineFile, event: str, *, actor: str, retrainings: Retrainings) -> Outcome:
+def ask_governor(
+    parts: Parts, line: LineFile, event: str, *, actor: str, retrainings: Retrainings, dataset_id: str = ""
+) -> Outcome:
     """Decide once what follows an event, and start a retraining where every rule of `[governor]` holds.
 
     One process anywhere decides for a line at a time, and it starts what it decided before the next one looks: a storm
@@ -30,6 +32,7 @@ def ask_governor(parts: Parts, line: LineFile, event: str, *, actor: str, retrai
         event: what asks, e.g. id of a drift report.
         actor: who asks.
         retrainings: what runs, and how another is started.
+        dataset_id: the version whose labels count and that would be trained on; the line's newest where none is named.
 
     Raises:
         ConfigError: the line's `retrain` is not deployed, so nothing could be started.
@@ -38,7 +41,7 @@ def ask_governor(parts: Parts, line: LineFile, event: str, *, actor: str, retrai
     row_id = identify("governor", line.name, event)
     with parts.facts.exclusive(f"governor of line {line.name}", waiting=_patiently):
         before = parts.facts.find(GovernorDecision, id=row_id)
-        row = before[0] if before else _decide(parts, line, event, actor, retrainings)
+        row = before[0] if before else _decide(parts, line, event, actor, retrainings, dataset_id)
         if not before:
             lacking = any(rule.rule == "new_labels" for rule in row.missing)
             asked = [labels_alert(row, now=parts.clock())] if lacking else []
@@ -52,12 +55,15 @@ def _patiently() -> None:
     """Wait without a word: another process decides for the line, which takes milliseconds."""
 
 
-def _decide(parts: Parts, line: LineFile, event: str, actor: str, retrainings: Retrainings) -> GovernorDecision:
+def _decide(
+    parts: Parts, line: LineFile, event: str, actor: str, retrainings: Retrainings, dataset_id: str
+) -> GovernorDecision:
     running = tuple(retrainings.running(line.name))
     champion = parts.facts.champion(line.name)
     model = parts.facts.get(ModelVersion, champion.model_id) if champion else None
     newest = next(iter(parts.facts.find(DatasetVersion, line=line.name, limit=1)), None)
-    fresh = new_labels(parts.facts, model.dataset_id if model else "", newest.id) if newest else 0
+    taught = dataset_id or (newest.id if newest else "")
+    fresh = new_labels(parts.facts, model.dataset_id if model else "", taught) if taught else 0
     now = parts.clock()
     report = next(iter(parts.facts.find(DriftReport, id=event)), None)
     advice = report.advice if report else None
@@ -70,7 +76,7 @@ def _decide(parts: Parts, line: LineFile, event: str, actor: str, retrainings: R
         verdict=verdict,
         rules=rules,
         model_id=model.id if model else "",
-        dataset_id=newest.id if newest else "",
+        dataset_id=taught,
         actor=actor,
         policy=line.governor,
         created_at=now,
