@@ -4,12 +4,13 @@ import time
 
 from prefect import flow
 
+from flows.hands import hands_on
 from flows.opening import begin, run_name, tell_failure
 from flows.parameters import AnyFormat, LinePath
 from flows.telling import Teller, say
 from wafergate.jobs import follow as follow_job
 from wafergate.jobs.inspect_lot import Inspected
-from wafergate.wiring import open_arrivals, open_parts
+from wafergate.wiring import open_arrivals, open_parts, settings
 
 __all__ = ["follow"]
 
@@ -40,7 +41,15 @@ def follow(
         if done.new or done.refused:
             say(f"came in: {done.new} images inspected" + (f", {done.refused} set aside" if done.refused else ""))
 
+    hands = hands_on(line_file, source, settings().dask_scheduler)
     with Teller() as progress:
         return follow_job.follow(
-            open_parts(), line_file, open_arrivals(source), format, pause=pause, told=told, progress=progress
+            open_parts(),
+            line_file,
+            open_arrivals(source),
+            format,
+            pause=pause,
+            told=told,
+            hands=hands,
+            progress=progress,
         )

@@ -34,6 +34,7 @@ class Chunk:
     source: str
     model_id: str
     images: Sequence[RawSample]
+    once: bool
     released: Released
 
 
@@ -46,14 +47,22 @@ def inspect_there(chunk: Chunk) -> ChunkDone:
         _opened.clear()
         _opened[key] = open_inspector(parts, chunk.line, model)
     source = open_source(chunk.source)
-    return inspect_chunk(parts, chunk.line, source, _opened[key], chunk.images, released=chunk.released)
+    once, released = chunk.once, chunk.released
+    return inspect_chunk(parts, chunk.line, source, _opened[key], chunk.images, once=once, released=released)
 
 
-def hands_on(line: LineFile, source: str, scheduler: str) -> Hands:
-    """Return what hands chunks to the workers of a Dask scheduler; a folder must lie at the same path there."""
+def hands_on(line: LineFile, source: str, scheduler: str) -> Hands | None:
+    """Return what hands chunks to the workers of a Dask scheduler; a folder must lie at the same path there.
+
+    None where no scheduler is named: then this process works them off.
+    """
+    if not scheduler:
+        return None
     place = source if source.startswith(SCHEME) else str(Path(source).absolute())
 
-    def hand(model_id: str, chunks: Iterable[Sequence[RawSample]], released: Released) -> Iterator[ChunkDone]:
-        return spread(inspect_there, (Chunk(line, place, model_id, some, released) for some in chunks), scheduler)
+    def hand(
+        model_id: str, chunks: Iterable[Sequence[RawSample]], once: bool, released: Released
+    ) -> Iterator[ChunkDone]:
+        return spread(inspect_there, (Chunk(line, place, model_id, some, once, released) for some in chunks), scheduler)
 
     return hand

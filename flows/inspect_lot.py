@@ -18,8 +18,7 @@ __all__ = ["inspect_lot"]
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def inspect(line: LineFile, source: str, format: str, limit: int) -> Inspected:
     """Inspect a source with the champion; return what it made."""
-    scheduler = settings().dask_scheduler
-    hands = hands_on(line, source, scheduler) if scheduler else None
+    hands = hands_on(line, source, settings().dask_scheduler)
     with Teller() as progress:
         images = WatchedSource(open_source(source), progress)
         done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, hands=hands, progress=progress)

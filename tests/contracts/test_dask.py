@@ -24,6 +24,7 @@ from wafergate.domain.gate import Champion, LedgerKind
 from wafergate.domain.inspection import InspectedImage
 from wafergate.domain.models import Channels, Decoder
 from wafergate.errors import ConfigError, ServiceError
+from wafergate.jobs.follow import follow
 from wafergate.jobs.inspect_lot import Hands, inspect_lot
 from wafergate.line import LineFile, load_line
 from wafergate.settings import Settings
@@ -143,6 +144,22 @@ def inspected(line: LineFile, folder: Path, hands: Hands | None) -> list[Inspect
         (replace(image, line="", run_id="", model_id="", captured_at=rows.NOW) for image in images),
         key=lambda image: image.name,
     )
+
+
+def test_a_folder_is_followed_by_the_workers_and_not_by_this_process(cluster: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "lot").mkdir()
+    for number in (10, 200):
+        cv2.imwrite(str(tmp_path / "lot" / f"die_{number}.png"), np.full((SIZE, SIZE, 3), number, np.uint8))
+    line, folder = crowned(tmp_path), str(tmp_path / "lot")
+    looks = iter((True, True, False))
+    blind = replace(wiring.open_parts(), runtimes=dict, load_detector=refuse)
+    done = follow(
+        blind, line, wiring.open_arrivals(folder), "images", pause=lambda: next(looks),
+        hands=hands_on(line, folder, cluster.scheduler_address),
+    )  # fmt: skip
+    assert (done.new, done.refused) == (2, 0)
+    found = {image.name: len(image.detections) for image in blind.inspections.images(line=line.name)}
+    assert found == {"die_10.png": 0, "die_200.png": 1}
 
 
 def test_a_lot_inspected_on_two_workers_has_the_rows_of_one_process(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -436,5 +436,6 @@ def test_what_a_model_saw_before_is_told_by_name_and_bytes(stores: Stores) -> No
         ("a/1.png", f"{9:064x}"): second.id,
     }
     assert stores.inspections.seen(stores.line, stores.model("b"), asked) == {}
+    assert stores.inspections.seen(stores.line, None, ["a/2.png"]) == {("a/2.png", f"{2:064x}"): other.id}
     assert stores.inspections.seen("another line", stores.model("a"), asked) == {}
     assert stores.inspections.seen(stores.line, stores.model("a"), []) == {}

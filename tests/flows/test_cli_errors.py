@@ -410,6 +410,8 @@ def test_a_refused_licence_is_said_before_intake(
     ("command", "code", "told"),
     [
         (("inspect", "--source", "{few}"), PromotionError.exit_code, "line 'bad' has no champion"),
+        (("inspect",), ConfigError.exit_code, "inspect needs one source"),
+        (("inspect", "{few}", "--source", "{few}"), ConfigError.exit_code, "inspect needs one source"),
         (("watch", "--source", "{few}"), NotFoundError.exit_code, "line 'bad' has no model yet"),
         (("rollback", "--as", "kim", "--reason", "x"), PromotionError.exit_code, "does not have an earlier champion"),
         (("rollback", "--as", "kim", "--reason", "x", "--to", "model-1"), PromotionError.exit_code, "'model-1'"),

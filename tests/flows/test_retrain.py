@@ -280,7 +280,7 @@ def test_a_first_champion_cannot_be_rolled_back(
 def test_inspection_stores_every_image_and_twice_adds_nothing(
     wafergate: ForkedCommands, stored: FactStore, line_run: LineRun, count_rows: Rows, inspections: InspectionStore
 ) -> None:
-    options = ("--line", str(line_run.line), "--source", str(line_run.source))
+    options = ("--line", str(line_run.line), str(line_run.source))
     first = wafergate("inspect", *options)
     assert first.code == 0, first.err
     (run,) = stored.find(InspectionRun, line=line_run.name)

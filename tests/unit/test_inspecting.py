@@ -107,11 +107,13 @@ def test_chunks_worked_off_by_others_are_those_of_the_line_and_the_champion(cham
     lot, pictures = lot_of(files, 10)
     source = MemorySource(pictures)
 
-    def hands(model_id: str, chunks: Iterable[Sequence[RawSample]], released: Released) -> Iterator[ChunkDone]:
+    def hands(
+        model_id: str, chunks: Iterable[Sequence[RawSample]], once: bool, released: Released
+    ) -> Iterator[ChunkDone]:
         inspector = open_inspector(champion, line_of(), champion.facts.get(ModelVersion, model_id))
         for chunk in chunks:
             handed.append((model_id, len(chunk)))
-            yield inspect_chunk(champion, line_of(), source, inspector, chunk, released=released)
+            yield inspect_chunk(champion, line_of(), source, inspector, chunk, once=once, released=released)
 
     done = inspect_lot(champion, line_of(), source, "images", chunk=4, hands=hands)
     model = champion_model(champion, LINE).id
@@ -283,6 +285,36 @@ def test_what_comes_into_a_folder_is_taken_once_and_only_when_it_is_whole(
         pause=pauses(arrive(names[2].replace(".png", "_golden.png")), nothing, nothing),
     )
     assert (more.new, more.names) == (1, set(names)), "followed again, only what is new is inspected"
+
+
+def test_a_new_champion_takes_what_comes_and_leaves_what_came_before_it(files: Files, tmp_path: Path) -> None:
+    parts = parts_in(tmp_path)
+    first = run_thread(parts, line_of(), MemorySource(files)).decision
+    second = run_thread(parts, line_of(epochs="epochs = 3"), MemorySource(files)).decision
+    _, pictures = lot_of(files, 4)
+    names = [name for name in pictures if "_golden" not in name]
+    told_lot = {"metadata.csv": ("name,lot\n" + "".join(f"{name},L1\n" for name in names)).encode()}
+    came = dict(list(pictures.items())[:4]) | told_lot
+
+    def comes(pictures: Files) -> Inspected:
+        return follow(
+            parts, line_of(), Arrivals(lambda: MemorySource(pictures)), "images", pause=pauses(nothing, nothing)
+        )
+
+    def judges() -> tuple[tuple[int, ...], int]:
+        summary = show_lot(parts, line=LINE, lot="L1")
+        return summary.models, summary.defective.trials
+
+    promote(parts, first.id, actor="kim", reason="test")
+    assert comes(came).new == 2
+    promote(parts, second.id, actor="kim", reason="test")
+    assert champion_model(parts, LINE).id != parts.inspections.images(line=LINE)[0].model_id
+    done = comes(pictures | told_lot)
+    assert (done.new, len(done.names), len(done.runs)) == (2, 4, 2)
+    assert judges() == ((1, 2), 4)
+    asked = inspect_lot(parts, line_of(), MemorySource(pictures | told_lot), "images")
+    assert (asked.new, len(asked.names)) == (2, 4), "asked for by name, the new champion looks at the first two as well"
+    assert judges() == ((2,), 4)
 
 
 def test_a_stop_ends_with_what_was_done_and_an_empty_folder_is_no_error(

@@ -29,7 +29,8 @@ _LOTS = 10
 @app.command("inspect")
 def inspect_(  # noqa: PLR0917 - the options of one command
     line: Line,
-    source: SourcePath,
+    place: Annotated[str, typer.Argument(metavar="SOURCE", help="The same as --source.")] = "",
+    source: SourcePath = "",
     format: AnyFormat = "images",  # noqa: A002
     limit: Limit = 0,
     coco: Annotated[Path | None, typer.Option("--coco", help="Write detections to this COCO file.")] = None,
@@ -44,12 +45,18 @@ def inspect_(  # noqa: PLR0917 - the options of one command
     """Run the line's champion over new images.
 
     Images that the same champion saw before are not inspected again; files
-    asked for are written all the same. With --follow a file is taken once
-    it has stopped growing.
+    asked for are written all the same. With --follow a file is taken as soon
+    as it has stopped growing, and once: a new champion leaves what came
+    before it.
 
-    Example: wafergate inspect --line line.toml --source lots/A1234 --csv found.csv
+    Example: wafergate inspect --line line.toml lots/A1234 --csv found.csv
     """
     name = load_line(line).name
+    if bool(place) == bool(source):
+        found = f"{place!r} and {source!r}" if place else "none"
+        message = f"inspect needs one source: a folder, .zip, .tar or s3://bucket/prefix; found {found}"
+        raise ConfigError(message)
+    source = source or place
     if (seconds and not follow) or (follow and limit):
         message = "--for goes with --follow, and --limit does not"
         raise ConfigError(message)
@@ -119,7 +126,7 @@ def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
 
 @lot.command("show")
 def lot_show(key: Annotated[str, typer.Argument(metavar="LOT", help="The lot.")], line: Line) -> None:
-    """Show what the model that saw a lot last found in it.
+    """Show what was found in a lot, each image as it was seen last.
 
     Example: wafergate lot show A1234 --line line.toml
     """
@@ -132,11 +139,12 @@ def _show(summary: "LotSummary") -> None:
     from wafergate.terminal import console, pairs, table
 
     rate, out = summary.defective, console()
+    numbers = f"model{'s' * (len(summary.models) > 1)} {', '.join(map(str, summary.models))}"
     out.print(
         pairs(
             [
                 ("lot", f"{summary.lot} of line {summary.line}"),
-                ("inspected", f"{summary.run.created_at:%Y-%m-%d %H:%M} UTC by model {summary.model}"),
+                ("inspected", f"{summary.run.created_at:%Y-%m-%d %H:%M} UTC by {numbers}"),
                 (
                     "defective",
                     f"{rate.hits} of {rate.trials} images, {rate.value or 0:.1%} "

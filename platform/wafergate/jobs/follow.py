@@ -6,7 +6,7 @@ from typing import Protocol
 from wafergate.domain.models import Channels
 from wafergate.domain.samples import RawSample
 from wafergate.errors import SourceError
-from wafergate.jobs.inspect_lot import Inspected, inspect_lot
+from wafergate.jobs.inspect_lot import Hands, Inspected, inspect_lot
 from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.line import LineFile
@@ -31,12 +31,13 @@ def follow(
     *,
     pause: Callable[[], bool],
     told: Callable[[Inspected], None] = lambda _: None,
+    hands: Hands | None = None,
     progress: Progress = silent,
 ) -> Inspected:
     """Inspect what comes into a place until a pause says that it is over, or Ctrl-C.
 
-    A part whose golden reference has not come yet is waited for. What had been inspected before by the same champion
-    is not inspected again, whoever did it and when.
+    A part whose golden reference has not come yet is waited for. Each image is inspected as it comes, by the champion
+    of that time: what had been inspected before is not inspected again, whoever did it, when and with which champion.
 
     Args:
         parts: the real parts.
@@ -45,6 +46,7 @@ def follow(
         format_name: a key of `READERS`.
         pause: waits a little; false when it is over.
         told: of every round that inspected something.
+        hands: as in `inspect_lot`.
         progress: told of every batch.
 
     Raises:
@@ -61,7 +63,7 @@ def follow(
             if place.stamps != before:
                 before = place.stamps
                 try:
-                    rounds.append(_round(parts, line, place, format_name, tried, progress))
+                    rounds.append(_round(parts, line, place, format_name, tried, hands, progress))
                     told(rounds[-1])
                 except SourceError as error:  # the next file may be a good one
                     failed = error
@@ -85,6 +87,7 @@ def _round(
     place: Place,
     format_name: str,
     tried: set[tuple[str, tuple[int, int]]],
+    hands: Hands | None,
     progress: Progress,
 ) -> Inspected:
     golden = champion_model(parts, line.name).channels is Channels.GOLDEN
@@ -96,4 +99,4 @@ def _round(
         tried.add(key)
         return True
 
-    return inspect_lot(parts, line, place, format_name, only=is_new, progress=progress)
+    return inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)

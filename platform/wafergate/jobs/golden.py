@@ -192,7 +192,7 @@ class _Aside:
         self.kept += images
         return False
 
-    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
         """Know of no earlier inspection: golden parts are inspected anew at every check."""
         del line, model_id, names
         return {}

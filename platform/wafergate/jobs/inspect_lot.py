@@ -91,8 +91,9 @@ class ChunkDone:
     names: tuple[str, ...]
 
 
-Hands = Callable[[str, Iterable[Sequence[RawSample]], Released], Iterator[ChunkDone]]
-"""Hands chunks to others: a model's id, chunks and what people released to what `inspect_chunk` says, in order."""
+Hands = Callable[[str, Iterable[Sequence[RawSample]], bool, Released], Iterator[ChunkDone]]
+"""Hands chunks to others: a model's id, chunks, `once` and what people released to what `inspect_chunk` says, in order.
+"""
 
 
 def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four with a default
@@ -104,6 +105,7 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     limit: int = 0,
     chunk: int = CHUNK,
     only: Callable[[RawSample], bool] | None = None,
+    once: bool = False,
     hands: Hands | None = None,
     progress: Progress = silent,
 ) -> Inspected:
@@ -121,6 +123,7 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         limit: take this many images, spread evenly; 0 takes all.
         chunk: images saved at a time.
         only: tells of an image whether it is taken; all where not given.
+        once: what an earlier champion has inspected is left as it is; else the champion looks at it anew.
         hands: work off the chunks elsewhere, with the same rows; without them all is done here.
         progress: told of every batch.
 
@@ -140,9 +143,9 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     refused, new, taken = [*problems], 0, 0
     for some, done in zip(
         chunks,
-        hands(model.id, chunks, released)
+        hands(model.id, chunks, once, released)
         if hands
-        else _worked_off(parts, line, source, model, chunks, released=released, progress=progress),
+        else _worked_off(parts, line, source, model, chunks, once=once, released=released, progress=progress),
         strict=True,
     ):
         runs += done.runs
@@ -167,6 +170,7 @@ def _worked_off(
     model: ModelVersion,
     chunks: Sequence[Sequence[RawSample]],
     *,
+    once: bool,
     released: Released,
     progress: Progress,
 ) -> Iterator[ChunkDone]:
@@ -174,7 +178,7 @@ def _worked_off(
     start, total = 0, sum(map(len, chunks))
     for chunk in chunks:
         told = _shifted(progress, start, total)
-        yield inspect_chunk(parts, line, source, inspector, chunk, released=released, progress=told)
+        yield inspect_chunk(parts, line, source, inspector, chunk, once=once, released=released, progress=told)
         start += len(chunk)
 
 
@@ -198,6 +202,7 @@ def inspect_chunk(
     inspector: Inspector,
     chunk: Sequence[RawSample],
     *,
+    once: bool = False,
     released: Released = frozenset(),
     progress: Progress = silent,
 ) -> ChunkDone:
@@ -212,11 +217,12 @@ def inspect_chunk(
         source: where the images lie.
         inspector: the opened champion.
         chunk: images as their reader listed them.
+        once: what an earlier champion has inspected is left as it is.
         released: files that a person let in.
         progress: told how many of the chunk are done.
     """
     model = inspector.model
-    known = parts.inspections.seen(line.name, model.id, [item.name for item in chunk])
+    known = parts.inspections.seen(line.name, None if once else model.id, [item.name for item in chunk])
     viewer = Viewer(parts, line, source, channels=model.channels, known=known, released=released)
     samples: list[Sample] = []
     fresh: list[tuple[int, Detections]] = []

@@ -23,13 +23,13 @@ __all__ = ["LotSummary", "images_of_runs", "show_lot", "write_coco", "write_csv"
 
 @dataclass(frozen=True, slots=True)
 class LotSummary:
-    """What the model that saw a lot last found in it.
+    """What was found in a lot, each image as it was seen last.
 
     Attributes:
         line: the production line.
         lot: the lot.
         run: its newest inspection.
-        model: number of the model.
+        models: numbers of the models that saw its images last: several where a champion followed another in the lot.
         defective: defective images of all, with 95 % bounds on each side.
         instances: class to its detections, classes without any too.
         showing: class to the images that show it.
@@ -39,7 +39,7 @@ class LotSummary:
     line: str
     lot: str
     run: InspectionRun
-    model: int
+    models: tuple[int, ...]
     defective: Rate
     instances: dict[str, int]
     showing: dict[str, int]
@@ -55,7 +55,7 @@ def images_of_runs(parts: Parts, line: str, done: Inspected) -> list[InspectedIm
 
 
 def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
-    """Sum up a lot: what the model that saw it last found, each image once.
+    """Sum up a lot: what was found on each image when it was seen last.
 
     Raises:
         NotFoundError: no image of the lot is stored.
@@ -67,9 +67,10 @@ def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
             f"line {line!r} holds no inspected image of lot {lot!r}; `wafergate inspections list` shows what it has"
         )
         raise NotFoundError(message)
-    run = runs[0].run
-    images = {image.name: image for image in reversed(stored) if image.model_id == run.model_id}
-    model = parts.facts.get(ModelVersion, run.model_id)
+    age = {item.run.id: place for place, item in enumerate(runs)}
+    images = {image.name: image for image in sorted(stored, key=lambda image: -age[image.run_id])}
+    models = parts.facts.find(ModelVersion, id=sorted({image.model_id for image in images.values()}))
+    classes = dict.fromkeys(name for model in models for name in model.classes)
     instances = Counter(name for image in images.values() for name, *_ in image.detections)
     showing = Counter(name for image in images.values() for name in {name for name, *_ in image.detections})
     asked = sorted({image.run_id for image in images.values()})
@@ -77,11 +78,11 @@ def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
     return LotSummary(
         line=line,
         lot=lot,
-        run=run,
-        model=model.number,
+        run=runs[0].run,
+        models=tuple(sorted(model.number for model in models)),
         defective=_share(sum(bool(image.detections) for image in images.values()), len(images)),
-        instances={name: instances[name] for name in model.classes},
-        showing={name: showing[name] for name in model.classes},
+        instances={name: instances[name] for name in classes},
+        showing={name: showing[name] for name in classes},
         review=len({item.image for item in queued} & {image.image for image in images.values()}),
     )
 

@@ -120,8 +120,14 @@ class InspectionStore(Protocol):
             False when a run with this id was already there; then nothing is written.
         """
 
-    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
-        """Return the images of these names that a model inspected: name and SHA-256 to the (newest) run."""
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
+        """Return the images of these names that a model inspected: name and SHA-256 to the (newest) run.
+
+        Args:
+            line: the production line.
+            model_id: the model; None for whichever model it was.
+            names: as in `InspectedImage.name`.
+        """
 
     def images(
         self,

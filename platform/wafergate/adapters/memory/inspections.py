@@ -48,13 +48,13 @@ class MemoryInspections:
             self._days[key] = join_days(self._days[key], day) if key in self._days else day
         self._lots += [(run.id, lot) for lot in roll_lots(images)]
 
-    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
         """See `InspectionStore.seen`."""
         wanted = set(names)
         return {
             (image.name, image.image): image.run_id
             for image in reversed(self.images(line=line))
-            if image.model_id == model_id and image.name in wanted
+            if model_id in {None, image.model_id} and image.name in wanted
         }
 
     def images(

@@ -49,7 +49,7 @@ _NEAR = """
  WHERE line = %s AND defect_class = %s AND captured_at >= %s AND score {} %s ORDER BY score {} LIMIT %s)
 """
 _SEEN = """
-SELECT name, image, run_id FROM inspected_image WHERE line = %s AND model_id = %s AND name = ANY(%s)
+SELECT name, image, run_id FROM inspected_image WHERE line = %s AND model_id = coalesce(%s, model_id) AND name = ANY(%s)
 ORDER BY captured_at, run_id DESC, position DESC
 """
 _LEAVES = ("inspected_image", "detection")
@@ -108,7 +108,7 @@ class PostgresInspections:
             write_images(connection, run, images)
             return True
 
-    def seen(self, line: str, model_id: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
         """See `InspectionStore.seen`."""
         with self._connections.transaction() as connection:
             found = connection.execute(_SEEN, [line, model_id, list(names)]).fetchall()
