@@ -27,7 +27,7 @@ from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.training_rows import TrainingEpoch
 from wafergate.ports import FactStore
 
-pytestmark = [pytest.mark.services, pytest.mark.training, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.services, pytest.mark.training, pytest.mark.timeout(2400)]
 
 Ask = Callable[..., Any]
 LOST_AFTER_S = 90
