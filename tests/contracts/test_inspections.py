@@ -428,7 +428,7 @@ def test_what_a_model_saw_before_is_told_by_name_and_bytes(stores: Stores) -> No
     replaced = image_of(second, 1, name="a/1.png", image=f"{9:064x}")
     assert stores.inspections.save(first, images)
     assert stores.inspections.save(second, [again, replaced])
-    assert stores.inspections.save(other, [image_of(other, 0, name="a/2.png", image=f"{2:064x}")])
+    assert stores.inspections.save(other, [image_of(other, 0, name="b/2.png", image=f"{2:064x}")])
     asked = ["a/0.png", "a/1.png", "nobody.png"]
     assert stores.inspections.seen(stores.line, stores.model("a"), asked) == {
         ("a/0.png", f"{0:064x}"): second.id,
@@ -436,6 +436,9 @@ def test_what_a_model_saw_before_is_told_by_name_and_bytes(stores: Stores) -> No
         ("a/1.png", f"{9:064x}"): second.id,
     }
     assert stores.inspections.seen(stores.line, stores.model("b"), asked) == {}
-    assert stores.inspections.seen(stores.line, None, ["a/2.png"]) == {("a/2.png", f"{2:064x}"): other.id}
+    assert stores.inspections.seen(stores.line, None, ["a/2.png", "b/2.png"]) == {
+        ("a/2.png", f"{2:064x}"): first.id,
+        ("b/2.png", f"{2:064x}"): other.id,
+    }
     assert stores.inspections.seen("another line", stores.model("a"), asked) == {}
     assert stores.inspections.seen(stores.line, stores.model("a"), []) == {}

@@ -37,6 +37,9 @@ source = "source"
 format = "coco"
 incoming = "s3://lots/new"
 incoming_format = "images"
+
+[governor]
+min_new_labels = 1000
 """
 
 
