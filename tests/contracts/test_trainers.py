@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -352,6 +353,46 @@ def test_a_training_that_goes_on_from_a_checkpoint_ends_like_an_undisturbed_one(
     else:  # Ultralytics keeps weights and moments in half precision, so the two agree to about that
         mine, theirs = (np.concatenate([each.ravel() for each in arrays(end.onnx)]) for end in (went_on, whole))
         assert np.corrcoef(mine, theirs)[0, 1] > 0.99
+
+
+class PowerCutError(Exception):
+    """The power goes off."""
+
+
+@pytest.mark.parametrize("backend", ["libreyolo"], indirect=True)
+def test_a_training_killed_three_times_ends_like_an_undisturbed_one(
+    backend: str, job: TrainingJob, tmp_path: Path
+) -> None:
+    """Its process is killed while an epoch is told; each time it goes on in a folder that knows nothing of before."""
+    job = replace(job, epochs=4)
+    parts = parts_in(tmp_path / "parts", trainers={backend: TRAINERS[backend]()})
+
+    def train(name: str, *, dies_in: int = 0) -> list[int]:
+        folder, told = tmp_path / name, []
+        folder.mkdir()
+
+        def tell(report: EpochReport) -> None:
+            told.append(report.epoch)
+            if report.epoch == dies_in:
+                raise PowerCutError
+
+        with pytest.raises(PowerCutError) if dies_in else nullcontext():
+            ends.append(
+                train_within_memory(
+                    parts, replace(job, folder=folder), "model-1", on_epoch=tell, on_step=steps.append,
+                    checkpoint_seconds=0,
+                )
+            )  # fmt: skip
+        return told
+
+    ends: list[TrainedArtefact] = []
+    steps: list[MemoryStep] = []
+    told = [train(f"machine {number}", dies_in=number) for number in (2, 3, 4)]
+    assert [*told, train("machine 5")] == [[1, 2], [2, 3], [3, 4], [4]]
+    assert steps == []
+    (went_on,) = ends
+    whole = TRAINERS[backend]()(replace(job, folder=tmp_path / "whole"), on_epoch=lambda _: None)
+    assert went_on.onnx.read_bytes() == whole.onnx.read_bytes()
 
 
 def test_two_processes_train_one_model_and_go_on_from_its_checkpoint(few: Path, tmp_path: Path) -> None:
