@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dashboards import told
 from dashboards.reading.decisions import Story
 from dashboards.tables import verdict_badge
 from dashboards.texts import Text, literal
@@ -12,6 +11,7 @@ from wafergate.domain.choice import CandidateStanding, ModelChoice
 from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind, Verdict
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.formats import verdicts
 
 __all__ = ["choice_data", "choice_table", "comparison_data", "comparison_table", "story_data", "story_table"]
 
@@ -112,7 +112,7 @@ def choice_data(choice: ModelChoice) -> pd.DataFrame:
 
 
 def _licences(item: CandidateStanding, text: Text) -> str:
-    return ", ".join(f"{told.part(part, text)} {licence}" for part, licence in item.licences.items())
+    return ", ".join(f"{verdicts.part(part, text)} {licence}" for part, licence in item.licences.items())
 
 
 def _kind(entry: LedgerEntry, text: Text) -> str:
@@ -127,7 +127,7 @@ def _reason(entry: LedgerEntry, decisions: Mapping[str, GateDecision], text: Tex
     """Return why it happened: a verdict told from its figures, else as somebody wrote it."""
     decision = decisions.get(entry.subject)
     if entry.kind is LedgerKind.DECIDED and decision is not None and entry.reason == decision.summary:
-        return told.summary(decision, None, text)
+        return verdicts.summary(decision, verdicts.Grounds(), text)
     return entry.reason
 
 

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from dashboards import told
 from dashboards.charts import class_rules, compared_bound, weakest_first
 from dashboards.palette import VERDICT_HUES
 from dashboards.reading.line import Judged
 from dashboards.texts import Text, literal, terms
-from wafergate.domain.evaluation import Evaluation, Rate
+from wafergate.domain.evaluation import Rate
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.production import ProductionFigures
+from wafergate.formats import verdicts
 
 __all__ = [
     "class_data",
@@ -56,20 +56,20 @@ def class_table(judged: Judged, text: Text) -> pd.DataFrame:
     return table if weighted else table.drop(columns=text.title("real_precision"))
 
 
-def rule_table(decision: GateDecision, evaluation: Evaluation, text: Text) -> pd.DataFrame:
+def rule_table(judged: Judged, text: Text) -> pd.DataFrame:
     """Return the rules of a decision as the page shows them, what did not pass first."""
-    order = [Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS]
+    order, grounds = [Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS], judged.grounds
     rows = [
         {
             text.title("rule"): text.title(rule.rule),
-            text.plain("subject"): literal(told.subject(rule, text)) if rule.subject else text.say("whole_model"),
+            text.plain("subject"): literal(verdicts.subject(rule, text)) if rule.subject else text.say("whole_model"),
             text.plain("value"): text.value(rule.value, DIGITS.get(rule.rule, 3)),
             text.plain("bound"): _bound(rule, text),
             text.title("limit"): text.limit(rule.limit),
             text.title("verdict"): verdict_badge(rule.verdict, text),
-            text.plain("evidence"): literal(told.evidence(rule, evaluation, text)),
+            text.plain("evidence"): literal(verdicts.evidence(rule, grounds, text)),
         }
-        for rule in sorted(decision.rules, key=lambda rule: order.index(rule.verdict))
+        for rule in sorted(judged.decision.rules, key=lambda rule: order.index(rule.verdict))
     ]
     return pd.DataFrame(rows)
 

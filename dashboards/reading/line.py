@@ -11,6 +11,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.formats.verdicts import Grounds
 from wafergate.ports import FactStore
 
 __all__ = ["Judged", "LineView", "list_lines", "load_judged", "load_view"]
@@ -27,6 +28,11 @@ class Judged:
     model: ModelVersion
     split: Split
     dataset: DatasetVersion
+
+    @property
+    def grounds(self) -> Grounds:
+        """What the verdict's sentences are told from."""
+        return Grounds.of(self.model, self.evaluation, self.split, self.dataset.licence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from wafergate.domain.evaluation import Rate
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
+from wafergate.formats import verdicts
 
 __all__ = [
     "alerts",
@@ -105,7 +106,7 @@ def verdict(judged: Judged, text: Text) -> None:
     with st.container(key="gate-verdict"):
         named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))
         st.markdown(f"{tables.verdict_badge(decision.verdict, text)} {named}")
-    st.markdown(literal(told.summary(decision, judged.evaluation, text)))
+    st.markdown(literal(verdicts.summary(decision, judged.grounds, text)))
     steps = told.next_steps(decision, judged.evaluation, text)
     if steps:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
@@ -116,7 +117,7 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
     decision = judged.decision
     verdict(judged, text)
     show_table(
-        tables.rule_table(decision, judged.evaluation, text),
+        tables.rule_table(judged, text),
         name=f"{decision.line}-{decision.id}",
         text=text,
         alt="rules_alt",
@@ -200,7 +201,7 @@ def split_warnings(split: Split, text: Text) -> None:
     """Show what the split could not reach, in one box; what is stored in English is told from figures elsewhere."""
     if not split.warnings:
         return
-    notes = split.warnings if text.language == "en" else told.split_notes(split, text)
+    notes = split.warnings if text.language == "en" else verdicts.split_notes(split, text)
     st.warning("\n".join(f"- {literal(note)}" for note in notes), icon=":material/warning:")
 
 

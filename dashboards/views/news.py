@@ -13,6 +13,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import GateDecision, LedgerEntry
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.samples import DatasetVersion
+from wafergate.formats.verdicts import Grounds
 from wafergate.terminal import approval_command
 
 __all__ = ["news", "sentence_of"]
@@ -66,7 +67,7 @@ def sentence_of(row: Change, changes: Changes, text: Text) -> str:
     if isinstance(row, GovernorDecision):
         return text.say("change_governor", when=when, summary=row.summary)
     decisions = [item for item in changes.rows if isinstance(item, GateDecision)]
-    judged = [(item, None, _model(item.model_id, changes, text)) for item in decisions]
+    judged = [(item, Grounds(), _model(item.model_id, changes, text)) for item in decisions]
     reports = [item for item in changes.rows if isinstance(item, DriftReport)]
     return text.say("change_alert", when=when, title=told.alert_title(row, judged, reports, text).rstrip("."))
 

@@ -471,7 +471,7 @@ def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: Da
         serve=ServeProfile(latency_ms=20.0, size_mib=16.0),
         serving=SERVING,
         size_mib=model.size_mib,
-        licences=(LicencedPart(f"code of {model.candidate.name}", model.candidate.code_licence),),
+        licences=(LicencedPart("code", model.candidate.code_licence),),
         validation_success=True,
         taxonomy_signed=dataset.taxonomy_signed,
         parity=ExportParity(8, 40, 40, 0.002, {}),

@@ -8,13 +8,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import told
 from dashboards.context import View
-from dashboards.reading.line import load_view
+from dashboards.reading.line import load_judged, load_view
 from dashboards.shell import VIEWS
 from dashboards.texts import Text, literal, phrases, terms
 from tests.dashboards.browser import PATIENCE_S
 from tests.dashboards.stories import STORIES, open_story
-from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision
+from wafergate.formats import verdicts
 
 pytestmark = pytest.mark.unit
 APP = Path(__file__).parent / "story_app.py"
@@ -167,7 +167,7 @@ def test_an_address_opens_the_decision_it_names() -> None:
     facts = open_story("failed")
     first = facts.find(GateDecision)[-1]
     page = _open("failed", lang="en", first="decisions", decision=first.id)
-    assert literal(told.summary(first, facts.get(Evaluation, first.evaluation_id), Text("en"))) in _said(page)
+    assert literal(verdicts.summary(first, load_judged(facts, first).grounds, Text("en"))) in _said(page)
     assert page.selectbox[0].value == first.id
 
 
@@ -177,7 +177,7 @@ def test_choosing_a_decision_changes_the_page_and_the_address() -> None:
     page = _open("failed", lang="en", first="decisions")
     page.selectbox[0].select(second.id).run()
     assert page.query_params["decision"] == second.id
-    assert literal(told.summary(second, facts.get(Evaluation, second.evaluation_id), Text("en"))) in _said(page)
+    assert literal(verdicts.summary(second, load_judged(facts, second).grounds, Text("en"))) in _said(page)
 
 
 def test_an_address_opens_the_class_it_names_with_its_mistakes() -> None:

@@ -18,6 +18,7 @@ from wafergate.domain.drift import FEATURES, PREDICTIONS, Advice, DriftCause, Dr
 from wafergate.domain.gate import LedgerKind, Verdict
 from wafergate.domain.line_state import LineState
 from wafergate.domain.splits import SplitMode
+from wafergate.formats import verdicts
 from wafergate.stages.decide import RULES
 
 pytestmark = pytest.mark.unit
@@ -28,11 +29,12 @@ def _fields(sentence: str) -> set[str]:
 
 
 def test_every_sentence_is_there_in_every_language_with_the_same_fields() -> None:
-    english = phrases()["en"]
-    for language in LANGUAGES:
-        assert phrases()[language].keys() == english.keys()
-        for key, sentence in phrases()[language].items():
-            assert _fields(sentence) == _fields(english[key]), (language, key)
+    for told in (phrases(), verdicts.sentences()):
+        english = told["en"]
+        for language in LANGUAGES:
+            assert told[language].keys() == english.keys()
+            for key, sentence in told[language].items():
+                assert _fields(sentence) == _fields(english[key]), (language, key)
 
 
 def test_every_term_has_its_word_and_its_explanation_in_every_language() -> None:

@@ -202,7 +202,7 @@ def test_precision_at_the_lines_rates_appears_only_where_it_is_stored() -> None:
 def test_rules_that_did_not_pass_come_first() -> None:
     latest = _view("failed").latest
     assert latest is not None
-    table = rule_table(latest.decision, latest.evaluation, TEXT)
+    table = rule_table(latest, TEXT)
     words = [cell.split(": ")[1].removesuffix("]") for cell in table["Verdict"]]
     assert words[:3] == ["fail", "undecided", "pass"]
     assert set(words[2:]) == {"pass"}

@@ -1,0 +1,194 @@
+"""What the gate found, in the reader's language, from the figures of the rows a verdict stands on.
+
+The rows hold their sentences in English. What figures cannot tell (who accepted a licence and why) is shown as it was
+stored. Everything here returns plain text: whoever puts it on a page escapes it.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.licences import LicencePolicy, explain_licence
+from wafergate.domain.line_state import weakest_recall
+from wafergate.domain.splits import Side, Split, SplitMode
+from wafergate.domain.training_rows import ModelVersion
+from wafergate.formats.words import Words
+
+__all__ = ["Grounds", "evidence", "part", "sentences", "split_notes", "subject", "summary"]
+
+_PARITY_DIGITS = 4
+
+
+@cache
+def sentences() -> dict[str, dict[str, str]]:
+    """Return the sentences of every language."""
+    return tomllib.loads((Path(__file__).parent / "verdicts.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """The rows a verdict stands on, as far as they are at hand; what is not is left out of the sentences.
+
+    Attributes:
+        evaluation: what the verdict was given on.
+        split: whose test side that was.
+        licences: SPDX identifier by part: code, weights, images.
+    """
+
+    evaluation: Evaluation | None = None
+    split: Split | None = None
+    licences: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: ModelVersion, evaluation: Evaluation, split: Split | None = None, images: str = "") -> "Grounds":
+        """Return what stands in the rows of a judged model; `images` is the licence of its dataset version."""
+        candidate = model.candidate
+        licences = {"code": candidate.code_licence, "weights": candidate.weights_licence, "images": images}
+        return cls(evaluation, split, licences)
+
+
+def summary(decision: GateDecision, grounds: Grounds, words: Words) -> str:
+    """Return a verdict in a sentence: what held the model back, or the class nearest to its limit."""
+    if decision.verdict is Verdict.PASS:
+        nearest = weakest_recall(decision)
+        if nearest is None:
+            return _say(words, "told_pass")
+        return _say(words, "told_nearest", subject=nearest.subject, evidence=evidence(nearest, grounds, words))
+    against = [rule for rule in decision.rules if rule.verdict is decision.verdict]
+    if not against:
+        return decision.summary
+    first, others = against[0], len(against) - 1
+    word = words.word(first.rule)
+    about = word[:1].upper() + word[1:] + (f", {subject(first, words)}" if first.subject else "")
+    told = _say(words, "told_against", about=about, evidence=evidence(first, grounds, words))
+    return f"{told} {_say(words, f'told_more_{decision.verdict}', count=others)}" if others else told
+
+
+def evidence(rule: RuleResult, grounds: Grounds, words: Words) -> str:
+    """Return what a rule found, as it was stored where its figures do not tell it."""
+    key, values = _found(rule, grounds, words)
+    return _say(words, key, **values) if key in sentences()[words.language] else rule.evidence
+
+
+def subject(rule: RuleResult, words: Words) -> str:
+    """Return what a rule speaks of: a defect class, or a part of the model by its word."""
+    return part(rule.subject, words) if rule.rule in {"licence", "export_parity"} else rule.subject
+
+
+def part(name: str, words: Words) -> str:
+    """Return the word of a part of a model; a name that is none is returned as it is."""
+    return sentences()[words.language].get(f"part_{name}", name)
+
+
+def split_notes(split: Split, words: Words) -> list[str]:
+    """Return what a split holds less of than an even one would, told from its counts."""
+    test, validation = (split.counts.get(side, {}) for side in (Side.TEST, Side.VALIDATION))
+    notes = [_say(words, "split_test_holds", least=min(test.values()))] if test else []
+    if split.mode is SplitMode.TEST_EVEN and validation:
+        least, most = min(validation.values()), max(validation.values())
+        notes.append(_say(words, "split_as_it_falls", least=least, most=most))
+    notes += [_say(words, "split_lacks", name=name) for name, count in validation.items() if not count]
+    if split.images.get(Side.UNUSED):
+        notes.append(_say(words, "split_unused", count=words.count(split.images[Side.UNUSED])))
+    if any(split.normal_images.values()):
+        empty = [side for side in (Side.TEST, Side.VALIDATION) if not split.normal_images.get(side)]
+        notes += [_say(words, "split_no_normal", side=words.word(side)) for side in empty]
+    return notes
+
+
+def _say(words: Words, key: str, **values: object) -> str:
+    return sentences()[words.language][key].format(**values)
+
+
+def _found(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    """Return the key of the sentence that tells what a rule found, and its values; a key of none where it cannot."""
+    if rule.rule in _OF_THEIR_OWN:
+        return _OF_THEIR_OWN[rule.rule](rule, grounds, words)
+    name, limit = f"told_{rule.rule}", words.limit(rule.limit)
+    if rule.value is None or rule.rule == "classes_present":
+        return f"{name}_{rule.verdict}", {}
+    if rule.rule == "export_parity":
+        return f"{name}_{rule.subject}", {"value": words.value(rule.value, _PARITY_DIGITS), "limit": limit}
+    name += f"_{rule.subject}" if rule.subject else ""  # which of the times
+    digits = 0 if rule.rule == "test_looks" else 1
+    values = {"value": words.value(rule.value, digits), "limit": limit}
+    return (name if rule.limit is not None else f"{name}_free"), values
+
+
+def _licensed(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    """Tell what the policy said of a part's licence.
+
+    The policy itself is not stored. So the licence at hand is told only where the sentence is the one the gate gives of
+    it; a person's exception, and how it ended, stay in that person's words.
+    """
+    licence = grounds.licences.get(rule.subject)
+    if not licence:
+        return "", {}
+    known = tuple(re.split(r"\s+(?:AND|OR)\s+", licence))
+    policies = {
+        "allowed": LicencePolicy(allowed=known),
+        "research": LicencePolicy(allowed=(), research_only=known),
+        "refused": LicencePolicy(allowed=()),
+    }
+    given = {name: explain_licence(licence, policy, today=date.max) for name, policy in policies.items()}
+    told = next((name for name in ("allowed", "research") if rule.evidence == given[name]), "")
+    # In English the stored sentence says more: what is allowed.
+    listed = rule.evidence.startswith(given["refused"].removesuffix(")")) and rule.evidence.endswith(")")
+    if not told and listed and words.language != "en":
+        told = "refused"
+    return f"told_licence_{told}", {"licence": licence}
+
+
+def _even(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    if rule.verdict is not Verdict.PASS:
+        return f"told_even_test_{rule.verdict}", {}
+    if grounds.split is None:
+        return "", {}
+    warnings = grounds.split.warnings
+    notes = split_notes(grounds.split, words) if warnings and words.language != "en" else warnings
+    return "told_even_test", {"mode": "; ".join((words.word(grounds.split.mode), *notes))}
+
+
+def _compared(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    if rule.value is not None:
+        values = {"bound": words.value(rule.bound), "limit": words.limit(rule.limit)}
+        return "told_not_worse", {"change": f"{rule.value:+.3f}", **values}
+    if rule.verdict is not Verdict.PASS:
+        return "", {}
+    return f"told_not_worse_{'new' if rule.subject else 'alone'}", {}
+
+
+def _counted(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    evaluation, name = grounds.evaluation, f"told_{rule.rule}"
+    if evaluation is None:
+        shown = words.at_most(rule.bound) if rule.rule == "overkill" else words.at_least(rule.bound)
+        bounded = rule.bound is not None and rule.limit is not None
+        return (f"{name}_bare" if bounded else ""), {"bound": shown, "limit": words.limit(rule.limit)}
+    if rule.rule == "overkill":
+        rate, bound = evaluation.overkill, words.at_most(rule.bound)
+        if rate.value is None:
+            return f"{name}_none", {}
+        name += "_free" if rule.limit == 1 else ""
+    else:
+        figures = evaluation.by_class().get(rule.subject)
+        if figures is None or not figures.recall.trials:
+            return "", {}
+        rate, bound = figures.recall, words.at_least(rule.bound)
+    counts = {"hits": words.count(rate.hits), "trials": words.count(rate.trials)}
+    return name, counts | {"bound": bound, "limit": words.limit(rule.limit)}
+
+
+_OF_THEIR_OWN: Mapping[str, Callable[[RuleResult, Grounds, Words], tuple[str, dict[str, str]]]] = {
+    "recall": _counted,
+    "overkill": _counted,
+    "not_worse": _compared,
+    "licence": _licensed,
+    "even_test": _even,
+}
+"""Rules that are told from more than their own value and limit."""
