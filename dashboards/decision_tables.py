@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dashboards import reasons
 from dashboards.reading.decisions import Story
 from dashboards.tables import verdict_badge
 from dashboards.texts import Text, literal
@@ -37,7 +38,7 @@ def story_table(entries: Sequence[LedgerEntry], story: Story, text: Text) -> pd.
             text.plain("what"): _kind(entry, text),
             text.plain("about"): literal(_about(entry, story, text)),
             text.plain("by_whom"): literal(entry.actor),
-            text.plain("why"): literal(_reason(entry, decisions, text)),
+            text.plain("why"): literal(_reason(entry, decisions.get(entry.subject), story, text)),
         }
         for entry in entries
     ]
@@ -123,11 +124,11 @@ def _kind(entry: LedgerEntry, text: Text) -> str:
     return f":{hue}-badge[:material/{ICONS.get(entry.kind, 'history')}: {text.title(entry.kind)}]"
 
 
-def _reason(entry: LedgerEntry, decisions: Mapping[str, GateDecision], text: Text) -> str:
+def _reason(entry: LedgerEntry, decision: GateDecision | None, story: Story, text: Text) -> str:
     """Return why it happened: a verdict told from its figures, else as somebody wrote it."""
-    decision = decisions.get(entry.subject)
     if entry.kind is LedgerKind.DECIDED and decision is not None and entry.reason == decision.summary:
-        return verdicts.summary(decision, verdicts.Grounds(), text)
+        model = story.models.get(decision.model_id)
+        return verdicts.summary(decision, verdicts.Grounds.of(model, None) if model else verdicts.Grounds(), text)
     return entry.reason
 
 
@@ -150,4 +151,6 @@ def _rung(item: CandidateStanding, text: Text) -> str:
 def _outcome(item: CandidateStanding, choice: ModelChoice, text: Text) -> str:
     if item.candidate == choice.winner:
         return f":blue-badge[:material/check_circle: {text.say('chosen')}]"
-    return f":gray-badge[{text.say('dropped')}] {literal(item.reason)}"
+    # The stored sentence names the limit as well, which is in no row.
+    reason = item.reason if text.language == "en" else reasons.dropped(item, choice, text)
+    return f":gray-badge[{text.say('dropped')}] {literal(reason)}"

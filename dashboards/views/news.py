@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from dashboards import told
+from dashboards import reasons, told
 from dashboards.context import Context
 from dashboards.parts import section
 from dashboards.reading.changes import Change, Changes, load_changes
@@ -53,6 +53,7 @@ def _awaiting(changes: Changes, context: Context) -> None:
 def sentence_of(row: Change, changes: Changes, text: Text) -> str:
     """Return one change as a sentence in Markdown."""
     when = text.when(row.created_at)
+    reports = [item for item in changes.rows if isinstance(item, DriftReport)]
     if isinstance(row, GateDecision):
         model = _model(row.model_id, changes, text)
         return text.say("change_decided", when=when, model=model, verdict=text.word(row.verdict))
@@ -65,11 +66,16 @@ def sentence_of(row: Change, changes: Changes, text: Text) -> str:
     if isinstance(row, DatasetVersion):
         return text.say("change_data", when=when, number=row.number, images=text.count(row.images))
     if isinstance(row, GovernorDecision):
-        return text.say("change_governor", when=when, summary=row.summary)
+        summary = row.summary if text.language == "en" else reasons.governed(row, reports, text)
+        return text.say("change_governor", when=when, summary=summary)
     decisions = [item for item in changes.rows if isinstance(item, GateDecision)]
-    judged = [(item, Grounds(), _model(item.model_id, changes, text)) for item in decisions]
-    reports = [item for item in changes.rows if isinstance(item, DriftReport)]
+    judged = [(item, _grounds(item, changes), _model(item.model_id, changes, text)) for item in decisions]
     return text.say("change_alert", when=when, title=told.alert_title(row, judged, reports, text).rstrip("."))
+
+
+def _grounds(decision: GateDecision, changes: Changes) -> Grounds:
+    model = changes.models.get(decision.model_id)
+    return Grounds.of(model, None) if model else Grounds()
 
 
 def _model(model_id: str, changes: Changes, text: Text) -> str:

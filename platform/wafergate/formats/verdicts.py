@@ -46,7 +46,9 @@ class Grounds:
     licences: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: ModelVersion, evaluation: Evaluation, split: Split | None = None, images: str = "") -> "Grounds":
+    def of(
+        cls, model: ModelVersion, evaluation: Evaluation | None, split: Split | None = None, images: str = ""
+    ) -> "Grounds":
         """Return what stands in the rows of a judged model; `images` is the licence of its dataset version."""
         candidate = model.candidate
         licences = {"code": candidate.code_licence, "weights": candidate.weights_licence, "images": images}
