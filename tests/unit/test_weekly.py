@@ -18,11 +18,14 @@ from wafergate.adapters import chromium
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.domain.alerts import Alert, AlertCause, AlertState
 from wafergate.domain.drift import DriftVerdict
-from wafergate.domain.gate import Champion, LedgerKind
+from wafergate.domain.evaluation import Evaluation
+from wafergate.domain.gate import Champion, GateDecision, LedgerKind
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.line_state import LineState
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import Week, WeeklyReport
 from wafergate.errors import ServiceError
+from wafergate.formats.verdicts import Grounds, summary
 from wafergate.formats.weekly_page import sentences, weekly_words, write_weekly
 from wafergate.jobs.alerts import Dispatch, dispatch
 from wafergate.jobs.weekly import Inspected, inspected_in, week_of, weekly
@@ -102,6 +105,24 @@ def test_a_rolled_back_champion_is_the_one_that_judges() -> None:
     assert content.champion.model.id == champion.model_id
     assert content.promotion is not None
     assert content.promotion.actor == "kim"
+
+
+@pytest.mark.parametrize("story", ["covered", "failed", "undecided"])
+def test_a_verdict_is_told_in_the_language_of_the_report(story: str) -> None:
+    facts = open_story(story)
+    korean, english = page_of(facts, "ko").text, page_of(facts).text
+    decisions = facts.find(GateDecision, line="die-a")
+    assert decisions
+    for decision in decisions:
+        stored = decision.summary.removeprefix(f"{decision.verdict}: ")[1:]
+        assert english.count(stored) == 2  # among the decisions and in the ledger
+        assert stored not in korean
+        told = summary(
+            decision,
+            Grounds.of(facts.get(ModelVersion, decision.model_id), facts.get(Evaluation, decision.evaluation_id)),
+            weekly_words("ko", UTC),
+        )
+        assert korean.count(told) == 2
 
 
 @pytest.mark.parametrize(

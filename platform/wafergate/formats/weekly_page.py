@@ -11,13 +11,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from wafergate.domain.drift import DriftReport, DriftVerdict
-from wafergate.domain.gate import RuleResult
+from wafergate.domain.gate import LedgerEntry, RuleResult
 from wafergate.domain.inspection import InspectionDay
 from wafergate.domain.line_state import LineState, weakest_recall
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, WeekContent
 from wafergate.formats.charts import Bar, Column, Mark, columns, intervals, marks
 from wafergate.formats.pages import render_page, summary_sentence
+from wafergate.formats.verdicts import Grounds, summary
 from wafergate.formats.words import Words
 
 __all__ = ["WeeklyWords", "sentences", "weekly_summary", "weekly_words", "write_weekly"]
@@ -59,7 +60,7 @@ def write_weekly(content: WeekContent, words: WeeklyWords) -> bytes:
     champion = content.champion
     return render_page(
         "weekly.html.j2",
-        {"when": words.when, "word": words.word, "sentence": summary_sentence},
+        {"when": words.when, "word": words.word},
         content=content,
         words=words,
         title=words.say("title", line=content.line, last=_last(content, words)),
@@ -69,6 +70,8 @@ def write_weekly(content: WeekContent, words: WeeklyWords) -> bytes:
         inspected=Markup(_inspected(content.days, words)),  # noqa: S704
         figures=_figures(content.days, words),
         drift=Markup(_drift(content.drift, words)),  # noqa: S704
+        summaries={item.decision.id: _summary(item, words) for item in content.decisions},
+        reasons={entry.seq: _reason(entry, content, words) for entry in content.ledger},
         subjects={item.decision.id: words.name(item.model) for item in content.decisions}
         | {model.id: words.name(model) for model in content.models},
     )
@@ -116,6 +119,22 @@ def _sentence(content: WeekContent, words: WeeklyWords) -> str:
         bound=words.at_least(weakest.bound),
         limit=words.limit(weakest.limit),
     )
+
+
+def _summary(judged: JudgedModel, words: WeeklyWords) -> str:
+    """Return a verdict in a sentence: in English the stored one, elsewhere told from its figures."""
+    decision = judged.decision
+    if words.language == "en":
+        return summary_sentence(decision.summary, decision.verdict)
+    return summary(decision, Grounds.of(judged.model, judged.evaluation), words)
+
+
+def _reason(entry: LedgerEntry, content: WeekContent, words: WeeklyWords) -> str:
+    """Return why it happened: a verdict in the reader's language, else as somebody wrote it."""
+    judged = next((item for item in content.decisions if item.decision.id == entry.subject), None)
+    if judged is None or words.language == "en" or entry.reason != judged.decision.summary:
+        return entry.reason
+    return _summary(judged, words)
 
 
 def _classes(judged: JudgedModel, words: WeeklyWords) -> str:
