@@ -109,7 +109,7 @@ def job_of(real: RealSet, recipe: Recipe, folder: Path, *, epochs: int, seed: in
         window=recipe.window,
         turns=turns,
         iou=real.line.gate.iou,
-        teaching=teach(len(real.sides[Side.TRAIN]), pretrained=True) if recipe.few_images else PLAIN,
+        teaching=teach(len(real.sides[Side.TRAIN])) if recipe.few_images else PLAIN,
     )
 
 

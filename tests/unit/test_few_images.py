@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,23 @@ from numpy.typing import NDArray
 
 from tests.unit.test_evaluate import alarms, column, joined
 from wafergate.adapters.libreyolo_few_images import NORMAL, Lessons
-from wafergate.domain.few_images import Teaching, teach
+from wafergate.domain.few_images import PLAIN, Teaching, teach
+from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
 from wafergate.domain.weakest import weakest_class
+from wafergate.jobs.train import Start, training_job
+from wafergate.line import parse_line
 from wafergate.stages.windows import cut_window, place_window, turn
 
 pytestmark = pytest.mark.unit
+LINE = '[line]\nname = "few"\nclasses = ["pit"]\n'
 
 
 # what changes with the number of originals ----------------------------------------------------------------------
 
 
 def test_the_fewer_the_originals_the_more_is_done_for_them() -> None:
-    few, some, many = (teach(count, pretrained=True) for count in (300, 5_000, 50_000))
+    few, some, many = (teach(count) for count in (300, 5_000, 50_000))
     assert few.frozen > some.frozen == many.frozen == 0
     assert (few.even_classes, some.even_classes, many.even_classes) == (True, True, False)
     assert few.backbone_rate == some.backbone_rate < many.backbone_rate == 1
@@ -32,9 +37,15 @@ def test_the_fewer_the_originals_the_more_is_done_for_them() -> None:
     assert many.weakest_class
 
 
-def test_a_backbone_without_weights_learns_from_the_first_step() -> None:
-    fresh = teach(300, pretrained=False)
-    assert (fresh.frozen, fresh.thawed, fresh.backbone_rate) == (0, 0, 1)
+def test_only_a_network_that_brings_weights_is_taught_by_the_number_of_originals(tmp_path: Path) -> None:
+    line = parse_line(LINE, tmp_path / "line.toml")
+    candidate = Candidate("mine", "libreyolo", "LibreYOLOXn", "MIT")
+    brings, fresh = (
+        training_job(line, Start(candidate, weights, None), tmp_path, [], channels=Channels.IMAGE)
+        for weights in (tmp_path / "weights.pt", None)
+    )
+    assert (brings.teaching, brings.turns) == (teach(0), True)
+    assert (fresh.teaching, fresh.turns) == (PLAIN, False)
 
 
 @given(st.floats(0, 0.5), st.floats(0, 0.5), st.integers(1, 60), st.integers(1, 9))
@@ -164,6 +175,14 @@ def test_false_alarms_count_against_the_weakest_class_and_absent_classes_do_not(
     assert seen.recalls[0] == 0.5
     assert np.isnan(seen.recalls[1])
     assert 0.5 < seen.rank < 0.51
+
+
+def test_a_state_that_alarms_everywhere_ranks_below_one_that_misses_a_few() -> None:
+    wild = weakest_class(*joined(column([0.3] * 5), alarms([0.5] * 20)), 1, iou=0.5)
+    calm = weakest_class(*joined(column([0.9] * 4 + [-1.0]), alarms([0.5] * 4)), 1, iou=0.5)
+    assert wild.recalls == (0,)
+    assert calm.recalls == (0.8,)
+    assert calm.rank > wild.rank > 0  # what it finds still tells it from one that finds nothing
 
 
 def test_overkill_is_shared_so_that_no_class_pays_for_another() -> None:

@@ -53,10 +53,13 @@ PLAIN = Teaching()
 """Every image once an epoch, every layer from the first step, the state of the highest mAP."""
 
 
-def teach(originals: int, *, pretrained: bool) -> Teaching:
-    """Return the way to teach that suits a number of original training images.
+def teach(originals: int) -> Teaching:
+    """Return the way to teach a network that brings weights, by the number of original training images.
 
-    | originals | classes | backbone that brings weights | kept state |
+    One from random weights is taught plainly: it has everything to learn, and images that turn and change their
+    number are more to learn in the same few steps.
+
+    | originals | classes | backbone | kept state |
     |---|---|---|---|
     | below 1,000 | even | frozen for 5 % of the epochs, thawed after 15 %, half the rate | weakest class |
     | below 10,000 | even | learns from the start, half the rate | weakest class |
@@ -73,14 +76,13 @@ def teach(originals: int, *, pretrained: bool) -> Teaching:
 
     Args:
         originals: images of the training side that nobody made.
-        pretrained: whether the backbone brings weights; a fresh one has everything to learn.
     """
     few, medium = originals < FEW, originals < MANY
     return Teaching(
         even_classes=medium,
-        frozen=0.05 if few and pretrained else 0.0,
-        thawed=0.15 if few and pretrained else 0.0,
-        backbone_rate=0.5 if medium and pretrained else 1.0,
+        frozen=0.05 if few else 0.0,
+        thawed=0.15 if few else 0.0,
+        backbone_rate=0.5 if medium else 1.0,
         weakest_class=True,
         patience=0.8,
     )

@@ -101,9 +101,9 @@ class ModelPolicy:
         window: side of the windows that LibreYOLO's YOLOX and YOLOv9 cut around defects in training, pixels of
             `image_size`, a multiple of 32; 0 for whole images. Judging and inspection always see whole images. The same
             time shows several times as many defects, and none is shrunk.
-        few_images: whether training adapts to the number of originals (`domain/few_images.py`): even classes, a
-            backbone that thaws, the weakest class choosing the state that is kept; and turns images by right angles
-            where the augmentation may.
+        few_images: whether training from given weights adapts to the number of originals (`domain/few_images.py`): even
+            classes, a backbone that thaws, the weakest class choosing the state that is kept; and turns images by right
+            angles where the augmentation may.
         seed: of everything random in training.
     """
 

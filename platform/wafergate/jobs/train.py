@@ -220,6 +220,7 @@ def training_job(
         channels: what they hold.
     """
     models, hardware = line.models, line.hardware.train
+    adapts = models.few_images and start.weights is not None
     originals = sum(item.side == Side.TRAIN.value and not item.operations for item in items)
     return TrainingJob(
         candidate=start.candidate,
@@ -240,9 +241,9 @@ def training_job(
         flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
         memory_mib=hardware.memory_mib,
         window=models.window,
-        turns=models.few_images and set(line.augment.operations) >= _TURNS,
+        turns=adapts and set(line.augment.operations) >= _TURNS,
         iou=line.gate.iou,
-        teaching=teach(originals, pretrained=start.weights is not None) if models.few_images else PLAIN,
+        teaching=teach(originals) if adapts else PLAIN,
     )
 
 
