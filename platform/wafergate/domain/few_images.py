@@ -1,4 +1,4 @@
-"""How a training teaches when there are few images (rule M12), and how far a change of weights has to go for it."""
+"""How a training teaches when there are few images (rule M12)."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class Teaching:
         thawed: share of the epochs after which all of it learns, 0..1; between the two its stages thaw one by one, the
             last first.
         backbone_rate: learning rate of the backbone for one of the rest.
-        weakest_class: whether the state that is kept is the one whose weakest class has the highest recall on
-            validation; else the one of the highest mAP.
+        weakest_class: whether the state that is kept is the one whose weakest class stands best on validation
+            (`domain/weakest.py`); else the one of the highest mAP.
         patience: share of the epochs after which a training ends that has not improved; 0 for never.
     """
 
