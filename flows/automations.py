@@ -49,8 +49,11 @@ def register_automations(
 
 
 def _story(automation: AutomationCore) -> dict[str, Any]:
-    """Return what of an automation a person would see; the server adds ids of its own."""
-    return automation.model_dump(mode="json", include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
+    """Return what of an automation a person would see; the server adds ids of its own.
+
+    Python's own types, since the events of a trigger are sets: written as JSON their order differs by process.
+    """
+    return automation.model_dump(include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
 
 
 def _runs_of(line: str) -> list[ResourceSpecification]:
