@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from wafergate.adapters.images import Examiner, decode, encode_png
 from wafergate.adapters.memory import MemoryFacts, MemoryFiles, MemoryInspections
@@ -70,6 +71,9 @@ class _Chosen:
 
     def read(self, name: str) -> bytes:
         return self._folder.read(name)
+
+    def open(self, name: str) -> BinaryIO:
+        return self._folder.open(name)
 
 
 def board_sides(names: Sequence[str]) -> dict[str, Side]:

@@ -1,6 +1,8 @@
 """A source in memory: the port's smallest implementation."""
 
+import io
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -27,6 +29,9 @@ class MemorySource:
             message = f"there is no file {name} in memory"
             raise SourceError(message)
         return self._files[name]
+
+    def open(self, name: str) -> BinaryIO:
+        return io.BytesIO(self.read(name))
 
 
 def picture(width: int = 40, height: int = 30, suffix: str = ".png", level: int = 90) -> bytes:

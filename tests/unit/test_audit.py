@@ -379,7 +379,7 @@ def test_a_run_asks_of_the_data_set_only_for_its_own_images_and_knows_what_its_t
     for kind in KINDS:
         facts.save_all(parts.facts.find(kind))
     parts = replace(parts, facts=facts, inspections=MemoryInspections(facts))
-    chunk = READERS["coco"](source, ReadOptions()).samples
+    chunk = list(READERS["coco"](source, ReadOptions()).samples)
     model = champion_model(parts, line.name)
     whole = [rows.sample("", place, digest_bytes(arriving[item.name]), "whole") for place, item in enumerate(chunk[:2])]
     facts.save(replace(facts.get(DatasetVersion, model.dataset_id), id="whole", number=0), whole)

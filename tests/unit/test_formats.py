@@ -1,7 +1,7 @@
 """Readers and writers: nothing is lost, and what cannot be read is listed with its reason while the rest goes on."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tests.unit.exports import (
     OBJECT,
     VOC,
     Files,
+    as_bytes,
     coco_bad,
     coco_export,
     coco_of,
@@ -70,7 +71,7 @@ def _reread(name: str, samples: Sequence[RawSample], options: ReadOptions | None
     return READERS[name](MemorySource(files | dict(WRITERS[name](samples))), options or ReadOptions())
 
 
-def _same(found: Sequence[RawSample], wanted: Sequence[RawSample], *, within: float) -> None:
+def _same(found: Collection[RawSample], wanted: Sequence[RawSample], *, within: float) -> None:
     assert [item.name for item in found] == [item.name for item in wanted]
     for one, other in zip(found, wanted, strict=True):
         assert [box.label for box in one.boxes] == [box.label for box in other.boxes]
@@ -151,7 +152,8 @@ def test_an_outline_survives_every_format_that_has_one() -> None:
     outline = ((10.5, 10.5), (20.5, 10.5), (20.5, 30.5))
     wide = RawSample("images/a.png", (RawBox("x", Box(10.5, 10.5, 20.5, 30.5), outline),), size=SIZE)
     for name in ("coco", "yolo", "voc"):
-        (box,) = _reread(name, [wide]).samples[0].boxes
+        (sample,) = _reread(name, [wide]).samples
+        (box,) = sample.boxes
         assert np.asarray(box.polygon) == pytest.approx(np.asarray(outline), abs=1e-6)
 
 
@@ -190,7 +192,8 @@ def test_each_format_gives_the_same_box_for_the_same_four_pixels() -> None:
     for name, files in written.items():
         reading = READERS[name](MemorySource(files), ReadOptions(mask_min_area=1))
         assert not reading.problems
-        (box,) = reading.samples[0].boxes
+        (sample,) = reading.samples
+        (box,) = sample.boxes
         assert (box.label, box.box.as_tuple()) == ("pit", pytest.approx((4, 2, 8, 4))), name
 
 
@@ -260,7 +263,7 @@ def test_a_row_by_file_name_alone_is_not_given_to_two_images() -> None:
     }
     reading = READERS["coco"](MemorySource(files), ReadOptions())
     assert [item.metadata for item in reading.samples] == [{}, {}]
-    assert reading.problems[0][:2] == ("metadata.csv", R.LABEL_WITHOUT_IMAGE)
+    assert next(iter(reading.problems))[:2] == ("metadata.csv", R.LABEL_WITHOUT_IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +307,8 @@ def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> No
 
 def test_what_the_source_refused_is_among_the_problems() -> None:
     source = MemorySource({"a.png": picture(), "a.json": coco_of("a.png")}, refused=[("../x.png", "it leads outside")])
-    assert READERS["coco"](source, ReadOptions()).problems == (("../x.png", R.UNSAFE_PATH, "it leads outside"),)
+    (problem,) = READERS["coco"](source, ReadOptions()).problems
+    assert problem == ("../x.png", R.UNSAFE_PATH, "it leads outside")
 
 
 @pytest.mark.parametrize("options", [{"pattern": "("}, {"reference": "{lot}.png"}, {"reference": "{stem"}])
@@ -362,10 +366,23 @@ def test_a_writer_refuses_what_its_format_cannot_hold(
         WRITERS[name](samples if isinstance(samples, list) else [samples])
 
 
+def test_a_byte_that_is_no_utf_8_is_told_by_its_place_in_the_table_however_long_that_is() -> None:
+    rows = "".join(f"{place}.png,L{place}\n" for place in range(9000)).encode()
+    table = b"name,lot\n" + rows + b"bad.png,L\xff1\n"
+    with pytest.raises(UnicodeDecodeError) as whole:
+        table.decode()
+    reading = READERS["coco"](MemorySource(as_bytes(coco_export()) | {"metadata.csv": table}), ReadOptions())
+    ((path, reason, detail),) = reading.problems
+    assert (path, reason) == ("metadata.csv", R.UNREADABLE_LABEL)
+    assert f"({whole.value})" in detail
+    assert not any(item.metadata for item in reading.samples)
+
+
 def test_reading_does_not_depend_on_who_asks() -> None:
     reader: Callable[..., Reading] = READERS["coco"]
     source = MemorySource(coco_export())
-    assert reader(source, ReadOptions()) == reader(source, ReadOptions())
+    one, other = reader(source, ReadOptions()), reader(source, ReadOptions())
+    assert (list(one.samples), list(one.problems)) == (list(other.samples), list(other.problems))
 
 
 VALID: dict[str, tuple[str, Files]] = {
@@ -450,4 +467,5 @@ def test_the_real_sets_read_whole(
 def test_images_alone_are_every_image_but_the_golden_references() -> None:
     files: Files = {"a.png": picture(), "a_golden.png": picture(), "note.txt": "x"}
     options = ReadOptions(reference="{folder}/{stem}_golden{suffix}")
-    assert READERS["images"](MemorySource(files), options).samples == (RawSample("a.png", reference="a_golden.png"),)
+    (sample,) = READERS["images"](MemorySource(files), options).samples
+    assert sample == RawSample("a.png", reference="a_golden.png")

@@ -29,3 +29,12 @@ def test_a_digest_is_that_of_the_canonical_json_as_one_text(value: object) -> No
         for chunk in (1, 2, 3, 1000):
             patch.setattr(identity, "_CHUNK", chunk)
             assert digest_of(value) == hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@given(st.lists(values, max_size=9), values)
+def test_an_iterator_counts_as_the_list_of_what_it_yields(items: list[object], other: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for chunk in (3, 4, 1000):
+            patch.setattr(identity, "_CHUNK", chunk)
+            assert digest_of(iter(items)) == digest_of(items)
+            assert digest_of([other, iter(items), other]) == digest_of([other, items, other])

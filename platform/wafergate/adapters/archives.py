@@ -14,11 +14,12 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from wafergate.adapters.safe_names import follow, is_litter, showable, why_too_large, why_unsafe
+from wafergate.adapters.unnamed import unnamed
 from wafergate.errors import SourceError
 
 __all__ = ["TarSource", "ZipSource", "looks_like_tar", "looks_like_zip"]
@@ -167,8 +168,13 @@ class ZipSource(_Archive):
             self._contents.add_file(name)
 
     def _bytes(self, name: str) -> bytes:
+        return b"".join(self._pieces(name))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
         try:
-            return self._zip.read(self._members[name])
+            with self._zip.open(self._members[name]) as member:
+                while piece := member.read(_CHUNK):
+                    yield piece
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise self._unreadable(name, error) from error
 
@@ -179,6 +185,10 @@ class ZipSource(_Archive):
             SourceError: it is not there or is damaged.
         """
         return self._bytes(self._entry(name))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file, its checksum verified; raises as `read` does."""
+        return unnamed(self._pieces(self._entry(name)))
 
 
 def _copy(packed: io.BufferedIOBase, plain: IO[bytes], path: Path) -> None:
@@ -265,12 +275,21 @@ class TarSource(_Archive):
         Raises:
             SourceError: it is not there or the archive ends before it does.
         """
+        return b"".join(self._pieces(name))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file; raises as `read` does."""
+        return unnamed(self._pieces(name))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
         offset, size = self._places[self._entry(name)]
-        try:
-            data = os.pread(self._file.fileno(), size, offset)
-        except OSError as error:
-            raise self._unreadable(name, error) from error
-        if len(data) != size:
-            message = f"{showable(name)} in {self._title} is cut off: {len(data)} of {size} bytes are there"
-            raise SourceError(message)
-        return data
+        for start in range(0, size, _CHUNK):
+            length = min(_CHUNK, size - start)
+            try:
+                data = os.pread(self._file.fileno(), length, offset + start)
+            except OSError as error:
+                raise self._unreadable(name, error) from error
+            if len(data) != length:
+                message = f"{showable(name)} in {self._title} is cut off: {start + len(data)} of {size} bytes are there"
+                raise SourceError(message)
+            yield data

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from wafergate.errors import SourceError
 from wafergate.ports import Source
@@ -52,10 +53,18 @@ class Settled:
         Raises:
             SourceError: it is not there, cannot be read or is not whole yet.
         """
+        self._require_whole(name)
+        return self.source.read(name)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file; raises as `read` does."""
+        self._require_whole(name)
+        return self.source.open(name)
+
+    def _require_whole(self, name: str) -> None:
         if name not in self.stamps:
             message = f"{name} in {self.title} is still being written"
             raise SourceError(message)
-        return self.source.read(name)
 
 
 class Arrivals:

@@ -2,17 +2,20 @@
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from minio import Minio
 
 from wafergate.adapters.s3_client import translated
 from wafergate.adapters.safe_names import is_litter, showable, why_too_large, why_unsafe
+from wafergate.adapters.unnamed import unnamed
 from wafergate.errors import NotFoundError, SourceError
 
 __all__ = ["SCHEME", "S3Source"]
 
 SCHEME = "s3://"
+_PIECE = 1 << 20
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$")
 
 
@@ -96,6 +99,13 @@ class S3Source:
             SourceError: it was not listed, or is gone or another since it was.
             ServiceError: the server does not answer or refuses.
         """
+        return b"".join(self._pieces(name))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open an object; raises as `read` does."""
+        return unnamed(self._pieces(name))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
         if name not in self._etags:
             message = f"there is no file {showable(name)} in {self.title}"
             raise SourceError(message)
@@ -103,7 +113,8 @@ class S3Source:
             with translated(self._endpoint, no_bucket=self._no_bucket, missing=name):
                 response = self._client.get_object(self._bucket, self._prefix + name)
                 try:
-                    data, etag = bytes(response.read()), response.headers.get("ETag", "").strip('"')
+                    etag = response.headers.get("ETag", "").strip('"')
+                    yield from response.stream(_PIECE)
                 finally:
                     response.close()
                     response.release_conn()
@@ -113,4 +124,3 @@ class S3Source:
         if self._etags[name] and etag != self._etags[name]:
             message = f"{showable(name)} in {self.title} was replaced since it was listed; run intake again"
             raise SourceError(message)
-        return data

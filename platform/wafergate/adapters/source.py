@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from wafergate.adapters.archives import TarSource, ZipSource, looks_like_tar, looks_like_zip
 from wafergate.adapters.safe_names import is_litter, showable, why_too_large, why_unsafe
@@ -82,6 +84,15 @@ class FolderSource:
         Raises:
             SourceError: it is not there, cannot be read, or its path leads outside.
         """
+        with self._telling(name):
+            return self._path(name).read_bytes()
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file; raises as `read` does."""
+        with self._telling(name):
+            return self._path(name).open("rb")
+
+    def _path(self, name: str) -> Path:
         path = self._root / name
         why = why_unsafe(name)
         # Asked again here, because a link may have been put there after the listing.
@@ -90,8 +101,12 @@ class FolderSource:
         if why:
             message = f"{showable(name)} in {self._title} is refused: {why}"
             raise SourceError(message)
+        return path
+
+    @contextmanager
+    def _telling(self, name: str) -> Iterator[None]:
         try:
-            return path.read_bytes()
+            yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             message = f"there is no file {showable(name)} in {self._title}"
             raise SourceError(message) from error
@@ -129,9 +144,18 @@ class WatchedSource:
             SourceError: it is not there or cannot be read.
         """
         data = self._source.read(name)
+        self._tell()
+        return data
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file and tell one more; raises as `read` does."""
+        file = self._source.open(name)
+        self._tell()
+        return file
+
+    def _tell(self) -> None:
         self._done += 1
         self._progress(self._stage, self._done, 0)
-        return data
 
 
 def open_source(path: Path) -> Source:

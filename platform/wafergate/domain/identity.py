@@ -4,9 +4,11 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from itertools import islice
 from pathlib import PurePath
+from typing import TypeGuard
 
 __all__ = ["canonical_json", "digest_bytes", "digest_of", "identify"]
 
@@ -39,7 +41,10 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_of(value: object) -> str:
-    """Return the SHA-256 of the canonical JSON of `value`; a long list is never text as a whole."""
+    """Return the SHA-256 of the canonical JSON of `value`; a long list is never text as a whole.
+
+    An iterator, at the top or one level below, counts as the list of what it yields.
+    """
     digest = hashlib.sha256()
     for piece in _pieces(value):
         digest.update(piece.encode())
@@ -48,19 +53,23 @@ def digest_of(value: object) -> str:
 
 def _pieces(value: object) -> Iterator[str]:
     """Yield the canonical JSON of a value in parts: long lists, at the top or one level below, in chunks."""
-    if not isinstance(value, (list, tuple)):
-        yield canonical_json(value)
-    elif len(value) > _CHUNK:
-        for start in range(0, len(value), _CHUNK):
-            yield ("," if start else "[") + canonical_json(value[start : start + _CHUNK])[1:-1]
-        yield "]"
-    elif any(isinstance(item, (list, tuple)) and len(item) > _CHUNK for item in value):
+    if _is_long(value):
+        items, begun = iter(value), False
+        while chunk := list(islice(items, _CHUNK)):
+            yield ("," if begun else "[") + canonical_json(chunk)[1:-1]
+            begun = True
+        yield "]" if begun else "[]"
+    elif isinstance(value, (list, tuple)) and any(map(_is_long, value)):
         for place, item in enumerate(value):
             yield "," if place else "["
             yield from _pieces(item)
         yield "]"
     else:
         yield canonical_json(value)
+
+
+def _is_long(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterator) or (isinstance(value, (list, tuple)) and len(value) > _CHUNK)
 
 
 def identify(kind: str, *inputs: object) -> str:

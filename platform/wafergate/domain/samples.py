@@ -1,7 +1,7 @@
 """Images, their boxes, and the dataset versions that hold them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from wafergate.domain.geometry import Box
 
 __all__ = [
     "BoxPolicy",
+    "ClassCount",
     "DatasetVersion",
     "ImageRecord",
     "LabelledBox",
@@ -104,8 +105,8 @@ class Quarantined:
 class Reading:
     """What a reader found: samples in the order of their names, and problems as (path, reason, detail)."""
 
-    samples: tuple[RawSample, ...]
-    problems: tuple[tuple[str, QuarantineReason, str], ...] = ()
+    samples: Collection[RawSample]
+    problems: Collection[tuple[str, QuarantineReason, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +312,44 @@ class ValidationResult:
     docs: str | None = None
 
 
+class ClassCount:
+    """Counts samples one by one.
+
+    Attributes:
+        samples: how many there were.
+        normal: how many of them have no box.
+    """
+
+    def __init__(self, classes: Iterable[str]) -> None:
+        """Begin at 0; every class of `classes` is named in the end, and no other."""
+        self.samples = self.normal = 0
+        self._classes = tuple(classes)
+        self._boxes: Counter[str] = Counter()
+        self._images: Counter[str] = Counter()
+
+    def add(self, sample: Sample) -> Sample:
+        """Count a sample and return it."""
+        found = sample.classes
+        self.samples += 1
+        self.normal += not found
+        self._boxes.update(found)
+        self._images.update(set(found))
+        return sample
+
+    @property
+    def boxes(self) -> dict[str, int]:
+        """Boxes per defect class."""
+        return {name: self._boxes[name] for name in self._classes}
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Images per defect class."""
+        return {name: self._images[name] for name in self._classes}
+
+
 def count_classes(samples: Iterable[Sample], classes: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
     """Return boxes per defect class and images per defect class, every class of `classes` named."""
-    boxes: Counter[str] = Counter()
-    images: Counter[str] = Counter()
+    counted = ClassCount(classes)
     for sample in samples:
-        boxes.update(sample.classes)
-        images.update(set(sample.classes))
-    names = list(classes)
-    return {name: boxes[name] for name in names}, {name: images[name] for name in names}
+        counted.add(sample)
+    return counted.boxes, counted.images

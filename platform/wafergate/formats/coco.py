@@ -8,22 +8,22 @@ Sums are rounded as floating-point numbers are: whole and binary-fraction pixels
 import json
 import math
 import posixpath
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, BinaryIO
 
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import SourceError
+from wafergate.formats.json_stream import LIST, members
 from wafergate.formats.layout import Layout, Problem, examples, inside
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
+from wafergate.formats.spooled import spooled
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["read", "write"]
-
-_TABLES = ("images", "annotations", "categories")
 
 _STANDARD = frozenset(
     {"id", "file_name", "width", "height", "reference", "license", "coco_url", "flickr_url", "date_captured"}
@@ -36,16 +36,48 @@ class _LabelError(Exception):
     """A label that cannot be read; its image is set aside."""
 
 
-def _documents(layout: Layout, problems: list[Problem]) -> Iterator[tuple[str, _Entry]]:
-    """Yield each JSON that is COCO; a JSON that is something else is no label and is passed over."""
+def _number_of(row: _Entry, name: str) -> object:
+    """Return an id as it is written; ids that are neither numbers nor text are held apart by how they look."""
+    value = row.get(name)
+    return value if isinstance(value, (int, str)) else repr(value)
+
+
+def _key(number: object) -> str:
+    return f"#{int(number)}" if isinstance(number, int) else f"={number}"
+
+
+_TABLES: Mapping[str, Callable[[_Entry], str]] = {
+    "images": lambda row: _key(_number_of(row, "id")),
+    "annotations": lambda row: _key(_number_of(row, "image_id")),
+    "categories": lambda row: _key(_number_of(row, "id")),
+}
+"""What a JSON needs to be COCO, and what its rows are found by."""
+
+
+def _documents(layout: Layout, problems: Spool[Problem]) -> Iterator[tuple[str, dict[str, Spool[_Entry]]]]:
+    """Yield the tables of each JSON that is COCO; a JSON that is something else is no label and is passed over."""
     for name in layout.with_suffix(".json"):
         try:
-            document = json.loads(layout.source.read(name).decode("utf-8-sig"))
-        except (ValueError, RecursionError, SourceError) as error:
+            with layout.source.open(name) as file:
+                tables = _tables(file)
+        except (ValueError, RecursionError, SourceError, OSError) as error:
             problems.append((name, QuarantineReason.UNREADABLE_LABEL, f"it is not JSON ({error})"))
             continue
-        if isinstance(document, dict) and all(isinstance(document.get(table), list) for table in _TABLES):
-            yield name, {table: [row for row in document[table] if isinstance(row, dict)] for table in _TABLES}
+        if len(tables) == len(_TABLES):
+            yield name, tables
+
+
+def _tables(file: BinaryIO) -> dict[str, Spool[_Entry]]:
+    """Return the tables of a JSON: annotations may come before their images, so all of them are put on disk first."""
+    tables: dict[str, Spool[_Entry]] = {}
+    for name, value, element in members(file):
+        if element and name in tables and isinstance(value, dict):
+            tables[name].append(value)
+        elif not element and name in _TABLES:
+            tables.pop(name, None)  # of two members with one name the last counts
+            if value is LIST:
+                tables[name] = Spool(key=_TABLES[name])
+    return tables
 
 
 def _locate(layout: Layout, document: str, file: str) -> str | None:
@@ -115,50 +147,52 @@ def _is_told(value: object) -> bool:
     return isinstance(value, (str, int, float)) and value != ""
 
 
-def _hashable(value: object) -> object:
-    return value if isinstance(value, (int, str)) else repr(value)
-
-
 class _Reader:
     """Reads the documents of one source; what it cannot read it lists and goes on."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self.problems: list[Problem] = []
-        self.samples: dict[str, RawSample] = {}
-        self.listed: set[str] = set()
-        self.golden: set[str] = set()
+        self.problems: Spool[Problem] = Spool()
+        self.samples = spooled()
+        self.listed: Spool[str] = Spool(key=str)
+        self.golden: Spool[str] = Spool(key=str)
         self._bare = 0
 
-    def document(self, name: str, document: _Entry) -> None:
-        labels = {_hashable(row.get("id")): row["name"] for row in document["categories"] if _is_named(row)}
-        drawn: dict[object, list[_Entry]] = defaultdict(list)
-        for annotation in document["annotations"]:
-            drawn[_hashable(annotation.get("image_id"))].append(annotation)
+    def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
+        labels = {_number_of(row, "id"): row["name"] for row in document["categories"] if _is_named(row)}
+        images, annotations = document["images"], document["annotations"]
         self._bare = 0
-        uses = Counter(_hashable(image.get("id")) for image in document["images"])
-        for image in document["images"]:
-            number = _hashable(image.get("id"))
-            if image.get("id") is None or uses[number] > 1:
+        for image in images:
+            number = _key(_number_of(image, "id"))
+            if image.get("id") is None or images.count_of(number) > 1:
                 # Whose boxes they are cannot be told, and without boxes it would count as free of defects.
                 path = str(image.get("file_name") or name)
                 detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
                 self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
                 self._note(name, image)
             else:
-                self._image(name, image, drawn[number], labels)
+                self._image(name, image, annotations.all_of(number), labels)
         if self._bare:
             detail = f"{self._bare} objects drawn as several polygons or run-length masks keep their box alone"
             self.problems.append((name, QuarantineReason.OUTLINE_NOT_KEPT, detail))
-        lost = {number: found for number, found in drawn.items() if number not in uses}
-        if lost:
-            count = sum(map(len, lost.values()))
+        self._lost(name, images, annotations)
+
+    def _lost(self, document: str, images: Spool[_Entry], annotations: Spool[_Entry]) -> None:
+        """List the annotations whose image is not listed."""
+        count, lost = 0, Spool(key=_key)
+        for annotation in annotations:
+            number = _number_of(annotation, "image_id")
+            if not images.count_of(_key(number)):
+                count += 1
+                if _key(number) not in lost:
+                    lost.append(number)
+        if count:
             detail = f"{count} annotations name images that it does not list: image_id {examples(lost)}"
-            self.problems.append((name, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
+            self.problems.append((document, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
 
     def _note(self, document: str, image: _Entry) -> None:
         """Remember an image as listed although its entry is not used."""
-        self.listed.add(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
+        self.listed.append(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
 
     def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]) -> None:
         file = image.get("file_name")
@@ -179,7 +213,7 @@ class _Reader:
             detail = f"{document} lists it again; the first entry is used"
             self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
             return
-        self.listed.add(name)
+        self.listed.append(name)
         self._sample(document, name, image, drawn, labels)
 
     def _sample(
@@ -199,9 +233,9 @@ class _Reader:
         )
         reference = _locate(self._layout, document, str(image["reference"])) if image.get("reference") else None
         if reference:
-            self.golden.add(reference)
+            self.golden.append(reference)
         told = {key: str(value) for key, value in image.items() if key not in _STANDARD and _is_told(value)}
-        self.samples[name] = RawSample(name, tuple(boxes), reference, _size(image), told)
+        self.samples.append(RawSample(name, tuple(boxes), reference, _size(image), told))
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
@@ -223,23 +257,22 @@ def read(source: Source, options: ReadOptions) -> Reading:
     for name, document in _documents(layout, reader.problems):
         found = True
         reader.document(name, document)
-    damaged = {path for path, reason, _ in reader.problems if reason is QuarantineReason.UNREADABLE_LABEL}
-    whole = damaged.isdisjoint(layout.with_suffix(".json"))
+    damaged = (path for path, reason, _ in reader.problems if reason is QuarantineReason.UNREADABLE_LABEL)
+    whole = not any(path.lower().endswith(".json") and path in layout.names for path in damaged)
     if not found:
         seen = examples(layout.with_suffix(".json")) or "no .json file"
         message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"
         raise SourceError(message)
     layout.require_images("COCO")
-    known = reader.listed | reader.golden
     for name in layout.images:
-        if name in known:
+        if name in reader.listed or name in reader.golden:
             continue
         if layout.is_normal(name, sure=whole):
-            reader.samples[name] = RawSample(name)
+            reader.samples.append(RawSample(name))
         else:
             detail = "no COCO file lists this image" + ("" if whole else "; one that cannot be read may have")
             reader.problems.append((name, QuarantineReason.IMAGE_WITHOUT_LABEL, detail))
-    samples = [sample for name, sample in reader.samples.items() if name not in reader.golden]
+    samples = (sample for sample in reader.samples if sample.name not in reader.golden)
     return layout.reading(samples, reader.problems)
 
 

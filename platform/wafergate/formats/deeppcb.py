@@ -5,7 +5,10 @@ Defect Detector On A New PCB Defect Dataset', 2019, and the README of its data s
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
@@ -14,6 +17,7 @@ from wafergate.formats.layout import Layout, Problem, examples, inside, stem_of
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["CLASSES", "read", "write"]
 
@@ -24,10 +28,18 @@ _LISTS = ("trainval.txt", "test.txt")
 _TEST, _GOLDEN = "_test", "_temp"
 
 
-def _listed(layout: Layout) -> dict[str, tuple[str, str]]:
-    """Return what the lists name: an image's path without `_test` and suffix, to its label file and its list."""
-    found: dict[str, tuple[str, str]] = {}
-    for name in sorted(layout.names):
+class _Listed(NamedTuple):
+    """What a list names: an image's path without `_test` and suffix, its label file, and the list."""
+
+    stem: str
+    label: str
+    name: str
+
+
+def _listed(layout: Layout) -> Spool[_Listed]:
+    """Return what the lists name, found by the stem; of several entries the last counts."""
+    found: Spool[_Listed] = Spool(key=attrgetter("stem"))
+    for name in layout.names:
         folder, file = posixpath.split(name)
         if file not in _LISTS:
             continue
@@ -35,7 +47,7 @@ def _listed(layout: Layout) -> dict[str, tuple[str, str]]:
             fields = line.split()
             image, label = (inside(folder, field) for field in (fields if len(fields) == 2 else ("/", "/")))
             if image and label:
-                found[stem_of(image)] = (label, name)
+                found.append(_Listed(stem_of(image), label, name))
     return found
 
 
@@ -88,58 +100,64 @@ def read(source: Source, options: ReadOptions) -> Reading:
         SourceError: there is no `*_test` image.
     """
     layout = Layout(source, options)
-    stems = {stem_of(name).removesuffix(_TEST): name for name in layout.images if stem_of(name).endswith(_TEST)}
-    if not stems:
+    boards = Spool((name for name in layout.images if stem_of(name).endswith(_TEST)), key=_stem)
+    if not boards:
         found = examples(layout.images) or "no images"
         message = f"DeepPCB needs pairs N{_TEST}.jpg and N{_GOLDEN}.jpg; {source.title} holds {found}"
         raise SourceError(message)
     listed = _listed(layout)
-    problems: list[Problem] = []
-    samples: list[RawSample] = []
-    used: set[str] = set()
-    for stem, image in stems.items():
-        label = listed.get(stem, (_label_of(stem), ""))[0]
-        used.add(label)
+    problems: Spool[Problem] = Spool()
+    used: Spool[str] = Spool(key=str)
+    samples = _samples(layout, boards, listed, used, problems)
+    return layout.reading(samples, chain(problems, _unpaired(layout, boards, listed, used)))
+
+
+def _stem(image: str) -> str:
+    return stem_of(image).removesuffix(_TEST)
+
+
+def _samples(
+    layout: Layout, boards: Spool[str], listed: Spool[_Listed], used: Spool[str], problems: Spool[Problem]
+) -> Iterator[RawSample]:
+    """Yield the boards that can be read, of several with one stem the last; note labels in use, and what cannot be."""
+    for image in boards:
+        stem = _stem(image)
+        if boards.get(stem) != image:
+            continue
+        entry = listed.get(stem)
+        label = entry.label if entry else _label_of(stem)
+        used.append(label)
         if label not in layout.names and not layout.is_normal(image):
             problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"there is no label file {label}"))
             continue
         try:
-            boxes = _parse(source.read(label).decode("utf-8-sig")) if label in layout.names else ()
+            boxes = _parse(layout.source.read(label).decode("utf-8-sig")) if label in layout.names else ()
         except (ValueError, SourceError) as error:
             problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{label}: {error}"))
             continue
         board = _board_of(image)
         reference = _golden_of(layout, stem, posixpath.splitext(image)[1])
-        samples.append(RawSample(image, boxes, reference, metadata={"board": board} if board else {}))
-    return layout.reading(samples, [*problems, *_unpaired(layout, stems, used, listed)])
+        yield RawSample(image, boxes, reference, metadata={"board": board} if board else {})
 
 
-def _unpaired(
-    layout: Layout, stems: Mapping[str, str], used: set[str], listed: Mapping[str, tuple[str, str]]
-) -> list[Problem]:
-    """List what belongs to no pair: list entries, label files, golden references and other images."""
-    found: list[Problem] = []
-    for stem, (label, name) in listed.items():
-        if stem not in stems:
-            used.add(label)
-            detail = f"{name} names it, and there is no {posixpath.basename(stem)}{_TEST} image"
-            found.append((label, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
-    found += [
-        (name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file")
-        for name in layout.with_suffix(".txt")
-        if name not in used and posixpath.dirname(name).endswith("_not")
-    ]
+def _unpaired(layout: Layout, boards: Spool[str], listed: Spool[_Listed], used: Spool[str]) -> Iterator[Problem]:
+    """Yield what belongs to no pair: list entries, label files, golden references and other images."""
+    for entry in listed:
+        if entry.stem not in boards and listed.get(entry.stem) == entry:
+            used.append(entry.label)
+            detail = f"{entry.name} names it, and there is no {posixpath.basename(entry.stem)}{_TEST} image"
+            yield entry.label, QuarantineReason.LABEL_WITHOUT_IMAGE, detail
+    for name in layout.with_suffix(".txt"):
+        if name not in used and posixpath.dirname(name).endswith("_not"):
+            yield name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"
     for image in layout.images:
         path = stem_of(image)
-        if path.endswith(_GOLDEN) and path.removesuffix(_GOLDEN) not in stems:
-            found.append(
-                (image, QuarantineReason.MISSING_IMAGE, f"the {_TEST} image of this golden reference is missing")
-            )
-        elif path.endswith(_TEST) and stems[path.removesuffix(_TEST)] != image:
-            found.append((image, QuarantineReason.DUPLICATE, f"{stems[path.removesuffix(_TEST)]} has the same labels"))
+        if path.endswith(_GOLDEN) and path.removesuffix(_GOLDEN) not in boards:
+            yield image, QuarantineReason.MISSING_IMAGE, f"the {_TEST} image of this golden reference is missing"
+        elif path.endswith(_TEST) and (taken := boards.get(_stem(image))) != image:
+            yield image, QuarantineReason.DUPLICATE, f"{taken} has the same labels"
         elif not path.endswith((_GOLDEN, _TEST)):
-            found.append((image, QuarantineReason.UNREADABLE_LABEL, f"its name ends in neither {_TEST} nor {_GOLDEN}"))
-    return found
+            yield image, QuarantineReason.UNREADABLE_LABEL, f"its name ends in neither {_TEST} nor {_GOLDEN}"
 
 
 def write(samples: Sequence[RawSample]) -> dict[str, bytes]:

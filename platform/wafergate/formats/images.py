@@ -16,4 +16,4 @@ def read(source: Source, options: ReadOptions) -> Reading:
     """
     layout = Layout(source, options)
     layout.require_images("inspection")
-    return layout.reading([RawSample(name) for name in layout.images], [])
+    return layout.reading(map(RawSample, layout.images), [])

@@ -2,10 +2,11 @@
 
 import posixpath
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from functools import cached_property
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
 from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import QuarantineReason, RawSample, Reading
@@ -13,16 +14,19 @@ from wafergate.errors import SourceError
 from wafergate.formats.header import IMAGE_SUFFIXES
 from wafergate.formats.metadata import METADATA_NAME, MetadataTable, Problem, from_name, parse_table
 from wafergate.formats.options import ReadOptions
+from wafergate.formats.spooled import spooled
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["Layout", "Problem", "examples", "inside", "stem_of", "swap_folder"]
 
 
 def examples(items: Iterable[object], *, most: int = 3) -> str:
     """Return the first few items as text, and how many more there are."""
-    found = [str(item) for item in items]
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+    rest = iter(items)
+    first = ", ".join(str(item) for item in islice(rest, most))
+    left = sum(1 for _ in rest)
+    return f"{first} and {left} more" if left else first
 
 
 def inside(folder: str, path: str) -> str | None:
@@ -51,38 +55,59 @@ def swap_folder(name: str, old: Sequence[str], new: str) -> str | None:
 
 
 class Layout:
-    """A source seen by its names.
+    """A source seen by its names, which lie on disk.
 
     Attributes:
         source: where it all lies.
         options: of the line.
-        names: every file.
-        images: image files that are no golden reference of another, sorted.
+        names: every file, sorted.
     """
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self.source = source
         self.options = options
-        self.names = frozenset(source.names())
+        self.names = Spool(source.names(), key=str, ordered=True)
         self._pattern = re.compile(options.pattern) if options.pattern else None
-        self._table = parse_table(source.read(METADATA_NAME)) if METADATA_NAME in self.names else MetadataTable()
-        pictures = [name for name in sorted(self.names) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
-        self._same_file = Counter(map(posixpath.basename, pictures))
-        self._references = {name: found for name in pictures if (found := self._reference_of(name))}
-        golden = frozenset(self._references.values())
-        self.images = tuple(name for name in pictures if name not in golden)
-        self._by_file: dict[str, list[str]] = defaultdict(list)
-        self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for name in self.images:
-            self._by_file[posixpath.basename(name)].append(name)
-            self._by_stem[stem_of(name)].append(name)
+        self._table = self._read_table()
+        found = ((name, self._reference_of(name)) for name in self._pictures())
+        self._references = Spool(((name, golden) for name, golden in found if golden), key=itemgetter(0))
+        self._golden = Spool((reference for _, reference in self._references), key=str)
+
+    def _read_table(self) -> MetadataTable:
+        if METADATA_NAME not in self.names:
+            return MetadataTable()
+        with self.source.open(METADATA_NAME) as file:
+            return parse_table(file)
+
+    @property
+    def images(self) -> Iterator[str]:
+        """Yield the image files that are no golden reference of another, sorted."""
+        return (name for name in self._pictures() if name not in self._golden)
+
+    def _pictures(self) -> Iterator[str]:
+        return self.with_suffix(*IMAGE_SUFFIXES)
+
+    @cached_property
+    def _same_file(self) -> Spool[str]:
+        return Spool(self._pictures(), key=posixpath.basename)
+
+    @cached_property
+    def _by_file(self) -> Spool[str]:
+        return Spool(self.images, key=posixpath.basename)
+
+    @cached_property
+    def _by_stem(self) -> Spool[str]:
+        return Spool(self.images, key=stem_of)
 
     def _row(self, image: str) -> tuple[str, Mapping[str, str]]:
         """Return an image's key in the metadata table and its row: by path, else by a file name no other has."""
+        if not self._table.rows:
+            return "", {}
         file = posixpath.basename(image)
-        for key in (image, file) if self._same_file[file] == 1 else (image,):
-            if key in self._table.rows:
-                return key, self._table.rows[key]
+        for key in (image, file) if self._same_file.count_of(file) == 1 else (image,):
+            row = self._table.rows.get(key)
+            if row:
+                return row
         return "", {}
 
     def _wanted_reference(self, name: str) -> str | None:
@@ -125,59 +150,62 @@ class Layout:
 
     def require_images(self, what: str) -> None:
         """Raise SourceError where there is no image at all; `what` names the format."""
-        if not self.images:
+        if next(self.images, None) is None:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-            found = examples(sorted(self.names)) or "no files"
+            found = examples(self.names) or "no files"
             message = f"{what} needs images ({kinds}); {self.source.title} holds {len(self.names)} files: {found}"
             raise SourceError(message)
 
-    def with_suffix(self, *suffixes: str) -> list[str]:
-        """List the files whose names end so (lower case), sorted."""
-        return sorted(name for name in self.names if PurePosixPath(name).suffix.lower() in suffixes)
+    def with_suffix(self, *suffixes: str) -> Iterator[str]:
+        """Yield the files whose names end so (lower case), sorted."""
+        return (name for name in self.names if posixpath.splitext(name)[1].lower() in suffixes)
 
     def images_at(self, stem: str) -> Sequence[str]:
         """List the images at a path without suffix."""
-        return self._by_stem.get(stem, ())
+        return self._by_stem.all_of(stem)
 
     def images_called(self, file: str) -> Sequence[str]:
         """List the images of a file name, wherever they lie."""
-        return self._by_file.get(file, ())
+        return self._by_file.all_of(file)
 
     def reading(self, samples: Iterable[RawSample], problems: Iterable[Problem]) -> Reading:
-        """Complete samples with golden references and metadata; what the source refused is a problem too."""
-        refused = [(name, QuarantineReason.UNSAFE_PATH, why) for name, why in self.source.unsafe()]
-        found = sorted((self._complete(sample) for sample in samples), key=lambda sample: sample.name)
-        everything = [*problems, *refused, *self._table.problems, *self._table_problems()]
-        return Reading(tuple(found), tuple(_merged(everything)))
+        """Complete samples with golden references and metadata; what the source refused is a problem too.
+
+        Problems are asked for once the last sample has been read, which may add to them.
+        """
+        found = spooled(map(self._complete, samples), ordered=True)
+        refused = ((name, QuarantineReason.UNSAFE_PATH, why) for name, why in self.source.unsafe())
+        everything = chain(problems, refused, self._table.problems, self._table_problems())
+        return Reading(found, _merged(everything))
 
     def _complete(self, sample: RawSample) -> RawSample:
         told = from_name(self._pattern, sample.name) if self._pattern else {}
         row = {key: value for key, value in self._row(sample.name)[1].items() if key != "reference"}
-        reference = self._references.get(sample.name) or sample.reference
+        found = self._references.get(sample.name)
+        reference = found[1] if found else sample.reference
         return replace(sample, reference=reference, metadata={**sample.metadata, **told, **row})
 
     def _table_problems(self) -> Iterator[Problem]:
         if not self._table.rows:
             return
-        pictures = {*self.images, *self._references.values()}
-        used = {self._row(name)[0] for name in pictures}
-        left = sorted(set(self._table.rows) - used)
+        used = Spool((self._row(name)[0] for name in chain(self.images, self._golden)), key=str)
+        left = Spool(name for name, _ in self._table.rows if name not in used)
         if left:
             detail = f"{len(left)} rows name no image of the source, or more than one: {examples(left)}"
             yield METADATA_NAME, QuarantineReason.LABEL_WITHOUT_IMAGE, detail
         for name in self.images:
             named = self._row(name)[1].get("reference")
-            if named and name not in self._references:
+            if named and self._references.get(name) is None:
                 detail = f"{METADATA_NAME} names it as the golden reference of {name}, and it is not in the source"
                 yield named, QuarantineReason.MISSING_IMAGE, detail
 
 
-def _merged(problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield one problem for each path and reason, sorted: a path is set aside once, whatever is wrong with it."""
-    details: dict[tuple[str, QuarantineReason], list[str]] = defaultdict(list)
-    for path, reason, detail in problems:
-        if detail not in details[path, reason]:
-            details[path, reason].append(detail)
-    for (path, reason), found in sorted(details.items()):
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-        yield path, reason, "; ".join(found[:3]) + more
+def _merged(problems: Iterable[Problem]) -> Collection[Problem]:
+    """Return one problem for each path and reason, sorted: a path is set aside once, whatever is wrong with it."""
+    told = Spool(problems, key=lambda problem: f"{problem[0]}\0{problem[1]}", ordered=True)
+    merged: Spool[Problem] = Spool()
+    for (path, reason), group in groupby(told, key=itemgetter(0, 1)):
+        details = list(dict.fromkeys(detail for _, _, detail in group))
+        more = f"; and {len(details) - 3} more" if len(details) > 3 else ""
+        merged.append((path, reason, "; ".join(details[:3]) + more))
+    return merged

@@ -5,8 +5,10 @@ lower edge exclusive. The outline through the centres of a part's border pixels 
 """
 
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +22,9 @@ from wafergate.formats.layout import Layout, Problem, examples
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.formats.pixels import decode_raw
+from wafergate.formats.spooled import spooled
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["parts_of", "read", "write"]
 
@@ -31,8 +35,7 @@ _SUFFIX = "_mask"
 _INDEX_MASK = 16  # masks whose brightest value is at most this hold class numbers, not grey levels
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(NamedTuple):
     image: str
     mask: str
     label: str
@@ -44,41 +47,45 @@ def _label_of(image: str) -> str:
     return folders[-1] if folders else ""
 
 
-def _mask_of(image: str, names: frozenset[str]) -> str | None:
+def _mask_of(image: str, names: Container[str]) -> str | None:
     """Return an image's mask: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
     stem, suffix = posixpath.splitext(image)
     beside = (f"{stem}.png" if suffix.lower() != ".png" else "", f"{stem}{_SUFFIX}.png")
     return next((name for name in beside if name in names), None)
 
 
-def _pairs(layout: Layout) -> tuple[list[_Pair], list[RawSample], list[Problem]]:
-    """Return images with their masks, images without one that count as normal, and what is neither."""
-    problems: list[Problem] = []
-    normal: list[RawSample] = []
-    owner: dict[str, str] = {}
-    pairs: list[_Pair] = []
+def _pairs(layout: Layout, problems: Spool[Problem]) -> Spool[_Pair]:
+    """Return images with their masks, found by image; a mask that two images have is noted with the second."""
+    pairs: Spool[_Pair] = Spool(key=attrgetter("image"))
+    owners: Spool[tuple[str, str]] = Spool(key=itemgetter(0))
     for image in layout.images:
         mask = _mask_of(image, layout.names)
         if mask is None:
             continue
-        if mask in owner and not layout.is_released(image, QuarantineReason.DUPLICATE):
-            problems.append((image, QuarantineReason.DUPLICATE, f"{owner[mask]} has the same mask {mask}"))
-            owner[image] = image
+        owner = owners.get(mask)
+        if owner is None:
+            owners.append((mask, image))
+        elif not layout.is_released(image, QuarantineReason.DUPLICATE):
+            problems.append((image, QuarantineReason.DUPLICATE, f"{owner[1]} has the same mask {mask}"))
             continue
-        owner.setdefault(mask, image)
         pairs.append(_Pair(image, mask, _label_of(image)))
-    used = {pair.image for pair in pairs} | set(owner)
+    return pairs
+
+
+def _normal(layout: Layout, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
+    """Yield images without a mask that count as normal; note masks alone, and images that do not count so."""
+    masks = Spool((pair.mask for pair in pairs), key=str)
     folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
     for image in layout.images:
+        if pairs.count_of(image) or image in masks or _mask_of(image, masks):
+            continue
         stem, suffix = posixpath.splitext(image)
-        alone = suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders)
-        if image not in used and alone:
+        if suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders):
             problems.append((image, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this mask"))
-        elif image not in used and layout.is_normal(image):
-            normal.append(RawSample(image))
-        elif image not in used:
+        elif layout.is_normal(image):
+            yield RawSample(image)
+        else:
             problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no mask {stem}.png"))
-    return pairs, normal, problems
 
 
 def _binary(pixels: NDArray[np.generic]) -> Mask:
@@ -159,34 +166,49 @@ def read(source: Source, options: ReadOptions) -> Reading:
     """
     layout = Layout(source, options)
     layout.require_images("Masks")
-    pairs, normal, problems = _pairs(layout)
+    problems: Spool[Problem] = Spool()
+    pairs = _pairs(layout, problems)
     if not pairs:
         found = examples(layout.images)
         message = f"Masks need pairs x.jpg and x.png, or x.png and x{_SUFFIX}.png; {source.title} holds {found}"
         raise SourceError(message)
-    samples: list[tuple[_Pair, RawSample]] = []
+    samples = spooled(_masked(layout, pairs, problems))
+    return layout.reading(
+        chain(_agreeing(layout, pairs, samples, problems), _normal(layout, pairs, problems)), problems
+    )
+
+
+def _masked(layout: Layout, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
+    """Yield what the masks show; note those that cannot be read or lie in no class."""
     for pair in pairs:
         if not pair.label:
-            problems.append(
-                (pair.image, QuarantineReason.UNREADABLE_LABEL, "it lies in no folder that names its class")
-            )
+            detail = "it lies in no folder that names its class"
+            problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, detail))
             continue
         try:
-            samples.append((pair, _sample(pair, layout)))
+            yield _sample(pair, layout)
         except ImageRefusedError as error:
             problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, f"mask {pair.mask}: {error.detail}"))
         except SourceError as error:
             problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, str(error)))
-    defective = {pair.label for pair, sample in samples if sample.boxes}
-    kept = [sample for pair, sample in samples if sample.boxes or pair.label not in defective]
-    for pair, sample in samples:
-        if not sample.boxes and pair.label in defective:
+
+
+def _agreeing(
+    layout: Layout, pairs: Spool[_Pair], samples: Spool[RawSample], problems: Spool[Problem]
+) -> Iterator[RawSample]:
+    """Yield the samples that do not contradict their folder; note those that do."""
+    defective = {_label_of(sample.name) for sample in samples if sample.boxes}
+    for sample in samples:
+        label = _label_of(sample.name)
+        pair = pairs.get(sample.name)
+        if sample.boxes or label not in defective or pair is None:
+            yield sample
+        else:
             detail = (
-                f"its folder says {pair.label}, its mask {pair.mask} shows no part of {options.mask_min_area} pixels "
+                f"its folder says {label}, its mask {pair.mask} shows no part of {layout.options.mask_min_area} pixels "
                 "or more"
             )
-            problems.append((pair.image, QuarantineReason.UNREADABLE_LABEL, detail))
-    return layout.reading([*kept, *normal], problems)
+            problems.append((sample.name, QuarantineReason.UNREADABLE_LABEL, detail))
 
 
 def _draw(sample: RawSample) -> Mask:

@@ -3,11 +3,16 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from operator import itemgetter
+from typing import BinaryIO
 
 from wafergate.domain.samples import QuarantineReason, RawSample
 from wafergate.errors import SourceError
+from wafergate.formats.json_stream import undecodable
+from wafergate.spool import Spool
 
 __all__ = ["METADATA_NAME", "MetadataTable", "Problem", "from_name", "parse_table", "write_table"]
 
@@ -19,44 +24,58 @@ Problem = tuple[str, QuarantineReason, str]
 _KEYS = ("name", "image")
 
 
+Row = tuple[str, Mapping[str, str]]
+"""What a row calls its image, and its other cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataTable:
-    """Rows of the CSV by what they call their image, with what could not be read."""
+    """Rows of the CSV on disk, found and ordered by what they call their image, with what could not be read."""
 
-    rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    rows: Spool[Row] = field(default_factory=lambda: Spool(key=itemgetter(0), ordered=True))
     problems: tuple[Problem, ...] = ()
 
 
-def _unreadable(detail: str) -> MetadataTable:
-    return MetadataTable(problems=((METADATA_NAME, QuarantineReason.UNREADABLE_LABEL, detail),))
+def _unreadable(detail: str) -> tuple[Problem, ...]:
+    return ((METADATA_NAME, QuarantineReason.UNREADABLE_LABEL, detail),)
 
 
-def parse_table(data: bytes) -> MetadataTable:
+def parse_table(file: BinaryIO) -> MetadataTable:
     """Read a metadata table; empty cells tell nothing, and the first of two rows for one image is kept."""
     try:
-        text = data.decode("utf-8-sig")
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        return _unreadable(f"it is not a CSV file in UTF-8 ({error}), so no image has metadata from it")
-    header = [cell.strip() for cell in lines[0]] if lines else []
+        return _parse(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True))
+    except UnicodeDecodeError as error:
+        why = undecodable(error, file.tell() - len(error.object))
+    except csv.Error as error:
+        why = str(error)
+    return MetadataTable(
+        problems=_unreadable(f"it is not a CSV file in UTF-8 ({why}), so no image has metadata from it")
+    )
+
+
+def _parse(lines: Iterator[list[str]]) -> MetadataTable:
+    header = [cell.strip() for cell in next(lines, [])]
     key = next((header.index(name) for name in _KEYS if name in header), None)
     if key is None:
+        for _ in lines:  # what is no CSV at all is told as that
+            pass
         found = ", ".join(header[:8]) or "nothing"
-        return _unreadable(f"it needs a column 'name' or 'image', found {found}")
-    rows: dict[str, Mapping[str, str]] = {}
-    wrong: list[str] = []
-    for number, cells in enumerate(lines[1:], start=2):
+        return MetadataTable(problems=_unreadable(f"it needs a column 'name' or 'image', found {found}"))
+    table = MetadataTable()
+    wrong: Spool[str] = Spool()
+    for number, cells in enumerate(lines, start=2):
         if not any(cells):
             continue
         if len(cells) != len(header):
             wrong.append(f"row {number} has {len(cells)} cells where {len(header)} are expected")
-        elif cells[key] in rows:
+        elif table.rows.count_of(cells[key]):
             wrong.append(f"row {number} names {cells[key]} again")
         else:
             pairs = zip(header, cells, strict=True)
-            rows[cells[key]] = {name: cell for name, cell in pairs if name and cell and name != header[key]}
-    detail = f"{len(wrong)} rows are not used: {'; '.join(wrong[:3])}"
-    return MetadataTable(rows, _unreadable(detail).problems if wrong else ())
+            told = {name: cell for name, cell in pairs if name and cell and name != header[key]}
+            table.rows.append((cells[key], told))
+    detail = f"{len(wrong)} rows are not used: {'; '.join(islice(wrong, 3))}"
+    return replace(table, problems=_unreadable(detail)) if wrong else table
 
 
 def from_name(pattern: re.Pattern[str], name: str) -> dict[str, str]:

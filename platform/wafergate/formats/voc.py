@@ -11,7 +11,7 @@ programs that know VOC alone pass them over.
 """
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, DecimalException
 from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
 
@@ -24,6 +24,7 @@ from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_fo
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["read", "write"]
 
@@ -87,35 +88,38 @@ def _locate(layout: Layout, label: str, file: str) -> str | None:
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
-def _read_label(layout: Layout, name: str, samples: dict[str, RawSample], seen: set[str]) -> list[Problem]:
-    """Add one XML's sample; return what is wrong instead, if something is."""
+def _read_label(layout: Layout, name: str, seen: Spool[str], problems: Spool[Problem]) -> RawSample | None:
+    """Return one XML's sample; note what is wrong with it, if something is."""
     try:
         root = fromstring(layout.source.read(name))
     except (ParseError, ValueError, SourceError) as error:
         # defusedxml refuses entities and external references with a ValueError.
-        found = [(name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})")]
+        problems.append((name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})"))
         image = _locate(layout, name, "")
         if image is not None and image not in seen:
             # Its labels are damaged, not absent: it must never count as an image without defect.
-            seen.add(image)
-            found.append((image, QuarantineReason.UNREADABLE_LABEL, f"its annotation {name} cannot be read"))
-        return found
+            seen.append(image)
+            problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"its annotation {name} cannot be read"))
+        return None
     image = _locate(layout, name, posixpath.basename(root.findtext("filename", "").strip().replace("\\", "/")))
     if image is None:
-        return [(name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this annotation")]
+        problems.append((name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this annotation"))
+        return None
     if image in seen:
-        return [(name, QuarantineReason.DUPLICATE_LABEL, f"another annotation describes {image}; that one is used")]
-    seen.add(image)
+        detail = f"another annotation describes {image}; that one is used"
+        problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
+        return None
+    seen.append(image)
     try:
         boxes = tuple(_parse_object(element) for element in root.iterfind("object"))
     except ValueError as error:
-        return [(image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}")]
-    samples[image] = RawSample(image, boxes, size=_parse_size(root))
+        problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}"))
+        return None
     bare = sum(not outline.findall("pt") for outline in root.iterfind("object/polygon"))
     if bare:
         detail = f"{bare} outlines are not written as LabelMe writes them; their objects keep the box alone"
-        return [(name, QuarantineReason.OUTLINE_NOT_KEPT, detail)]
-    return []
+        problems.append((name, QuarantineReason.OUTLINE_NOT_KEPT, detail))
+    return RawSample(image, boxes, size=_parse_size(root))
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
@@ -130,22 +134,27 @@ def read(source: Source, options: ReadOptions) -> Reading:
         SourceError: there are no XML files or no images.
     """
     layout = Layout(source, options)
-    labels = layout.with_suffix(".xml")
-    if not labels:
-        message = f"Pascal VOC needs Annotations/*.xml; {source.title} holds {examples(sorted(layout.names))}"
+    if next(layout.with_suffix(".xml"), None) is None:
+        message = f"Pascal VOC needs Annotations/*.xml; {source.title} holds {examples(layout.names)}"
         raise SourceError(message)
     layout.require_images("Pascal VOC")
-    samples: dict[str, RawSample] = {}
-    seen: set[str] = set()
-    problems = [problem for name in labels for problem in _read_label(layout, name, samples, seen)]
+    problems: Spool[Problem] = Spool()
+    return layout.reading(_samples(layout, problems), problems)
+
+
+def _samples(layout: Layout, problems: Spool[Problem]) -> Iterator[RawSample]:
+    seen: Spool[str] = Spool(key=str)
+    for name in layout.with_suffix(".xml"):
+        sample = _read_label(layout, name, seen, problems)
+        if sample is not None:
+            yield sample
     for image in layout.images:
         if image in seen:
             continue
         if layout.is_normal(image):
-            samples[image] = RawSample(image)
+            yield RawSample(image)
         else:
             problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, "no annotation describes this image"))
-    return layout.reading(samples.values(), problems)
 
 
 def _plain(value: Decimal) -> str:

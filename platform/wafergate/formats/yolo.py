@@ -8,7 +8,8 @@ Twelve digits are written, so a box comes back to 1e-6 pixels on images of up to
 
 import math
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import yaml  # type: ignore[import-untyped]
 
@@ -20,6 +21,7 @@ from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_fo
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.ports import Source
+from wafergate.spool import Spool
 
 __all__ = ["read", "write"]
 
@@ -38,9 +40,9 @@ def _names_of(document: object) -> dict[int, str] | None:
     return None
 
 
-def _class_names(layout: Layout, problems: list[Problem]) -> dict[int, str]:
+def _class_names(layout: Layout, problems: Spool[Problem]) -> dict[int, str]:
     """Return class names by index: from a yaml with `names`, else a classes.txt, else the options."""
-    files = layout.with_suffix(".yaml", ".yml")
+    files = list(layout.with_suffix(".yaml", ".yml"))
     for name in sorted(files, key=lambda file: (posixpath.basename(file) not in {"data.yaml", "dataset.yaml"}, file)):
         try:
             found = _names_of(yaml.safe_load(layout.source.read(name)))
@@ -51,7 +53,7 @@ def _class_names(layout: Layout, problems: list[Problem]) -> dict[int, str]:
             continue
         if found is not None:
             return found
-    for name in sorted(layout.names):
+    for name in layout.names:
         if posixpath.basename(name) in {"classes.txt", "obj.names"}:
             lines = layout.source.read(name).decode("utf-8-sig", "replace").splitlines()
             return {number: line.strip() for number, line in enumerate(filter(str.strip, lines))}
@@ -123,18 +125,16 @@ def _may_be_normal(label: str, folders: frozenset[str]) -> bool:
     return "labels" in label.lower().split("/") and posixpath.dirname(label) in folders
 
 
-def _orphans(layout: Layout, used: set[str]) -> list[Problem]:
-    """List label files whose image is not there: in a folder of labels, or beside images."""
+def _orphans(layout: Layout, used: Spool[str]) -> Iterator[Problem]:
+    """Yield label files whose image is not there: in a folder of labels, or beside images."""
     beside = {posixpath.dirname(name) for name in layout.images if _label_of(name) == stem_of(name) + ".txt"}
-    found: list[Problem] = []
     for name in layout.with_suffix(".txt"):
         folder, file = posixpath.split(name)
         listing = posixpath.splitext(file)[0] in {"train", "val", "valid", "test"}
         if name in used or file.lower() in _NOT_LABELS or listing:
             continue
         if "labels" in folder.lower().split("/") or (folder in beside and folder):
-            found.append((name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"))
-    return found
+            yield name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
@@ -150,15 +150,21 @@ def read(source: Source, options: ReadOptions) -> Reading:
     """
     layout = Layout(source, options)
     layout.require_images("YOLO")
-    problems: list[Problem] = []
+    problems: Spool[Problem] = Spool()
     names = _class_names(layout, problems)
-    labels = {_label_of(image) for image in layout.images}
-    if not labels & layout.names:
-        message = f"YOLO needs labels such as {_label_of(layout.images[0])}; {source.title} holds none"
+    if not any(_label_of(image) in layout.names for image in layout.images):
+        message = f"YOLO needs labels such as {_label_of(next(layout.images))}; {source.title} holds none"
         raise SourceError(message)
+    used: Spool[str] = Spool(key=str)
+    samples = _samples(layout, names, used, problems)
+    return layout.reading(samples, chain(problems, _orphans(layout, used)))
+
+
+def _samples(
+    layout: Layout, names: Mapping[int, str], used: Spool[str], problems: Spool[Problem]
+) -> Iterator[RawSample]:
+    """Yield what can be read of each image; note the label files that were used, and what cannot be read."""
     folders = frozenset(posixpath.dirname(name) for name in layout.with_suffix(".txt"))
-    samples: list[RawSample] = []
-    used: set[str] = set()
     for image in layout.images:
         label = _label_of(image)
         unlabelled = label not in layout.names
@@ -167,14 +173,13 @@ def read(source: Source, options: ReadOptions) -> Reading:
         elif unlabelled and not layout.is_normal(image, by_format=_may_be_normal(label, folders)):
             problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no label file {label}"))
         else:
-            used.add(label)
+            used.append(label)
             try:
-                samples.append(_sample(layout, image, label, names))
+                yield _sample(layout, image, label, names)
             except ImageRefusedError as error:
                 problems.append((image, error.reason, error.detail))
             except (ValueError, SourceError) as error:
                 problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{label}, {error}"))
-    return layout.reading(samples, [*problems, *_orphans(layout, used)])
 
 
 def _line(box: RawBox, index: int, size: tuple[int, int]) -> str:

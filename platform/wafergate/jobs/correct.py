@@ -1,7 +1,9 @@
 """A corrected export to a new dataset version: what changed, box by box, and who changed it."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -58,6 +60,9 @@ class _Labels:
             message = f"{self.title} is read for its labels alone, not for {name}"
             raise SourceError(message)
         return self._export[name]
+
+    def open(self, name: str) -> BinaryIO:
+        return io.BytesIO(self.read(name))
 
 
 def newest_of(parts: Parts, dataset_id: str) -> DatasetVersion:

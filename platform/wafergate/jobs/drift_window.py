@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from wafergate.domain.samples import ImageRecord
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError, SourceError
 from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
-from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
+from wafergate.jobs.ingest import as_samples, examine_files, files_of, keep_fitting, read_source
 from wafergate.jobs.novelty import novelty_of
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
@@ -61,22 +62,21 @@ def read_window(
     Raises:
         SourceError: it holds no image that the model can look at.
     """
-    found, problems = read_source(line, source, format_name, limit=limit)
-    names = sorted({item.name for item in found} | {item.reference for item in found if item.reference})
-    records, refused = examine_files(parts, line, source, names, progress=progress)
+    found, refused = read_source(line, source, format_name, limit=limit)
+    examined = examine_files(parts, line, source, files_of(found), progress=progress)
+    refused.extend(examined.refused)
     unlabelled = (replace(item, boxes=(), size=None) for item in found)
-    kept, unfit = keep_fitting(unlabelled, records, channels=model.channels)
-    samples = as_samples(kept, records, {})
+    kept = keep_fitting(unlabelled, examined.record_of, refused.append, channels=model.channels)
+    samples = list(as_samples(kept, examined.record_of, {}))
     if not samples:
-        refused = [*problems, *refused, *unfit]
-        first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
+        first = "".join(f", the first is {item.path}: {item.detail}" for item in islice(refused, 1))
         message = f"{source.title} holds no image to compare; {len(refused)} were refused{first}"
         raise SourceError(message)
     tell = novelty_of(parts, model, progress=progress)
     detector = by_tiles(parts.load_detector(model, parts.files.fetch(model.onnx)), cuts_of(parts, model))
     stage = "looking at new images"
     said = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
-    by_id = {record.id: record for record in records.values()}
+    by_id = {record.id: record for _, record in examined.records}
     table = seen_table(
         [by_id[sample.image] for sample in samples],
         [tell(item, image=sample.image) for sample, item in zip(samples, said, strict=True)],

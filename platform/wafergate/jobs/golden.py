@@ -1,9 +1,10 @@
 """Golden parts: a set is sealed with the champion's right answers, and checked through the inspection itself."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.geometry import Box
@@ -20,7 +21,7 @@ from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats.sheet import Tile, picture_sheet
-from wafergate.jobs.ingest import as_samples, examine_files, keep_fitting, read_source
+from wafergate.jobs.ingest import as_samples, examine_files, files_of, keep_fitting, read_source
 from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.promote import champion_model
@@ -159,14 +160,14 @@ def _read_parts(
     parts: Parts, line: LineFile, source: Source, format_name: str, model: ModelVersion, progress: Progress
 ) -> tuple[list[GoldenPart], int]:
     """Read and store the labelled images of a source; return them and how many were refused."""
-    raw, problems = read_source(line, source, format_name)
+    raw, refused = read_source(line, source, format_name)
     labels = line.taxonomy.resolve((box.label for item in raw for box in item.boxes), line.classes)
-    names = sorted({item.name for item in raw} | {item.reference for item in raw if item.reference})
-    records, refused = examine_files(parts, line, source, names, progress=progress)
-    kept, unfit = keep_fitting(raw, records, channels=model.channels)
-    samples = as_samples(kept, records, labels)
+    examined = examine_files(parts, line, source, files_of(raw), progress=progress)
+    refused.extend(examined.refused)
+    kept = keep_fitting(raw, examined.record_of, refused.append, channels=model.channels)
+    samples = as_samples(kept, examined.record_of, labels)
     found = [GoldenPart(item.name, item.image, item.reference, item.boxes) for item in samples]
-    return found, len(problems) + len(refused) + len(unfit)
+    return found, len(refused)
 
 
 def _answers(parts: Parts, line: LineFile, golden: Sequence[GoldenPart], folder: str, progress: Progress) -> Answers:
@@ -234,6 +235,10 @@ class _StoredParts:
     def read(self, name: str) -> bytes:
         """See `Source.read`."""
         return self.parts.files.get(self._files()[name])
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Source.open`."""
+        return io.BytesIO(self.read(name))
 
     def original(self, name: str) -> str:
         """Return the name that a part was sealed under."""

@@ -1,31 +1,51 @@
 """Raw images and labels to a dataset version; what cannot enter is quarantined with its reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import islice
+from operator import attrgetter, itemgetter
 from threading import Lock
+from typing import Any
 
 from wafergate.domain.identity import identify
 from wafergate.domain.models import Channels
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import (
+    ClassCount,
     DatasetVersion,
     ImageRecord,
     LabelledBox,
     QuarantineReason,
     RawSample,
     Sample,
-    count_classes,
 )
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.formats.header import ImageRefusedError, read_header
+from wafergate.formats.spooled import spooled
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
+from wafergate.spool import Spool
 
-__all__ = ["as_samples", "examine_files", "ingest", "is_large", "keep_fitting", "read_source", "require_format"]
+__all__ = [
+    "Examined",
+    "as_samples",
+    "examine_files",
+    "files_of",
+    "ingest",
+    "is_large",
+    "keep_fitting",
+    "read_source",
+    "require_format",
+]
+
+RecordOf = Callable[[str], ImageRecord | None]
+"""Finds what the examination told of a file; None where it did not enter."""
+
+_RECORD = attrgetter(*(field.name for field in fields(ImageRecord)))
 
 _LISTED = 5
 _BATCH = 1000
@@ -57,18 +77,22 @@ def ingest(
         TaxonomyError: labels have no defect class.
     """
     released = released_in(parts, line.name, source)
-    samples, problems = read_source(line, source, format_name, limit=limit, released=released)
+    samples, refused = read_source(line, source, format_name, limit=limit, released=released)
     labels = line.taxonomy.resolve((box.label for item in samples for box in item.boxes), line.classes)
-    names = sorted({item.name for item in samples} | {item.reference for item in samples if item.reference})
-    records, refused = examine_files(parts, line, source, names, released=released, progress=progress)
-    kept, unfit = keep_fitting(samples, records, channels=line.models.channels, released=released)
-    refused = [*problems, *refused, *unfit]
+    found = examine_files(parts, line, source, files_of(samples), released=released, progress=progress)
+    refused.extend(found.refused)
+    channels = line.models.channels
+    kept = spooled(keep_fitting(samples, found.record_of, refused.append, channels=channels, released=released))
     set_aside(parts, line.name, source, refused)
     if not kept:
-        first = "; ".join(f"{item.path}: {item.detail}" for item in refused[:_LISTED])
+        first = "; ".join(f"{item.path}: {item.detail}" for item in islice(refused, _LISTED))
         message = f"{source.title} holds no image that can enter line {line.name!r}; refused: {first or 'nothing'}"
         raise SourceError(message)
-    return _save_version(parts, line, source, format_name, kept=kept, records=records, labels=labels, out=len(refused))
+
+    def content() -> Iterator[Sample]:
+        return as_samples(kept, found.record_of, labels)
+
+    return _save_version(parts, line, source, format_name, content=content, out=len(refused))
 
 
 def require_format(name: str) -> str:
@@ -85,8 +109,8 @@ def require_format(name: str) -> str:
 
 def read_source(
     line: LineFile, source: Source, format_name: str, *, limit: int = 0, released: Released = frozenset()
-) -> tuple[list[RawSample], list[Refused]]:
-    """Read a source's labels with the line's options; return samples and what the reader refused.
+) -> tuple[Collection[RawSample], Spool[Refused]]:
+    """Read a source's labels with the line's options; return samples and what the reader refused, both on disk.
 
     Args:
         line: the line file.
@@ -112,22 +136,68 @@ def read_source(
         released=released,
     )
     reading = READERS[format_name](source, options)
-    samples = list(reading.samples)
-    if 0 < limit < len(samples):
-        samples = [samples[(2 * place + 1) * len(samples) // (2 * limit)] for place in range(limit)]
-    problems = [Refused(*problem) for problem in reading.problems]
-    return samples, problems
+    refused = Spool(Refused(*problem) for problem in reading.problems)
+    if 0 < limit < len(reading.samples):
+        return spooled(_spread(reading.samples, limit)), refused
+    return reading.samples, refused
+
+
+def _spread(samples: Collection[RawSample], limit: int) -> Iterator[RawSample]:
+    """Yield so many samples at even distances."""
+    places = ((2 * place + 1) * len(samples) // (2 * limit) for place in range(limit))
+    wanted = next(places, None)
+    for place, item in enumerate(samples):
+        if place == wanted:
+            yield item
+            wanted = next(places, None)
+
+
+def files_of(samples: Iterable[RawSample]) -> Spool[str]:
+    """Return the image files of samples, their golden references too, each once and sorted."""
+    names: Spool[str] = Spool(key=str, ordered=True)
+    for item in samples:
+        for name in (item.name, item.reference):
+            if name and name not in names:
+                names.append(name)
+    return names
+
+
+class Examined:
+    """What an examination found, on disk.
+
+    Attributes:
+        records: name and record of each file that entered, in the order in which they were examined.
+        refused: the others.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.records: Spool[tuple[str, ImageRecord]] = Spool(key=itemgetter(0), pack=_packed, unpack=_unpacked)
+        self.refused: Spool[Refused] = Spool()
+
+    def record_of(self, name: str) -> ImageRecord | None:
+        """Return the record of a file; None where it did not enter."""
+        found = self.records.get(name)
+        return found[1] if found else None
+
+
+def _packed(item: tuple[str, ImageRecord]) -> tuple[object, ...]:
+    return item[0], *_RECORD(item[1])
+
+
+def _unpacked(values: tuple[Any, ...]) -> tuple[str, ImageRecord]:
+    return values[0], ImageRecord(*values[1:])
 
 
 def examine_files(
     parts: Parts,
     line: LineFile,
     source: Source,
-    names: Sequence[str],
+    names: Collection[str],
     *,
     released: Released = frozenset(),
     progress: Progress = silent,
-) -> tuple[dict[str, ImageRecord], list[Refused]]:
+) -> Examined:
     """Examine each image file once, store it, and return its record by name, with what was refused."""
     examine, now, alone = parts.examiner(line.intake.max_pixels), parts.clock(), Lock()
 
@@ -145,20 +215,19 @@ def examine_files(
         parts.files.put(data)
         return record
 
-    records: dict[str, ImageRecord] = {}
-    refused: list[Refused] = []
+    found = Examined()
     unsaved: list[ImageRecord] = []
     for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
         if isinstance(result, ImageRecord):
-            records[name] = result
+            found.records.append((name, result))
             unsaved.append(result)
         else:
-            refused.append(result)
+            found.refused.append(result)
         if len(unsaved) == _BATCH or done == len(names):
             parts.facts.save_all(unsaved)
             unsaved.clear()
         progress("examining images", done, len(names))
-    return records, refused
+    return found
 
 
 def is_large(data: bytes) -> bool:
@@ -171,23 +240,23 @@ def is_large(data: bytes) -> bool:
 
 def keep_fitting(
     samples: Iterable[RawSample],
-    records: Mapping[str, ImageRecord],
+    record_of: RecordOf,
+    refuse: Callable[[Refused], object],
     *,
     channels: Channels,
     released: Released = frozenset(),
-) -> tuple[list[RawSample], list[Refused]]:
-    """Leave out samples whose image or reference did not enter, or does not fit what goes with it."""
-    kept, refused = [], []
+) -> Iterator[RawSample]:
+    """Yield the samples whose image and reference entered and fit what goes with them; `refuse` is told of others."""
     for item in samples:
-        record = records.get(item.name)
+        record = record_of(item.name)
         if record is None:
             continue  # refused itself, with its own reason
-        problem = _misfit(item, record, records.get(item.reference or ""), channels=channels)
+        reference = record_of(item.reference) if item.reference else None
+        problem = _misfit(item, record, reference, channels=channels)
         if problem is None or (item.name, problem[0]) in released:
-            kept.append(item)
+            yield item
         else:
-            refused.append(Refused(item.name, *problem, record.id))
-    return kept, refused
+            refuse(Refused(item.name, *problem, record.id))
 
 
 def _misfit(
@@ -208,24 +277,26 @@ def _misfit(
     return None
 
 
-def as_samples(
-    kept: Sequence[RawSample], records: Mapping[str, ImageRecord], labels: Mapping[str, str]
-) -> list[Sample]:
+def as_samples(kept: Iterable[RawSample], record_of: RecordOf, labels: Mapping[str, str]) -> Iterator[Sample]:
     """Join what a reader found with what the examination told, boxes under their defect classes."""
-    return [
-        Sample(
+    position = 0
+    for item in kept:
+        record = record_of(item.name)
+        reference = record_of(item.reference) if item.reference else None
+        if record is None:
+            continue
+        yield Sample(
             dataset_id="",
             position=position,
             name=item.name,
-            image=records[item.name].id,
-            reference=records[item.reference].id if item.reference else None,
-            width=records[item.name].width,
-            height=records[item.name].height,
+            image=record.id,
+            reference=reference.id if reference else None,
+            width=record.width,
+            height=record.height,
             boxes=tuple(LabelledBox(box.label, labels[box.label], box.box, box.polygon) for box in item.boxes),
             metadata=dict(item.metadata),
         )
-        for position, item in enumerate(kept)
-    ]
+        position += 1
 
 
 def _save_version(
@@ -234,30 +305,29 @@ def _save_version(
     source: Source,
     format_name: str,
     *,
-    kept: Sequence[RawSample],
-    records: Mapping[str, ImageRecord],
-    labels: Mapping[str, str],
+    content: Callable[[], Iterator[Sample]],
     out: int,
 ) -> Outcome:
-    samples = as_samples(kept, records, labels)
     # A signature changes what may be promoted, not what the images show; it is part of the version all the same,
     # because the gate must be able to tell the two apart.
-    row_id = identify("data", line.name, samples, line.taxonomy, line.intake.licence, sorted(line.classes))
-    instances, images = count_classes(samples, line.classes)
+    counted = ClassCount(line.classes)
+    row_id = identify(
+        "data", line.name, map(counted.add, content()), line.taxonomy, line.intake.licence, sorted(line.classes)
+    )
     version = DatasetVersion(
         id=row_id,
         line=line.name,
         number=0,
         source=source.title,
         format=format_name,
-        images=len(samples),
-        normal_images=sum(not sample.boxes for sample in samples),
-        instances=instances,
-        image_counts=images,
+        images=counted.samples,
+        normal_images=counted.normal,
+        instances=counted.boxes,
+        image_counts=counted.images,
         quarantined=out,
         taxonomy_signed=line.taxonomy.signed,
         licence=line.intake.licence,
         created_at=parts.clock(),
     )
-    new = parts.facts.save(version, (replace(sample, dataset_id=row_id) for sample in samples))
+    new = parts.facts.save(version, (replace(sample, dataset_id=row_id) for sample in content()))
     return Outcome(row_id, not new)

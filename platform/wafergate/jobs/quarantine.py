@@ -1,8 +1,9 @@
 """What did not enter: kept with its reason and its bytes, and what people decide about it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import digest_bytes, identify
@@ -12,8 +13,11 @@ from wafergate.errors import QuarantineError, SourceError
 from wafergate.jobs.named_rows import find_by_digits
 from wafergate.jobs.parts import Parts, ahead
 from wafergate.ports import LedgerDraft, Source
+from wafergate.spool import Spool
 
 __all__ = ["Held", "Refused", "decide_on", "find_held", "held", "released_in", "set_aside"]
+
+_BATCH = 1000  # rows saved at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,11 @@ class Held:
         return self.changes[-1].state if self.changes else QuarantineState.OPEN
 
 
-def set_aside(parts: Parts, line: str, source: Source, refused: Sequence[Refused]) -> None:
+def set_aside(parts: Parts, line: str, source: Source, refused: Collection[Refused]) -> None:
     """Keep what did not enter, its bytes in S3 and why in the store; a rerun does not list it twice."""
-    now, present = parts.clock(), frozenset(source.names())
+    if not refused:
+        return
+    now, present = parts.clock(), Spool(source.names(), key=str)
 
     def with_bytes(item: Refused) -> Refused:
         if item.digest is not None or item.path not in present:
@@ -51,7 +57,7 @@ def set_aside(parts: Parts, line: str, source: Source, refused: Sequence[Refused
         except SourceError:  # that it cannot be read is what its own detail says
             return item
 
-    parts.facts.save_all(
+    rows = (
         Quarantined(
             id=identify("quarantine", line, source.title, item.path, item.reason, item.digest),
             line=line,
@@ -63,19 +69,20 @@ def set_aside(parts: Parts, line: str, source: Source, refused: Sequence[Refused
         )
         for item in ahead(with_bytes, refused)
     )
+    while some := list(islice(rows, _BATCH)):
+        parts.facts.save_all(some)
 
 
 def released_in(parts: Parts, line: str, source: Source) -> Released:
     """Return what people of this line let in and this source holds, byte for byte as it was when they did."""
     changes = parts.facts.find(QuarantineChange, line=line)
     entries = parts.facts.find(Quarantined, id=[item.quarantined_id for item in changes]) if changes else []
-    present = frozenset(source.names())
+    released = [item for item in _joined(entries, changes) if item.state is QuarantineState.RELEASED]
+    present = {item.entry.path for item in released}.intersection(source.names()) if released else ()
     return frozenset(
         (item.entry.path, item.entry.reason)
-        for item in _joined(entries, changes)
-        if item.state is QuarantineState.RELEASED
-        and item.entry.path in present
-        and digest_bytes(source.read(item.entry.path)) == item.entry.digest
+        for item in released
+        if item.entry.path in present and digest_bytes(source.read(item.entry.path)) == item.entry.digest
     )
 
 

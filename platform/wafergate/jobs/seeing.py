@@ -82,11 +82,10 @@ class Viewer:
             return None
         found = {item.name: entered[0]} | ({item.reference: reference[0]} if item.reference and reference else {})
         unlabelled = replace(item, boxes=(), size=None)
-        kept, unfit = keep_fitting([unlabelled], found, channels=self._channels)
-        if unfit:
-            self._refuse(unfit[0])
+        kept = keep_fitting([unlabelled], found.get, self._refuse, channels=self._channels)
+        sample = next(as_samples(kept, found.get, {}), None)
+        if sample is None:
             return None
-        (sample,) = as_samples(kept, found, {})
         return Seen(sample, compose(entered[1], reference[1] if reference else None, self._channels))
 
     def finish(self) -> tuple[Refused, ...]:

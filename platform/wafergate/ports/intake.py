@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,13 @@ class Source(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes.
+
+        Raises:
+            SourceError: it is not there or cannot be read.
+        """
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file that may be long, to be read from its beginning; the caller closes it.
 
         Raises:
             SourceError: it is not there or cannot be read.

@@ -107,8 +107,8 @@ def test_large_images_are_examined_one_at_a_time(parts: Parts) -> None:
         return examine
 
     large: Files = {f"{place}.png": picture(3000, 2700, level=place) for place in range(6)}
-    records, refused = examine_files(replace(parts, examiner=examiner), line_of(), MemorySource(large), sorted(large))
-    assert (len(records), refused, most) == (6, [], 1)
+    found = examine_files(replace(parts, examiner=examiner), line_of(), MemorySource(large), sorted(large))
+    assert (len(found.records), len(found.refused), most) == (6, 0, 1)
 
 
 def test_a_source_of_which_nothing_can_enter_makes_no_version_and_says_why(files: Files, parts: Parts) -> None:
