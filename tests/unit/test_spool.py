@@ -27,7 +27,7 @@ def test_items_come_back_in_their_order_and_are_found_by_their_keys(rows: list[t
     assert (list(spool), len(spool), bool(spool)) == (rows, len(rows), bool(rows))
     for key in {key for key, _ in rows} | {"nobody"}:
         found = [row for row in rows if row[0] == key]
-        assert (spool.all_of(key), spool.count_of(key), key in spool) == (found, len(found), bool(found))
+        assert (spool.all_of(key), spool.is_single(key), key in spool) == (found, len(found) == 1, bool(found))
         assert spool.get(key) == (found[-1] if found else None)
 
 

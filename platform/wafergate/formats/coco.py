@@ -164,7 +164,7 @@ class _Reader:
         self._bare = 0
         for image in images:
             number = _key(_number_of(image, "id"))
-            if image.get("id") is None or images.count_of(number) > 1:
+            if image.get("id") is None or not images.is_single(number):
                 # Whose boxes they are cannot be told, and without boxes it would count as free of defects.
                 path = str(image.get("file_name") or name)
                 detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
@@ -182,7 +182,7 @@ class _Reader:
         count, lost = 0, Spool(key=_key)
         for annotation in annotations:
             number = _number_of(annotation, "image_id")
-            if not images.count_of(_key(number)):
+            if images.get(_key(number)) is None:
                 count += 1
                 if _key(number) not in lost:
                     lost.append(number)

@@ -104,7 +104,7 @@ class Layout:
         if not self._table.rows:
             return "", {}
         file = posixpath.basename(image)
-        for key in (image, file) if self._same_file.count_of(file) == 1 else (image,):
+        for key in (image, file) if self._same_file.is_single(file) else (image,):
             row = self._table.rows.get(key)
             if row:
                 return row

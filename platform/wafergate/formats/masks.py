@@ -77,7 +77,7 @@ def _normal(layout: Layout, pairs: Spool[_Pair], problems: Spool[Problem]) -> It
     masks = Spool((pair.mask for pair in pairs), key=str)
     folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
     for image in layout.images:
-        if pairs.count_of(image) or image in masks or _mask_of(image, masks):
+        if pairs.get(image) or image in masks or _mask_of(image, masks):
             continue
         stem, suffix = posixpath.splitext(image)
         if suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders):

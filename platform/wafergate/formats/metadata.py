@@ -68,7 +68,7 @@ def _parse(lines: Iterator[list[str]]) -> MetadataTable:
             continue
         if len(cells) != len(header):
             wrong.append(f"row {number} has {len(cells)} cells where {len(header)} are expected")
-        elif table.rows.count_of(cells[key]):
+        elif table.rows.get(cells[key]):
             wrong.append(f"row {number} names {cells[key]} again")
         else:
             pairs = zip(header, cells, strict=True)

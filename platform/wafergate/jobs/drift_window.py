@@ -13,7 +13,8 @@ from wafergate.domain.samples import ImageRecord
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError, SourceError
 from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
-from wafergate.jobs.ingest import as_samples, examine_files, files_of, keep_fitting, read_source
+from wafergate.jobs.examine import examine_files
+from wafergate.jobs.ingest import as_samples, files_of, keep_fitting, read_source
 from wafergate.jobs.novelty import novelty_of
 from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile

@@ -21,7 +21,8 @@ from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats.sheet import Tile, picture_sheet
-from wafergate.jobs.ingest import as_samples, examine_files, files_of, keep_fitting, read_source
+from wafergate.jobs.examine import examine_files
+from wafergate.jobs.ingest import as_samples, files_of, keep_fitting, read_source
 from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.promote import champion_model

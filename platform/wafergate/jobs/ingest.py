@@ -1,12 +1,8 @@
 """Raw images and labels to a dataset version; what cannot enter is quarantined with its reason."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import islice
-from operator import attrgetter, itemgetter
-from threading import Lock
-from typing import Any
 
 from wafergate.domain.identity import identify
 from wafergate.domain.models import Channels
@@ -22,34 +18,17 @@ from wafergate.domain.samples import (
 )
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, ReadOptions
-from wafergate.formats.header import ImageRefusedError, read_header
 from wafergate.formats.spooled import spooled
-from wafergate.jobs.parts import Outcome, Parts, ahead, silent
+from wafergate.jobs.examine import RecordOf, examine_files
+from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.spool import Spool
 
-__all__ = [
-    "Examined",
-    "as_samples",
-    "examine_files",
-    "files_of",
-    "ingest",
-    "is_large",
-    "keep_fitting",
-    "read_source",
-    "require_format",
-]
-
-RecordOf = Callable[[str], ImageRecord | None]
-"""Finds what the examination told of a file; None where it did not enter."""
-
-_RECORD = attrgetter(*(field.name for field in fields(ImageRecord)))
+__all__ = ["as_samples", "files_of", "ingest", "keep_fitting", "read_source", "require_format"]
 
 _LISTED = 5
-_BATCH = 1000
-_LARGE = 8_000_000  # pixels; examining takes some 10 bytes each, and four images are at work at a time
 
 
 def ingest(
@@ -160,82 +139,6 @@ def files_of(samples: Iterable[RawSample]) -> Spool[str]:
             if name and name not in names:
                 names.append(name)
     return names
-
-
-class Examined:
-    """What an examination found, on disk.
-
-    Attributes:
-        records: name and record of each file that entered, in the order in which they were examined.
-        refused: the others.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self.records: Spool[tuple[str, ImageRecord]] = Spool(key=itemgetter(0), pack=_packed, unpack=_unpacked)
-        self.refused: Spool[Refused] = Spool()
-
-    def record_of(self, name: str) -> ImageRecord | None:
-        """Return the record of a file; None where it did not enter."""
-        found = self.records.get(name)
-        return found[1] if found else None
-
-
-def _packed(item: tuple[str, ImageRecord]) -> tuple[object, ...]:
-    return item[0], *_RECORD(item[1])
-
-
-def _unpacked(values: tuple[Any, ...]) -> tuple[str, ImageRecord]:
-    return values[0], ImageRecord(*values[1:])
-
-
-def examine_files(
-    parts: Parts,
-    line: LineFile,
-    source: Source,
-    names: Collection[str],
-    *,
-    released: Released = frozenset(),
-    progress: Progress = silent,
-) -> Examined:
-    """Examine each image file once, store it, and return its record by name, with what was refused."""
-    examine, now, alone = parts.examiner(line.intake.max_pixels), parts.clock(), Lock()
-
-    def enter(name: str) -> ImageRecord | Refused:
-        try:
-            data = source.read(name)
-        except SourceError as error:
-            return Refused(name, QuarantineReason.MISSING_IMAGE, str(error))
-        try:
-            shown = "" if (name, QuarantineReason.WRONG_SUFFIX) in released else name
-            with alone if is_large(data) else nullcontext():
-                record = examine(data, now=now, name=shown)
-        except ImageRefusedError as error:
-            return Refused(name, error.reason, error.detail, parts.files.put(data))
-        parts.files.put(data)
-        return record
-
-    found = Examined()
-    unsaved: list[ImageRecord] = []
-    for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
-        if isinstance(result, ImageRecord):
-            found.records.append((name, result))
-            unsaved.append(result)
-        else:
-            found.refused.append(result)
-        if len(unsaved) == _BATCH or done == len(names):
-            parts.facts.save_all(unsaved)
-            unsaved.clear()
-        progress("examining images", done, len(names))
-    return found
-
-
-def is_large(data: bytes) -> bool:
-    """Tell whether an image needs so much memory that several at once would need too much."""
-    try:
-        return read_header(data).pixels > _LARGE
-    except ImageRefusedError:
-        return False
 
 
 def keep_fitting(

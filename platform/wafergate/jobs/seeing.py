@@ -16,7 +16,8 @@ from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import ImageRecord, QuarantineReason, RawSample, Sample
 from wafergate.errors import SourceError
 from wafergate.formats.header import ImageRefusedError, read_header
-from wafergate.jobs.ingest import as_samples, is_large, keep_fitting
+from wafergate.jobs.examine import is_large
+from wafergate.jobs.ingest import as_samples, keep_fitting
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.quarantine import Refused
 from wafergate.line import LineFile

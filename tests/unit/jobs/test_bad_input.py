@@ -23,7 +23,8 @@ from wafergate.domain.samples import (
 )
 from wafergate.domain.splits import LeakProof, Split
 from wafergate.errors import ConfigError, SourceError, SplitError, TaxonomyError, ValidationFailedError
-from wafergate.jobs.ingest import examine_files, ingest
+from wafergate.jobs.examine import examine_files
+from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.split import require_clean
 from wafergate.jobs.validate import validate
