@@ -216,7 +216,8 @@ def load_line(path: Path) -> LineFile:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        message = f"there is no line file {path}; `wafergate init` writes one to start from"
+        named = "" if path.suffix == ".toml" else " (this needs the file, a line's name is not enough)"
+        message = f"there is no line file {path}{named}; `wafergate init` writes one to start from"
         raise ConfigError(message) from error
     except (OSError, UnicodeDecodeError) as error:
         message = f"the line file {path} cannot be read: {error}"

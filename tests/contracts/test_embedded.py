@@ -281,6 +281,27 @@ def test_a_port_that_a_killed_process_still_lets_go_of_is_waited_for():
     closing.join()
 
 
+def test_two_that_choose_at_once_choose_different_ports():
+    chosen: list[int] = []
+    with ports.Claims() as first, ports.Claims() as second:
+        for claims in (first, second, first, second):
+            chosen += [ports.choose("dashboard", (), claims), ports.choose("s3_admin", (), claims)]
+    assert len(set(chosen)) == len(chosen)
+    admins = chosen[1::2]
+    assert not {port + ports.GRPC_OFFSET for port in admins} & set(chosen)
+
+
+def test_a_claim_ends_with_its_holder_and_is_not_given_in_part():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind((ports.LOOPBACK, 0))
+        held = holder.getsockname()[1]
+        with ports.Claims() as claims:
+            assert not claims.take(held - 1, held)
+            assert claims.take(held - 1)
+    with ports.Claims() as claims:
+        assert claims.take(held - 1, held)
+
+
 def test_a_port_that_is_none_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="WAFERGATE_PORT_POSTGRES must be a port number"):
         up(tmp_path, progress=lambda *_: None, environ={**NOWHERE, "WAFERGATE_PORT_POSTGRES": "http"})

@@ -102,6 +102,14 @@ def test_a_missing_line_file_is_said_with_the_command_that_writes_one(tmp_path: 
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize("command", ["watch", "governor ask", "weekly"])
+def test_a_line_s_name_where_its_file_is_needed_is_said(tmp_path: Path, command: str) -> None:
+    said = run_fresh(*command.split(), "--line", "pcb", cwd=tmp_path)
+    assert said.code == ConfigError.exit_code
+    assert said.sentence.startswith("there is no line file pcb (this needs the file, a line's name is not enough);")
+
+
+@pytest.mark.unit
 def test_all_errors_of_a_line_file_are_told_at_once_each_with_its_key(tmp_path: Path) -> None:
     line = write_line(tmp_path / "wrong.toml", "wrong", epochs=0, recall=1.5, approval="maybe", more="[gates]")
     said = run_fresh("check", str(line))

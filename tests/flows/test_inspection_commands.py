@@ -65,6 +65,17 @@ def test_old_months_go_by_one_command_that_first_shows_what_and_then_tells_who(
     assert rolled.out == f"1 months of line {inspected} counted again: all right\n"
 
 
+@pytest.mark.parametrize("command", ["inspections months", "inspections list", "lot show L7", "audit list"])
+def test_a_line_is_named_by_its_name_or_its_file(
+    wafergate: ForkedCommands, inspected: str, tmp_path: Path, command: str
+) -> None:
+    file = write_line(tmp_path / "kept.toml", inspected)
+    by_file, by_name = (wafergate(*command.split(), "--line", str(named)) for named in (file, inspected))
+    assert by_file == by_name
+    assert inspected in by_name.out
+    assert by_name.code == 0
+
+
 def test_images_are_listed_within_80_columns(wafergate: ForkedCommands, inspected: str, tmp_path: Path) -> None:
     line = ("--line", str(write_line(tmp_path / "kept.toml", inspected)))
     newest = wafergate("inspections", "list", *line, "--class", "scratch", "--days", "9999")

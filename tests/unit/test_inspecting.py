@@ -102,6 +102,19 @@ def test_chunks_of_any_size_find_the_same(champion: Parts, files: Files) -> None
     assert sorted(found[0]) == sorted(found[1])
 
 
+def test_every_image_is_told_once_an_unreadable_one_too(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 10)
+    told_of: list[tuple[str, int, int]] = []
+    spoilt = pictures | {next(name for name in pictures if "_golden" not in name): b"no picture"}
+    done = inspect_lot(
+        champion, line_of(), MemorySource(spoilt), "images", chunk=4, progress=lambda *said: told_of.append(said)
+    )
+    inspected = [said for said in told_of if said[0] == "inspecting images"]
+    assert done.refused == 1
+    assert len(set(inspected)) == len(inspected)
+    assert [said[1:] for said in inspected if said[1] in {4, 8, 10}] == [(4, 10), (8, 10), (10, 10)]
+
+
 def test_chunks_worked_off_by_others_are_those_of_the_line_and_the_champion(champion: Parts, files: Files) -> None:
     handed: list[tuple[str, int]] = []
     lot, pictures = lot_of(files, 10)

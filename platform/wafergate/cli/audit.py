@@ -9,7 +9,7 @@ import typer
 
 from wafergate.cli.labelling import annotations, require_empty, show_changes, write_file
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import Line, Person, Reason
+from wafergate.cli.options import Line, LineName, Person, Reason
 from wafergate.cli.progress import bar
 from wafergate.domain.production import Stratum
 from wafergate.errors import ConfigError, NotFoundError
@@ -42,7 +42,7 @@ def _day(value: str) -> str:
 
 @app.command("list")
 def audit_list(
-    line: Line,
+    line: LineName,
     state: State = "open",
     stratum: Which = "",
     limit: Annotated[int, typer.Option("--limit", min=0, help="Show this many; 0 shows all.")] = 30,
@@ -53,12 +53,11 @@ def audit_list(
     near a threshold (near), images unlike training (far). [review] of the
     line file says how many.
 
-    Example: wafergate audit list --line line.toml --stratum audit
+    Example: wafergate audit list --line pcb --stratum audit
     """
     from wafergate.terminal import console, table
 
-    line_file = load_line(line)
-    listed = _chosen(ready(), line_file.name, state, stratum)
+    listed = _chosen(ready(), line, state, stratum)
     shown = listed[:limit] if limit else listed
     cells = [
         (item.stratum.value, item.metadata.get("lot", ""), f"{item.name}\n{item.detail}", truth.actor if truth else "")
@@ -69,9 +68,7 @@ def audit_list(
     counts = Counter(item.stratum.value for item, _ in listed)
     told = f" ({', '.join(f'{name} {count}' for name, count in counts.items())})" if counts else ""
     more = f"; {len(listed) - len(shown)} more with --limit 0" if len(shown) < len(listed) else ""
-    typer.echo(
-        f"line {line_file.name}: {len(listed)} inspected images {'in all' if state == 'all' else state}{told}{more}"
-    )
+    typer.echo(f"line {line}: {len(listed)} inspected images {'in all' if state == 'all' else state}{told}{more}")
 
 
 @app.command("export")

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from wafergate.cli.opening import ready
-from wafergate.cli.options import Line
+from wafergate.cli.options import LineName
 from wafergate.domain.drift import DriftReport, DriftVerdict, FeatureDrift
 from wafergate.domain.words import counted
 from wafergate.errors import NotFoundError
 from wafergate.jobs.parts import Parts
-from wafergate.line import load_line
 
 __all__ = ["app", "show_report"]
 
@@ -19,17 +18,18 @@ app = typer.Typer(help="Drift reports of a line: windows, causes, advice.", no_a
 
 
 @app.command("list")
-def list_(line: Line, last: Annotated[int, typer.Option("--last", min=1, help="How many, newest first.")] = 20) -> None:
+def list_(
+    line: LineName, last: Annotated[int, typer.Option("--last", min=1, help="How many, newest first.")] = 20
+) -> None:
     """List the line's drift reports, the newest first.
 
-    Example: wafergate drift list --line line.toml
+    Example: wafergate drift list --line pcb
     """
     from wafergate.terminal import console, table
 
-    name = load_line(line).name
-    rows = ready().facts.find(DriftReport, line=name, limit=last)
+    rows = ready().facts.find(DriftReport, line=line, limit=last)
     if not rows:
-        typer.echo(f"line {name!r} has no drift report yet: run `wafergate watch`")
+        typer.echo(f"line {line!r} has no drift report yet: run `wafergate watch`")
         return
     cells = [
         (

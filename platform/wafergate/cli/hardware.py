@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.opening import ready
-from wafergate.cli.options import Line
+from wafergate.cli.options import Line, LineName
 from wafergate.errors import ConfigError, NotFoundError, ServiceError
 from wafergate.line import load_line
 
@@ -152,18 +152,17 @@ def latency(
 
 
 @app.command()
-def choice(line: Line) -> None:
+def choice(line: LineName) -> None:
     """Show the newest choice of a model: what dropped every other.
 
-    Example: wafergate choice --line line.toml
+    Example: wafergate choice --line pcb
     """
     from wafergate.domain.choice import ModelChoice
     from wafergate.terminal import console, paragraph, table
 
-    name = load_line(line).name
-    rows = ready().facts.find(ModelChoice, line=name, limit=1)
+    rows = ready().facts.find(ModelChoice, line=line, limit=1)
     if not rows:
-        message = f"no candidate was chosen for line {name!r} yet: set candidate = 'auto' in [models], then retrain"
+        message = f"no candidate was chosen for line {line!r} yet: set candidate = 'auto' in [models], then retrain"
         raise NotFoundError(message)
     row = rows[0]
 

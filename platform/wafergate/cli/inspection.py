@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.opening import flow, group, ready
-from wafergate.cli.options import AnyFormat, Limit, Line, SourcePath
+from wafergate.cli.options import AnyFormat, Limit, Line, LineName, SourcePath
 from wafergate.domain.words import counted
 from wafergate.errors import ConfigError
 from wafergate.line import load_line
@@ -125,14 +125,14 @@ def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
 
 
 @lot.command("show")
-def lot_show(key: Annotated[str, typer.Argument(metavar="LOT", help="The lot.")], line: Line) -> None:
+def lot_show(key: Annotated[str, typer.Argument(metavar="LOT", help="The lot.")], line: LineName) -> None:
     """Show what was found in a lot, each image as it was seen last.
 
-    Example: wafergate lot show A1234 --line line.toml
+    Example: wafergate lot show A1234 --line pcb
     """
     from wafergate.jobs.results import show_lot
 
-    _show(show_lot(ready(), line=load_line(line).name, lot=key))
+    _show(show_lot(ready(), line=line, lot=key))
 
 
 def _show(summary: "LotSummary") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.opening import group, ready
-from wafergate.cli.options import Line, Person, Reason
+from wafergate.cli.options import Line, LineName, Person, Reason
 from wafergate.errors import ConfigError
 from wafergate.line import load_line
 
@@ -31,7 +31,7 @@ class Order(StrEnum):
 
 @app.command("list")
 def inspections_list(
-    line: Line,
+    line: LineName,
     order: Annotated[
         Order, typer.Option("--order", help="doubtful: score nearest its threshold; novel: unlike training.")
     ] = Order.NEWEST,
@@ -42,22 +42,21 @@ def inspections_list(
 ) -> None:
     """List inspected images: the newest, the most doubtful or the most novel.
 
-    Example: wafergate inspections list --line line.toml --class scratch
+    Example: wafergate inspections list --line pcb --class scratch
     """
     from wafergate.terminal import console, table
 
-    name = load_line(line).name
     if order is not Order.NEWEST and (defect_class or lot):
         message = f"--class and --lot go with --order newest, found --order {order.value}"
         raise ConfigError(message)
-    images = _listed(ready(), name, order, defect_class, lot, days, limit)
+    images = _listed(ready(), line, order, defect_class, lot, days, limit)
     cells = [
         (f"{item.captured_at:%Y-%m-%d %H:%M}", item.lot or "-", item.name, _said(item), _novelty(item))
         for item in images
     ]
     if cells:
         console().print(table(("captured (UTC)", "lot", "image", "found", "novelty"), cells, numbers=("novelty",)))
-    typer.echo(f"{len(cells)} images of line {name} in {days} days, {order.value} first")
+    typer.echo(f"{len(cells)} images of line {line} in {days} days, {order.value} first")
 
 
 def _listed(
@@ -92,14 +91,13 @@ def _novelty(item: "InspectedImage") -> str:
 
 
 @app.command("months")
-def inspections_months(line: Line) -> None:
+def inspections_months(line: LineName) -> None:
     """Count what is stored of each month.
 
-    Example: wafergate inspections months --line line.toml
+    Example: wafergate inspections months --line pcb
     """
-    name = load_line(line).name
-    _show(months := ready().inspections.months(name))
-    typer.echo(f"{sum(item.images for item in months):,} inspected images of line {name} in {len(months)} months")
+    _show(months := ready().inspections.months(line))
+    typer.echo(f"{sum(item.images for item in months):,} inspected images of line {line} in {len(months)} months")
 
 
 def _show(months: "Sequence[InspectionMonth]") -> None:
@@ -111,17 +109,16 @@ def _show(months: "Sequence[InspectionMonth]") -> None:
 
 
 @app.command("roll")
-def inspections_roll(line: Line) -> None:
+def inspections_roll(line: LineName) -> None:
     """Count the sums by day and lot again.
 
     Every inspection keeps them exact; this proves it, or mends what a hand changed.
 
-    Example: wafergate inspections roll --line line.toml
+    Example: wafergate inspections roll --line pcb
     """
-    name = load_line(line).name
-    changed = ready().inspections.reroll(name)
+    changed = ready().inspections.reroll(line)
     wrong = ", ".join(f"{month:%Y-%m} {count}" for month, count in changed.items() if count)
-    typer.echo(f"{len(changed)} months of line {name} counted again: " + (f"mended {wrong}" if wrong else "all right"))
+    typer.echo(f"{len(changed)} months of line {line} counted again: " + (f"mended {wrong}" if wrong else "all right"))
 
 
 @app.command("retain")

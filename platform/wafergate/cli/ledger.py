@@ -49,7 +49,7 @@ def ledger_verify() -> None:
 
 @app.command("ask")
 def ledger_ask(
-    line: Annotated[str, typer.Option("--line", help="Name of the line.", show_default=False)],
+    line: LineName,
     lot: Annotated[str, typer.Option("--lot", help="The lot, as in its images' metadata.", show_default=False)],
     at: Annotated[str, typer.Option("--at", help="ISO 8601, UTC unless it has an offset; now if absent.")] = "",
 ) -> None:

@@ -19,7 +19,7 @@ Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the led
 
 def _named(value: str) -> str:
     """Return a line's name, given that or the path of its file."""
-    if not value.endswith(".toml"):
+    if not value.endswith(".toml") and not Path(value).is_file():
         return value
     from wafergate.line import load_line
 

@@ -153,7 +153,8 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         names.update(done.names)
         refused += done.refused
         taken += len(some)
-        progress("inspecting images", taken, len(found))
+        if hands:  # they tell nothing themselves
+            progress("inspecting images", taken, len(found))
     if not runs:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
         message = (
@@ -227,11 +228,13 @@ def inspect_chunk(
     samples: list[Sample] = []
     fresh: list[tuple[int, Detections]] = []
     batches = [chunk[start : start + _BATCH] for start in range(0, len(chunk), _BATCH)]
-    for batch in ahead(partial(_look, viewer, inspector), batches):
+    taken = 0
+    for looked, batch in zip(batches, ahead(partial(_look, viewer, inspector), batches), strict=True):
         for sample, said in batch:
             fresh += [] if said is None else [(len(samples), said)]
             samples.append(sample)
-        progress("inspecting images", len(samples), len(chunk))
+        taken += len(looked)
+        progress("inspecting images", taken, len(chunk))
     refused = viewer.finish()
     if refused:
         set_aside(parts, line.name, source, refused)

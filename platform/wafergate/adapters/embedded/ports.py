@@ -1,5 +1,6 @@
 """Choose TCP ports on the loopback address once, and name who holds one that is taken."""
 
+import contextlib
 import random
 import socket
 import time
@@ -39,8 +40,33 @@ def is_free(port: int) -> bool:
         return True
 
 
-def choose(name: str, taken: Collection[int]) -> int:
+class Claims(contextlib.ExitStack):
+    """The ports that an `up` on its way means to use: another one that starts meanwhile chooses others.
+
+    A bound UDP socket of the same number stands for each. None of the servers uses UDP, every user of the machine sees
+    the claim, and the kernel lets go of it when its holder ends, however it ends.
+    """
+
+    def take(self, *numbers: int) -> bool:
+        """Claim some ports together; return whether nobody else had claimed one of them."""
+        with contextlib.ExitStack() as sockets:
+            try:
+                for number in numbers:
+                    claim = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    claim.bind((LOOPBACK, number))
+            except OSError:
+                return False
+            self.enter_context(sockets.pop_all())
+        return True
+
+
+def choose(name: str, taken: Collection[int], claims: Claims) -> int:
     """Return a free port for a service, outside `taken`; its companion for gRPC is free as well where it has one.
+
+    Args:
+        name: the port's name.
+        taken: ports that other services of this stack have.
+        claims: takes up the port, until the server listens on it.
 
     Raises:
         ServiceError: None was found.
@@ -49,7 +75,9 @@ def choose(name: str, taken: Collection[int]) -> int:
     shift = GRPC_OFFSET if name in WITH_GRPC else 0
     candidates = [*preferred, *(port - shift for port in random.sample(range(FIRST, LAST + 1), TRIES))]
     for port in candidates:
-        if not {port, port + shift} & set(taken) and is_free(port) and is_free(port + shift):
+        numbers = {port, port + shift}
+        # Claimed before it is looked at: whoever had the claim before may listen by now.
+        if not numbers & set(taken) and claims.take(*numbers) and all(map(is_free, numbers)):
             return port
     raise ServiceError(
         f"no free port for {name} between {FIRST} and {LAST} in {TRIES} tries: set {variable(name)} to a free one"

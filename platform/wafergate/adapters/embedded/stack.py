@@ -13,7 +13,7 @@ from wafergate.adapters.embedded import dashboard as dashboard_part
 from wafergate.adapters.embedded import health, postgres, prefect, processes, s3
 from wafergate.adapters.embedded.home import check_space, log_file, make_home, storage_trouble
 from wafergate.adapters.embedded.parts import Context, Part, Progress
-from wafergate.adapters.embedded.ports import LOOPBACK, RELEASE_SECONDS, choose, require_free, wanted
+from wafergate.adapters.embedded.ports import LOOPBACK, RELEASE_SECONDS, Claims, choose, require_free, wanted
 from wafergate.adapters.embedded.state import STATE_NAME, ServiceStatus, StateFile, exclusive
 from wafergate.errors import ServiceError
 
@@ -142,12 +142,16 @@ class _Starter:
 
     def run(self) -> StackState:
         """Bring up what is missing, each part as soon as those it needs answer."""
+        with Claims() as claims:
+            return self._run(claims)
+
+    def _run(self, claims: Claims) -> StackState:
         for name, variable in self._outside.items():
             self._say(name, f"not started: {variable} says it is elsewhere")
         if "postgres" not in self._outside and self._context.environ.get("WAFERGATE_DATABASE_URL"):
             self._say("postgres", "kept for Prefect; the application's database is where WAFERGATE_DATABASE_URL says")
         alive = {part.name for part in self._parts if processes.find(self._state.processes.get(part.name))}
-        self._settle_ports(alive)
+        self._settle_ports(alive, claims)
         self._settle_secrets()
         check_space(self._context.home)
         tasks: dict[str, Future[None]] = {}
@@ -200,7 +204,7 @@ class _Starter:
                 f"{part.name} answers and cannot be prepared ({error}): see {log_file(self._context.home, part.name)}"
             ) from error
 
-    def _settle_ports(self, alive: set[str]) -> None:
+    def _settle_ports(self, alive: set[str], claims: Claims) -> None:
         ports = self._state.ports
         for part in self._parts:
             for name in part.ports:
@@ -210,7 +214,10 @@ class _Starter:
                         f"{part.name} runs on port {ports[name]} while WAFERGATE_PORT_{name.upper()} asks for "
                         f"{number}: `wafergate down` first"
                     )
-                ports[name] = number or ports.get(name) or choose(name, ports.values())
+                kept = number or ports.get(name)
+                if kept:
+                    claims.take(kept)  # not to be chosen by others; if one has it, `require_free` tells
+                ports[name] = kept or choose(name, ports.values(), claims)
 
     def _settle_secrets(self) -> None:
         """Make every secret and save them before any part starts: data under a lost key would be lost."""
