@@ -149,6 +149,15 @@ class TestS3:
             with pytest.raises(ServiceError, match=r"no bucket 'elsewhere'.*WAFERGATE_S3_BUCKET"):
                 elsewhere.check()
 
+    def test_a_file_that_another_process_moves_meanwhile_is_passed_over(
+        self, service_settings: Settings, tmp_path: Path
+    ) -> None:
+        moved = tmp_path / "ab" / "tmp-of-another-process"
+        moved.parent.mkdir()
+        moved.symlink_to(tmp_path / "nowhere")  # listed, and gone when it is looked at
+        files = on_s3(service_settings, tmp_path)
+        assert files.fetch(files.put(b"whole")).read_bytes() == b"whole"
+
     def test_a_full_cache_says_what_to_do(self, service_settings: Settings, tmp_path: Path) -> None:
         blocked = tmp_path / "cache"
         blocked.touch()  # a file where the folder should be: nothing can be written below it

@@ -1,11 +1,12 @@
 """Files in any S3 through the MinIO client, addressed by SHA-256, with a local cache of bounded size."""
 
+import contextlib
 import io
 import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -200,14 +201,18 @@ class _Cache:
     def drop(self, digest: str) -> None:
         (self._folder / digest[:2] / digest[2:]).unlink(missing_ok=True)
 
+    def _held(self) -> Iterator[tuple[float, int, Path]]:
+        """Yield time of use, bytes and path of every file; what another process moves meanwhile is passed over."""
+        for path in self._folder.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                yield stat.st_mtime, stat.st_size, path
+
     def _make_room(self, added: int, *, keep: Path) -> None:
         if self._size is not None and self._size + added <= self._limit:
             self._size += added
             return
-        files = sorted(
-            ((stat.st_mtime, stat.st_size, path) for path in self._folder.glob("??/*") if (stat := path.stat())),
-            key=lambda item: item[0],
-        )
+        files = sorted(self._held(), key=lambda item: item[0])
         total = sum(size for _, size, _ in files)
         for _, size, path in files:
             if total <= self._limit:
