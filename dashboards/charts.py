@@ -109,7 +109,7 @@ def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Fig
             name=text.feature(feature.feature),
             value=feature.distance,
             limit=feature.threshold,
-            verdict=Verdict.FAIL if feature.drifted else Verdict.PASS,
+            verdict=(Verdict.FAIL if feature.drifted else Verdict.PASS) if feature.judged else None,
             label=text.plain("now_mean", reference=_mean(feature.reference_mean), current=_mean(feature.current_mean)),
             span=(0.0, feature.distance),
             hover=f"{text.word('distance')} {feature.distance:.3f}, {text.word('threshold')} {feature.threshold:.3f}",
@@ -117,6 +117,7 @@ def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Fig
         for feature in features
     ]
     names: dict[Verdict | None, str] = {Verdict.PASS: text.word("stable"), Verdict.FAIL: text.word("drifted")}
+    names[None] = text.plain("not_judged")
     highest = max((max(feature.distance, feature.threshold) for feature in features), default=1.0)
     reading = _Reading(names, text.word("threshold"), (0.0, highest * 1.1), intervals=False)
     figure = _dot_plot(rows, reading, palette)

@@ -84,14 +84,18 @@ def rate_history(past: Sequence[Past], text: Text, palette: Palette) -> go.Figur
         ("escape_rate", palette.verdicts[Verdict.FAIL], "diamond", [item.evaluation.escapes for item in past]),
         ("overkill_rate", palette.verdicts[Verdict.PASS], "circle", [item.evaluation.overkill for item in past]),
     )
-    titles = [text.title(term) for term, *_ in told]
+    measured = [[rate for rate in rates if rate.value is not None] for *_, rates in told]
+    titles = [
+        text.title(term) + ("" if seen else f": {text.plain('no_images')}")
+        for (term, *_), seen in zip(told, measured, strict=True)
+    ]
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.06)
     versions = [f"v{item.model.number}" for item in past]
     for column, (term, colour, symbol, rates) in enumerate(told, start=1):
         pairs = zip(versions, rates, strict=True)
         points = [_rate_point(version, rate, term, text) for version, rate in pairs if rate.value is not None]
         _add_points(figure, points, colour, symbol=symbol, name=text.word(term), column=column)
-    highest = max(rate.upper for *_, rates in told for rate in rates)
+    highest = max((rate.upper for rates in measured for rate in rates), default=1.0)
     _over_versions(figure, versions, text, palette)
     figure.update_layout(showlegend=False)
     figure.update_annotations(font={"color": palette.text, "size": 14})

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dashboards.reading.datasets import HeldBack
-from dashboards.texts import Text, literal
-from wafergate.domain.review import ReviewItem, ReviewState
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from dashboards.texts import Text, literal, phrases
+from wafergate.domain.review import ReviewItem, ReviewState, Suspicion
+from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
 
 if TYPE_CHECKING:
     from wafergate.jobs.plan import Plan
 
 __all__ = [
+    "check_name",
     "findings_data",
     "findings_table",
     "held_data",
@@ -61,15 +62,20 @@ def versions_data(versions: Sequence[DatasetVersion]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def check_name(finding: ValidationFinding, text: Text) -> str:
+    """Return what a data check is called; one without a name here keeps its own."""
+    return phrases()[text.language].get(f"check_{finding.expectation}", finding.expectation)
+
+
 def findings_table(result: ValidationResult, text: Text) -> pd.DataFrame:
     """Return the checks that did not hold."""
     rows = [
         {
-            text.plain("check"): literal(finding.expectation),
+            text.plain("check"): literal(check_name(finding, text)),
             text.plain("severity"): text.plain(f"severity_{finding.severity}"),
             text.plain("broken"): f"{text.count(finding.unexpected)} / {text.count(finding.checked)}",
             text.plain("examples"): literal(", ".join(finding.examples)),
-            text.plain("detail_of"): literal(finding.detail),
+            text.plain("detail_of"): literal(_checked(finding, text)),
         }
         for finding in result.findings
         if not finding.success
@@ -141,7 +147,7 @@ def review_table(review: Sequence[tuple[ReviewItem, ReviewState]], text: Text) -
             text.plain("suspicion"): text.say(f"suspicion_{item.kind}"),
             text.plain("label"): literal(item.label),
             text.plain("image"): literal(item.sample),
-            text.plain("detail_of"): literal(item.detail),
+            text.plain("detail_of"): literal(_suspected(item, text)),
             text.plain("state"): f":{STATES[state]}-badge[{text.say(f'review_{state}')}]",
         }
         for item, state in review
@@ -154,6 +160,23 @@ def review_data(review: Sequence[tuple[ReviewItem, ReviewState]]) -> pd.DataFram
     fields = ("id", "kind", "score", "label", "sample", "box_index", "detail", "created_at")
     rows = [{field: getattr(item, field) for field in fields} | {"state": state} for item, state in review]
     return pd.DataFrame(rows)
+
+
+def _checked(finding: ValidationFinding, text: Text) -> str:
+    """Return what a check found: the stored sentence is English, other languages tell its figures."""
+    if text.language == "en":
+        return finding.detail
+    figures = {"least": finding.low, "most": finding.high, "measured": finding.value}
+    told = [text.plain(key, value=f"{figure:.3g}") for key, figure in figures.items() if figure is not None]
+    return ", ".join(told) or text.value(None)
+
+
+def _suspected(item: ReviewItem, text: Text) -> str:
+    """Return what is suspicious about a box; the stored sentence is English, other languages tell its figure."""
+    if text.language == "en":
+        return item.detail
+    value = text.percent(round(item.score, 2)) if item.kind is Suspicion.WHOLE_IMAGE else f"{abs(item.score):.3g}"
+    return text.plain(f"figure_{item.kind}", value=value)
 
 
 def _decidable(more_test: int, text: Text, *, decidable: bool) -> str:

@@ -61,10 +61,12 @@ def feature_course(reports: Sequence[DriftReport], text: Text, palette: Palette)
     dress(figure, len(names), palette)
     every = max(1, len(shown) // 8)
     places = list(range(len(shown) - 1, -1, -every))
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 40}, height=96 + 34 * max(len(names), 1))
-    figure.update_xaxes(
-        tickvals=places, ticktext=[text.short_day(shown[place].created_at) for place in places], showgrid=False
-    )
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 56}, height=112 + 34 * max(len(names), 1))
+    moments = [shown[place].created_at for place in places]
+    days = [text.short_day(moment) for moment in moments]
+    if len(set(days)) < len(days):  # a day alone would not tell them apart
+        days = [f"{day}<br>{moment.astimezone(text.zone):%H:%M}" for day, moment in zip(days, moments, strict=True)]
+    figure.update_xaxes(tickvals=places, ticktext=days, showgrid=False)
     return figure.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
 
 

@@ -12,7 +12,7 @@ from dashboards.reading.files import page_link
 from dashboards.tables import to_csv
 from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
-from wafergate.errors import WafergateError
+from wafergate.errors import ServiceError, WafergateError
 
 __all__ = [
     "RETRAIN",
@@ -28,6 +28,7 @@ __all__ = [
     "stored_page",
     "style_tables",
     "trouble",
+    "unreadable",
 ]
 
 RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
@@ -86,6 +87,18 @@ def trouble(key: str, error: WafergateError, text: Text) -> None:
         st.caption(text.say("detail", message=error))
 
 
+def unreadable(error: WafergateError, text: Text, *, name: str = "") -> None:
+    """Say why stored pictures are not shown and what to do; the page goes on without them.
+
+    Args:
+        error: what the store said, one of `dashboards.context.UNREADABLE`.
+        text: the reader's language.
+        name: the picture that cannot be read, where others may be.
+    """
+    st.markdown(text.say("files_away" if isinstance(error, ServiceError) else "file_gone"))
+    st.caption(text.say("detail", message=f"{name}: {error}" if name else error))
+
+
 def figure_columns(shown: pd.DataFrame) -> list[int]:
     """Return the places, from 1, of the columns that hold nothing but figures: digits stand under digits there."""
     places = []
@@ -100,10 +113,13 @@ def style_tables() -> None:
     """Set figures to the right, break lines between words, let a sentence use its column's room; once a page."""
     rules = [
         f"[class*='-right{place}-'] :is(th, td):nth-child({place}) {{ text-align: right !important; }}"
+        f" [class*='-right{place}-'] td:nth-child({place}) p {{ white-space: nowrap; }}"
         for place in range(1, MOST_COLUMNS + 1)
     ]
     # Korean breaks between words, as its readers expect; a long file name still breaks anywhere.
-    rules.append("[data-testid='stMarkdownContainer'] { word-break: keep-all; overflow-wrap: anywhere; }")
+    words = "word-break: keep-all !important; overflow-wrap: anywhere;"
+    rules.append(f"[data-testid='stMain'] :is(p, li) {{ {words} }}")
+    rules.append("[data-testid='stTable'] th p { overflow-wrap: normal !important; }")
     rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
     st.html(f"<style>{' '.join(rules)}</style>")
 

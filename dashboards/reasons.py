@@ -1,25 +1,47 @@
-"""Why a candidate was dropped and why the governor holds a line back, in the reader's language, from stored figures.
+"""Why a candidate was dropped, what drift asks for and why the governor holds a line back, in the reader's language.
 
-The limits of the line file are in no row of a choice; the English sentences stored with it name them, so these are what
-a reader of English sees. Everything here returns plain text: whoever puts it on a page escapes it.
+The rows hold their sentences in English, which is what a reader of English sees; other languages are told from stored
+figures. Everything here returns plain text: whoever puts it on a page escapes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dashboards.texts import Text
+from dashboards.texts import Text, phrases
 from wafergate.domain.choice import CandidateStanding, ModelChoice
-from wafergate.domain.drift import DriftReport
+from wafergate.domain.drift import DriftReport, DriftVerdict
+from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import RuleResult, Verdict
 from wafergate.domain.governor import GovernorDecision
+from wafergate.domain.models import Channels
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.verdicts import part
 
-__all__ = ["dropped", "governed"]
+__all__ = ["advised", "dropped", "governed", "not_compared"]
 
 
 def dropped(item: CandidateStanding, choice: ModelChoice, text: Text) -> str:
     """Return what dropped a candidate, as it was stored where its figures do not tell it."""
     teller = _DROPPED.get(item.dropped_by)
     return (teller(item, choice, text) if teller else "") or item.reason
+
+
+def advised(report: DriftReport, text: Text) -> str:
+    """Return why a drift report advises what it does; other languages leave out how much is labelled."""
+    about = report.cause if report.verdict is DriftVerdict.DRIFTED else report.verdict
+    key = f"advised_{report.advice}_{about}"
+    told = text.language != "en" and key in phrases()[text.language]
+    return text.plain(key) if told else report.reason
+
+
+def not_compared(comparison: Comparison, challenger: ModelVersion, champion: ModelVersion, text: Text) -> str:
+    """Return why two models could not be compared on a test set, as it was stored where the rows do not tell it."""
+    if text.language == "en":
+        return comparison.reason
+    if not set(challenger.classes) & set(champion.classes):
+        return text.plain("apart_classes")
+    if champion.channels is Channels.GOLDEN and challenger.channels is not Channels.GOLDEN:
+        return text.plain("apart_golden")
+    return text.plain("apart_learnt", count=text.count(comparison.left_out))
 
 
 def governed(decision: GovernorDecision, reports: Sequence[DriftReport], text: Text) -> str:
@@ -49,21 +71,11 @@ def _rule(rule: RuleResult, advice: str, text: Text) -> str:
     return text.plain(f"governor_{rule.rule}{'_none' if none else ''}", **values)
 
 
-def _memory(item: CandidateStanding, _choice: ModelChoice, text: Text) -> str:
-    if item.memory_mib is None:
-        return text.plain("dropped_memory_none")
-    return text.plain("dropped_memory", value=text.value(item.memory_mib, 1))
-
-
-def _latency(item: CandidateStanding, _choice: ModelChoice, text: Text) -> str:
-    value = text.value(item.latency_ms, 1)
-    # Only the median is stored; what another time dropped keeps its words.
-    median = f" {value} ms, the limit latency_ms in [hardware.serve]" in item.reason
-    return text.plain("dropped_latency", value=value) if median else ""
-
-
-def _size(item: CandidateStanding, _choice: ModelChoice, text: Text) -> str:
-    return "" if item.size_mib is None else text.plain("dropped_size", value=text.value(item.size_mib, 1))
+def _limited(item: CandidateStanding, _choice: ModelChoice, text: Text) -> str:
+    broken = item.broken
+    if broken is None:
+        return text.plain("dropped_memory_none") if item.dropped_by == "memory" and item.memory_mib is None else ""
+    return text.plain(f"dropped_{broken.key}", value=text.value(broken.value, 1), limit=f"{broken.limit:g}")
 
 
 def _licence(item: CandidateStanding, _choice: ModelChoice, text: Text) -> str:
@@ -103,9 +115,9 @@ def _validation(item: CandidateStanding, choice: ModelChoice, text: Text) -> str
 
 
 _DROPPED: Mapping[str, Callable[[CandidateStanding, ModelChoice, Text], str]] = {
-    "memory": _memory,
-    "latency": _latency,
-    "size": _size,
+    "memory": _limited,
+    "latency": _limited,
+    "size": _limited,
     "licence": _licence,
     "validation": _validation,
 }

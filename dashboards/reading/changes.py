@@ -10,6 +10,7 @@ from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, LedgerKin
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.jobs.alert_subjects import subjects_of
 from wafergate.ports import FactStore
 
 __all__ = ["Change", "Changes", "load_changes"]
@@ -28,11 +29,13 @@ class Changes:
             since the moment asked for, newest first.
         awaiting: gate decisions that passed and that a person must release, newest first.
         models: the models they speak of, by id.
+        subjects: what the alerts are about, by the id they name.
     """
 
     rows: tuple[Change, ...]
     awaiting: tuple[GateDecision, ...]
     models: Mapping[str, ModelVersion]
+    subjects: Mapping[str, object]
 
 
 def load_changes(facts: FactStore, line: str, since: datetime) -> Changes:
@@ -51,7 +54,8 @@ def load_changes(facts: FactStore, line: str, since: datetime) -> Changes:
     awaiting = _awaiting(decisions, facts.champion(line))
     named = {row.model_id for row in (*awaiting, *decisions)} | {entry.subject for entry in reigns}
     models = facts.find(ModelVersion, id=sorted(named)) if named else []
-    return Changes(tuple(rows), awaiting, {model.id: model for model in models})
+    subjects = subjects_of(facts, (row for row in rows if isinstance(row, Alert)))
+    return Changes(tuple(rows), awaiting, {model.id: model for model in models}, subjects)
 
 
 def _awaiting(decisions: list[GateDecision], champion: Champion | None) -> tuple[GateDecision, ...]:

@@ -1,5 +1,6 @@
 """What is known of a line at one moment, read from the fact store in one go."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.verdicts import Grounds
+from wafergate.jobs.alert_subjects import subjects_of
 from wafergate.ports import FactStore
 
 __all__ = ["Judged", "LineView", "list_lines", "load_judged", "load_view"]
@@ -49,6 +51,7 @@ class LineView:
         validation: the newest check of the shown dataset version.
         drift: the newest drift report.
         alerts: open alerts, newest first.
+        subjects: what they are about, by the id they name.
         looks: how often the shown test set has been used so far.
         read_at: when this was read, UTC.
     """
@@ -62,6 +65,7 @@ class LineView:
     validation: ValidationResult | None
     drift: DriftReport | None
     alerts: tuple[Alert, ...]
+    subjects: Mapping[str, object]
     looks: int
     read_at: datetime
 
@@ -113,6 +117,7 @@ def load_view(facts: FactStore, line: str) -> LineView:
     checks = facts.find(ValidationResult, dataset_id=dataset.id, limit=1) if dataset else []
     reports = facts.find(DriftReport, line=line, limit=1)
     drift = reports[0] if reports else None
+    alerts = _open_alerts(facts, line, latest.decision if latest else None, drift)
     return LineView(
         line=line,
         champion=champion,
@@ -122,7 +127,8 @@ def load_view(facts: FactStore, line: str) -> LineView:
         newest_dataset=newest,
         validation=checks[0] if checks else None,
         drift=drift,
-        alerts=_open_alerts(facts, line, latest.decision if latest else None, drift),
+        alerts=alerts,
+        subjects=subjects_of(facts, alerts),
         looks=_looks(facts, shown),
         read_at=datetime.now(UTC),
     )

@@ -6,7 +6,17 @@ from wafergate.domain.inspection import InspectedImage, InspectionDay, Inspectio
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore, InspectionStore
 
-__all__ = ["MOST_DAYS", "MOST_IMAGES", "MOST_LOTS", "load_day", "load_days", "load_lot", "load_lots", "load_models"]
+__all__ = [
+    "MOST_DAYS",
+    "MOST_IMAGES",
+    "MOST_LOTS",
+    "has_champion",
+    "load_day",
+    "load_days",
+    "load_lot",
+    "load_lots",
+    "load_models",
+]
 
 MOST_DAYS = 30
 MOST_LOTS = 100
@@ -37,6 +47,11 @@ def load_day(inspections: InspectionStore, line: str, day: date) -> tuple[Inspec
     """Return the newest images of a day (UTC)."""
     since = datetime.combine(day, time(), tzinfo=UTC)
     return tuple(inspections.images(line=line, since=since, until=since + timedelta(days=1), limit=MOST_IMAGES))
+
+
+def has_champion(facts: FactStore, line: str) -> bool:
+    """Tell whether a champion judges the line."""
+    return facts.champion(line) is not None
 
 
 def load_models(facts: FactStore, ids: tuple[str, ...]) -> dict[str, ModelVersion]:

@@ -1,16 +1,17 @@
 """Classes: what the model finds of each defect class, what it misses, and what would help."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from dashboards import class_charts, tables
 from dashboards.context import UNREADABLE, Context
-from dashboards.parts import RETRAIN, commands, figure, pick, section, show_table
+from dashboards.parts import RETRAIN, commands, figure, pick, section, show_table, unreadable
 from dashboards.reading.classes import ClassesView, load_classes
 from dashboards.reading.line import Judged
-from dashboards.texts import Text
+from dashboards.texts import Text, literal
 from dashboards.views import evidence
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _mistakes(shown: Judged, name: str, context: Context) -> None:
     try:
         found = context.read(load_mistakes, shown.evaluation.id, name, PICTURES, door=("facts", "files"))
     except UNREADABLE as error:
-        st.markdown(text.say("mistakes_gone", message=error))
+        unreadable(error, text)
         return
     st.caption(text.say("mistakes_note", model=text.model(shown.model)))
     if not found.missed and not found.alarmed:
@@ -83,7 +84,7 @@ def _pictures(key: str, shown: "Sequence[Mistake]", count: int, name: str, text:
         for mistake in shown:
             with st.container(width=WIDTH, gap="small"):
                 st.image(mistake.picture, width=WIDTH)
-                st.caption(_told(mistake, text))
+                st.caption(_told(mistake, text), help=literal(mistake.sample))
 
 
 def _told(mistake: "Mistake", text: Text) -> str:
@@ -94,7 +95,7 @@ def _told(mistake: "Mistake", text: Text) -> str:
         told += f", {text.say('labelled_as', other=spot.other)}" if spot.other else ""
     else:
         told = text.say("taken_for", other=spot.other) if spot.other else text.say("was_missed")
-    return f"{told}  \n{text.say('in_image', name=mistake.sample)}"
+    return f"{told}  \n{literal(PurePosixPath(mistake.sample).name)}"
 
 
 def _production(view: ClassesView, text: Text) -> None:

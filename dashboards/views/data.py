@@ -51,7 +51,7 @@ def _version(chosen: OneVersion, context: Context) -> None:
     st.markdown("\n".join(f"- {line}" for line in evidence.version_lines(version, text)))
     section("split_title", text, "split")
     if chosen.split is None:
-        commands("split_none", [f"wafergate split {version.number} --line LINE.toml"], text)
+        commands("split_none", [f"wafergate split make {version.number} --line LINE.toml"], text)
     else:
         st.markdown(evidence.split_line(chosen.split, text))
         evidence.split_warnings(chosen.split, text)
@@ -66,10 +66,8 @@ def _checks(chosen: OneVersion, context: Context) -> None:
     if result is None:
         st.markdown(text.say("checks_none"))
         return
-    broken = [finding.expectation for finding in result.findings if not finding.success]
-    key = "validation_broken" if broken else "validation_held"
-    st.markdown(text.say(key, count=len(result.findings), broken=len(broken), names=", ".join(broken)))
-    if broken:
+    st.markdown(evidence.checks_line(result, text))
+    if any(not finding.success for finding in result.findings):
         show_table(
             tables.findings_table(result, text),
             name=f"checks-{result.id}",
@@ -138,7 +136,7 @@ def _quarantine(held: Sequence[HeldBack], line: str, text: Text) -> None:
     if not held:
         st.markdown(text.say("quarantine_none"))
         return
-    st.caption(text.say("quarantine_note", line=line))
+    st.caption(text.say("quarantine_note"))
     show_table(
         tables.held_table(held, text),
         name=f"{line}-quarantine",

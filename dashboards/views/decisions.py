@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards import decision_tables as tables
+from dashboards import reasons
 from dashboards.context import Context
 from dashboards.parts import RETRAIN, choose, commands, section, show_table, stored_page
 from dashboards.reading.decisions import Chosen, Story, load_decision, load_story
@@ -31,7 +32,7 @@ def render(context: Context) -> None:
     names = {item.id: _name(item.id, story, text) for item in story.decisions}
     decision_id = choose("decision", text.plain("choose_decision"), names)
     chosen = context.read(load_decision, decision_id)
-    evidence.gate(chosen.judged, chosen.report, text)
+    evidence.gate(chosen.judged, text)
     if chosen.report is not None:
         stored_page(chosen.report.page, "open_report", context)
     _comparison(chosen, text)
@@ -71,7 +72,7 @@ def _comparison(chosen: Chosen, text: Text) -> None:
         st.markdown(text.say("comparison_none"))
         return
     if comparison.reason:
-        st.markdown(literal(comparison.reason))
+        st.markdown(literal(reasons.not_compared(comparison, chosen.judged.model, chosen.beaten, text)))
         return
     models = {"challenger": text.model(chosen.judged.model), "champion": text.model(chosen.beaten)}
     counts = {"images": text.count(comparison.images), "left_out": text.count(comparison.left_out)}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboards import drift_charts
+from dashboards import drift_charts, reasons
 from dashboards.charts import drift_distances
 from dashboards.context import UNREADABLE, Context
 from dashboards.drift_tables import (
@@ -18,7 +18,7 @@ from dashboards.drift_tables import (
     slice_data,
     slice_table,
 )
-from dashboards.parts import choose, commands, figure, section, show_table, stored_page
+from dashboards.parts import choose, commands, figure, section, show_table, stored_page, unreadable
 from dashboards.reading import drift as reading
 from dashboards.reading.files import load_picture
 from dashboards.reading.lots import load_days
@@ -58,7 +58,7 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
         st.markdown(f":{hue}-badge[:material/{icon}: {text.term(report.verdict)}]")
     values = {
         "current": text.count(report.current_images),
-        "source": report.source,
+        "source": text.word(report.source),
         "reference": text.count(report.reference_images),
         "when": text.when(report.created_at),
         "drifted": sum(feature.drifted for feature in report.features),
@@ -90,7 +90,7 @@ def _advice(report: DriftReport, text: Text) -> None:
         st.markdown(
             text.say("drift_told", cause=cause, advice=text.word(report.advice)), help=text.explain(report.advice)
         )
-        st.markdown(literal(report.reason))
+        st.markdown(literal(reasons.advised(report, text)))
     reference = text.plain(f"reference_{report.reference.value}")
     window = report.window if report.since else text.plain("window_folder")
     st.caption(text.say("drift_window", window=window, reference=reference))
@@ -142,7 +142,7 @@ def _golden(runs: Sequence[GoldenRun], context: Context) -> None:
         try:
             picture = context.read(load_picture, newest.picture, door="files")
         except UNREADABLE as error:
-            st.caption(text.say("picture_gone", name=newest.id, problem=error))
+            unreadable(error, text)
         else:
             st.image(picture, caption=text.plain("golden_picture"))
     name, data = f"{context.line}-golden", golden_data(runs)

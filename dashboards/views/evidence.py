@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards import charts, tables, told
+from dashboards.data_tables import check_name
 from dashboards.palette import Palette
 from dashboards.parts import commands, figure, section, show_table
 from dashboards.reading.line import Judged, LineView
@@ -12,13 +13,14 @@ from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.evaluation import Rate
-from wafergate.domain.report import DecisionReport
-from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.samples import DatasetVersion, ValidationResult
 from wafergate.domain.splits import Side, Split
 from wafergate.formats import verdicts
+from wafergate.formats.alert_titles import alert_title
 
 __all__ = [
     "alerts",
+    "checks_line",
     "dataset",
     "drift",
     "gate",
@@ -112,8 +114,8 @@ def verdict(judged: Judged, text: Text) -> None:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
 
 
-def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
-    """Show a verdict rule by rule, and where its stored report is."""
+def gate(judged: Judged, text: Text) -> None:
+    """Show a verdict rule by rule."""
     decision = judged.decision
     verdict(judged, text)
     show_table(
@@ -124,8 +126,6 @@ def gate(judged: Judged, report: DecisionReport | None, text: Text) -> None:
         data=tables.rule_data(decision),
         key="rule-table",
     )
-    if report is not None:
-        st.markdown(text.say("report_of", decision=report.decision_id))
 
 
 def alerts(view: LineView, text: Text) -> None:
@@ -148,7 +148,7 @@ def _alert(same: Sequence[Alert], view: LineView, text: Text) -> None:
     else:
         state = f":orange-badge[:material/schedule: {text.say('alert_waiting', attempts=alert.attempts)}]"
     with st.container(border=True):
-        title = told.alert_title(alert, told.known(view, text), [view.drift] if view.drift else [], text)
+        title = alert_title(alert, view.subjects, text)
         times = text.say("alert_times", count=text.count(len(same)), when=text.when(same[-1].created_at))
         again = f" :gray-badge[{times}]" if len(same) > 1 else ""
         st.markdown(f"**{literal(title)}** :gray-badge[{text.title(alert.cause)}] {state}{again}")
@@ -172,7 +172,7 @@ def drift(view: LineView, text: Text, palette: Palette) -> None:
         text.say(
             "drift_of",
             current=text.count(report.current_images),
-            source=report.source,
+            source=text.word(report.source),
             reference=text.count(report.reference_images),
             when=text.when(report.created_at),
             drifted=sum(feature.drifted for feature in report.features),
@@ -226,15 +226,17 @@ def version_lines(version: DatasetVersion, text: Text) -> list[str]:
 def _data_lines(view: LineView, version: DatasetVersion, text: Text) -> list[str]:
     lines = version_lines(version, text)
     if view.validation is not None:
-        findings = view.validation.findings
-        broken = [finding.expectation for finding in findings if not finding.success]
-        key = "validation_broken" if broken else "validation_held"
-        lines.append(text.say(key, count=len(findings), broken=len(broken), names=", ".join(broken)))
-        if view.validation.docs is not None:
-            lines.append(text.say("validation_docs", dataset=version.id))
+        lines.append(checks_line(view.validation, text))
     if view.shown is not None:
         lines.append(split_line(view.shown.split, text))
     return lines
+
+
+def checks_line(result: ValidationResult, text: Text) -> str:
+    """Return in one sentence how many data checks held, and which did not."""
+    broken = [check_name(finding, text) for finding in result.findings if not finding.success]
+    key = "validation_broken" if broken else "validation_held"
+    return text.say(key, count=len(result.findings), broken=len(broken), names=", ".join(broken))
 
 
 def split_line(split: Split, text: Text) -> str:

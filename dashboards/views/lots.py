@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboards import lot_charts, lot_tables
 from dashboards.context import UNREADABLE, Context
-from dashboards.parts import commands, figure, section, show_table
+from dashboards.parts import RETRAIN, commands, figure, section, show_table, unreadable
 from dashboards.reading import lots as reading
 from dashboards.reading.files import load_annotated
 from dashboards.texts import literal
@@ -38,7 +39,10 @@ def render(context: Context) -> None:
     days = context.read(reading.load_days, context.line, today, door="inspections")
     lots = context.read(reading.load_lots, context.line, door="inspections")
     if not days and not lots:
-        commands("empty_lots", [INSPECT], context.text)
+        if context.read(reading.has_champion, context.line):
+            commands("empty_lots", [INSPECT], context.text)
+        else:
+            commands("empty_lots_blind", [RETRAIN], context.text)
         return
     asked = _controls(days, lots, context)
     if asked.lot or asked.day:
@@ -173,11 +177,12 @@ def _picture(image: InspectedImage, context: Context) -> bool:
     try:
         picture = context.read(load_annotated, image.image, image.detections, door="files")
     except UNREADABLE as error:
-        st.caption(text.say("picture_gone", name=image.name, problem=error))
+        unreadable(error, text, name=image.name)
         return not isinstance(error, ServiceError)
     st.image(picture, width="stretch")
     found = lot_tables.spell_found(lot_tables.count_found([image]), text)
-    st.caption(f"**{literal(found)}**  \n{literal(image.name)}  \n{literal(text.when(image.captured_at))}")
+    short = literal(PurePosixPath(image.name).name)
+    st.caption(f"**{literal(found)}**  \n{short}  \n{literal(text.when(image.captured_at))}", help=literal(image.name))
     return True
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from dashboards import reasons, told
+from dashboards import reasons
 from dashboards.context import Context
 from dashboards.parts import section
 from dashboards.reading.changes import Change, Changes, load_changes
@@ -13,7 +13,7 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import GateDecision, LedgerEntry
 from wafergate.domain.governor import GovernorDecision
 from wafergate.domain.samples import DatasetVersion
-from wafergate.formats.verdicts import Grounds
+from wafergate.formats.alert_titles import alert_title
 from wafergate.terminal import approval_command
 
 __all__ = ["news", "sentence_of"]
@@ -62,20 +62,13 @@ def sentence_of(row: Change, changes: Changes, text: Text) -> str:
         return text.say(f"change_{row.kind}", when=when, model=model, actor=row.actor, reason=row.reason)
     if isinstance(row, DriftReport):
         verdict, images = text.word(row.verdict), text.count(row.current_images)
-        return text.say("change_drift", when=when, source=row.source, images=images, verdict=verdict)
+        return text.say("change_drift", when=when, source=text.word(row.source), images=images, verdict=verdict)
     if isinstance(row, DatasetVersion):
         return text.say("change_data", when=when, number=row.number, images=text.count(row.images))
     if isinstance(row, GovernorDecision):
         summary = row.summary if text.language == "en" else reasons.governed(row, reports, text)
         return text.say("change_governor", when=when, summary=summary)
-    decisions = [item for item in changes.rows if isinstance(item, GateDecision)]
-    judged = [(item, _grounds(item, changes), _model(item.model_id, changes, text)) for item in decisions]
-    return text.say("change_alert", when=when, title=told.alert_title(row, judged, reports, text).rstrip("."))
-
-
-def _grounds(decision: GateDecision, changes: Changes) -> Grounds:
-    model = changes.models.get(decision.model_id)
-    return Grounds.of(model, None) if model else Grounds()
+    return text.say("change_alert", when=when, title=alert_title(row, changes.subjects, text).rstrip("."))
 
 
 def _model(model_id: str, changes: Changes, text: Text) -> str:

@@ -44,6 +44,8 @@ def render(context: Context) -> None:
         context.link("decisions", text.plain("open_decision"), decision=view.latest.decision.id)
     evidence.drift(view, text, palette)
     evidence.dataset(view, text)
+    if view.dataset is not None:
+        context.link("data", text.plain("open_data"), version=str(view.dataset.number))
     _terms(text)
     st.caption(text.say("as_of", when=text.when(view.read_at)))
 

@@ -1,18 +1,27 @@
 """The page Data: what the test set can prove, what waits for a person, and tables that hold what is stored."""
 
+import re
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
 from dashboards.data_tables import findings_table, held_data, held_table, plan_table, review_table, versions_data
 from dashboards.reading.datasets import OneVersion, load_held, load_version, load_versions
-from dashboards.texts import Text, phrases
+from dashboards.texts import Text, literal, phrases
 from tests.dashboards import stories
+from tests.rows import NOW
 from wafergate.domain.bounds import lower_bound
 from wafergate.domain.quarantine import QuarantineState
-from wafergate.domain.review import ReviewState, Suspicion
-from wafergate.domain.samples import QuarantineReason
+from wafergate.domain.review import ReviewItem, ReviewState, Suspicion
+from wafergate.domain.samples import BoxPolicy, QuarantineReason, ValidationFinding
+from wafergate.domain.validation import SEVERITIES
+from wafergate.stages.expect import checks, suite_limits
+from wafergate.stages.review import suspect
 
 pytestmark = pytest.mark.unit
-TEXT = Text("en")
+TEXT, KOREAN = Text("en"), Text("ko")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def _newest() -> OneVersion:
@@ -25,6 +34,8 @@ def test_every_stored_reason_and_suspicion_has_its_words() -> None:
     assert {f"reason_{reason}" for reason in QuarantineReason} <= words
     assert {f"suspicion_{kind}" for kind in Suspicion} <= words
     assert {f"review_{state}" for state in ReviewState} <= words
+    assert {f"figure_{kind}" for kind in Suspicion} <= words
+    assert {f"check_{name}" for name in SEVERITIES} <= words
 
 
 def test_versions_come_newest_first_with_the_instances_of_every_class() -> None:
@@ -64,7 +75,38 @@ def test_without_a_line_file_nothing_is_planned() -> None:
 def test_only_checks_that_did_not_hold_are_shown() -> None:
     result = _newest().validation
     assert result is not None
-    assert findings_table(result, TEXT)["Check"].tolist() == [r"box\_aspect"]
+    assert findings_table(result, TEXT)["Check"].tolist() == ["aspect ratio of boxes"]
+
+
+def test_an_english_page_tells_what_a_check_found_as_it_was_stored_and_a_korean_one_its_figures() -> None:
+    stored = _newest().validation
+    assert stored is not None
+    finding = ValidationFinding(
+        "normal_share", "warning", False, 80, 0, (), "5% to 95% show no defect: 2.5%", 0.05, 0.95, 0.025
+    )
+    unmeasured = replace(
+        finding, expectation="class_known", detail="a label is of no class", low=None, high=None, value=None
+    )
+    result = replace(stored, findings=(finding, unmeasured))
+    assert findings_table(result, TEXT)["Detail"].tolist() == [literal(item.detail) for item in result.findings]
+    korean = findings_table(result, KOREAN)["설명"].tolist()
+    assert korean == [literal("기준 0.05 이상, 기준 0.95 이하, 측정값 0.025"), "–"]
+
+
+def test_a_korean_page_tells_the_figure_of_every_suspicion() -> None:
+    limits = suite_limits(BoxPolicy(), ["bridge"])
+    place = {"name": "a.png", "box_index": 0, "raw_label": "bridge", "x1": 0.0, "y1": 0.0, "x2": 9.0, "y2": 2.0}
+    figures = {check.column: 45.6 for check in checks(limits) if check.table == "boxes"}
+    figures |= {"least_extent": -1.0, "shortest_side": 0.5, "image_share": 0.99, "duplicate_iou": 0.97}
+    found = suspect(pd.DataFrame([place | figures]), checks(limits))
+    assert len(found) == 7
+    made = [
+        ReviewItem("i", "k", "d", "die-a", one.sample, "0", 0, one.label, one.box, one.kind, one.score, one.detail, NOW)
+        for one in found
+    ]
+    told = review_table([(item, ReviewState.OPEN) for item in made], KOREAN)["설명"]
+    for item, sentence in zip(made, told, strict=True):
+        assert NUMBER.findall(sentence.replace("\\", "")) == NUMBER.findall(item.detail)
 
 
 def test_an_answer_closes_its_item_and_no_other() -> None:

@@ -10,13 +10,21 @@ from dashboards import told
 from dashboards.reading.line import Judged, load_view
 from dashboards.texts import LANGUAGES, Text
 from tests.dashboards.stories import STORIES, open_story
-from wafergate.domain.alerts import AlertCause
+from tests.rows import NOW
+from tests.unit.test_decide import decided
+from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
+from wafergate.domain.governor import GovernorDecision, GovernorPolicy, RetrainStanding
 from wafergate.domain.licences import LicenceException, LicencePolicy, explain_licence, licence_standing
-from wafergate.domain.splits import Side, SplitMode
+from wafergate.domain.serving import ServeProfile
+from wafergate.domain.splits import LeakProof, Side, SplitMode
 from wafergate.formats import verdicts
+from wafergate.formats.alert_titles import alert_title
 from wafergate.formats.verdicts import Grounds
-from wafergate.stages.alerts import flow_alert, gate_alert
+from wafergate.jobs.alert_subjects import subjects_of
+from wafergate.stages.alerts import approval_alert, flow_alert, gate_alert, golden_alert, labels_alert
+from wafergate.stages.govern import judge_retraining
 
 pytestmark = pytest.mark.unit
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -88,12 +96,40 @@ def test_a_licence_is_told_as_the_policy_said_it(policy: LicencePolicy, told: st
     assert verdicts.evidence(rule, grounds, Text("en")) == rule.evidence
 
 
-@pytest.mark.parametrize("until", [None, date(2020, 1, 1)])
-def test_what_a_person_accepted_stays_in_their_words(until: date | None) -> None:
+@pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        (None, "GPL-3.0: [licences.exceptions]에서 승인됨, {}"),
+        (date(2030, 1, 1), "GPL-3.0: [licences.exceptions]에서 승인됨, {} (2030-01-01까지)"),
+        (date(2020, 1, 1), "GPL-3.0: [licences] allowed에 없음, 예외 기간 만료({} (2020-01-01까지))"),
+    ],
+)
+def test_what_a_person_accepted_stays_in_their_words(until: date | None, told: str) -> None:
     policy = LicencePolicy(exceptions={"GPL-3.0": LicenceException("Kim", "asked the (very strict) lawyers", until)})
-    rule = _licence_rule("GPL-3.0", policy)
-    assert "Kim: asked the" in rule.evidence
-    assert verdicts.evidence(rule, Grounds(licences={"code": "GPL-3.0"}), Text("ko")) == rule.evidence
+    rule, grounds = _licence_rule("GPL-3.0", policy), Grounds(licences={"code": "GPL-3.0"})
+    assert verdicts.evidence(rule, grounds, Text("ko")) == told.format("Kim: asked the (very strict) lawyers")
+    assert verdicts.evidence(rule, grounds, Text("en")) == rule.evidence
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"leak": LeakProof(51_300, 2, {"same_group": 2})},
+        {"leak": None},
+        {"parity": None},
+        {"licences": ()},
+        {"serving": None, "serve": ServeProfile(latency_ms=20)},
+        {"size_mib": None, "serve": ServeProfile(size_mib=8)},
+        {"comparison": Comparison("c", "e", "m", 0, 12, (), "the two detect no class in common", "", NOW)},
+    ],
+)
+def test_what_was_not_looked_at_and_what_leaks_is_told_in_the_readers_language(field: dict[str, object]) -> None:
+    held = [rule for rule in decided(**field).rules if rule.verdict is not Verdict.PASS]
+    assert held
+    for rule in held:
+        korean = verdicts.evidence(rule, Grounds(), Text("ko"))
+        assert korean != rule.evidence
+        assert set(NUMBER.findall(korean.replace(",", ""))) <= set(NUMBER.findall(rule.evidence.replace(",", "")))
 
 
 def test_another_licence_than_the_gates_is_never_told() -> None:
@@ -151,18 +187,35 @@ def test_a_summary_names_what_held_the_model_back_and_how_much_more_did() -> Non
 
 
 def test_an_alert_is_told_from_the_row_it_is_about() -> None:
-    judged, text = _judged("failed"), Text("ko")
-    alert = gate_alert(judged.decision, judged.model, judged.evaluation, now=judged.decision.created_at)
-    known = [(judged.decision, judged.grounds, text.model(judged.model))]
-    assert told.alert_title(alert, known, [], text).startswith(f"{text.model(judged.model)} 게이트 판정 불합격")
-    assert told.alert_title(alert, [], [], text) == alert.title.removeprefix(f"{alert.line}: ")
-
-
-def test_an_alert_about_nothing_at_hand_keeps_its_words() -> None:
+    facts, text = open_story("failed"), Text("ko")
     judged = _judged("failed")
-    alert = flow_alert("die-a", "intake", "run-1", "no folder <b>x</b>", now=judged.decision.created_at)
-    assert alert.cause == AlertCause.FLOW
-    assert told.alert_title(alert, [], [], Text("ko")) == "intake failed: no folder <b>x</b>"
+    alert = gate_alert(judged.decision, judged.model, judged.evaluation, now=judged.decision.created_at)
+    subjects = subjects_of(facts, [alert])
+    assert alert_title(alert, subjects, text).startswith(f"{text.model(judged.model)} 게이트 판정 불합격")
+    assert alert_title(alert, {}, text) == alert.title.removeprefix(f"{alert.line}: ")
+    asked = approval_alert(judged.decision, judged.model, now=NOW)
+    assert alert_title(asked, subjects_of(facts, [asked]), text) == f"{text.model(judged.model)} 게이트 통과, 승인 대기"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_alert_of_labels_or_golden_parts_is_told_with_its_numbers(language: str) -> None:
+    facts = open_story("empty")
+    verdict, rules = judge_retraining(RetrainStanding(12), GovernorPolicy(min_new_labels=30), now=NOW)
+    held = GovernorDecision("governor-1", "die-a", "run-1", verdict, rules, "", "", "Kim", GovernorPolicy(), NOW)
+    differences = (GoldenDifference(DifferenceKind.MISSING, "1.png", "", None, None, "void"),) * 2
+    run = GoldenRun("golden-1", "die-a", "set-1", "model-1", "", 40, differences, "", GoldenPolicy(), NOW)
+    alerts = [labels_alert(held, now=NOW), golden_alert(run, now=NOW)]
+    facts.save(held)
+    facts.save(run)
+    told = [alert_title(alert, subjects_of(facts, alerts), Text(language)) for alert in alerts]
+    assert [set(NUMBER.findall(sentence)) for sentence in told] == [{"12", "30"}, {"1", "40"}]
+    assert not {alert.title.removeprefix("die-a: ") for alert in alerts} & set(told)
+
+
+def test_what_ended_a_run_keeps_its_words() -> None:
+    alert = flow_alert("die-a", "intake", "run-1", "no folder <b>x</b>", now=NOW)
+    assert alert_title(alert, {}, Text("ko")) == "intake 실패: no folder <b>x</b>"
+    assert alert_title(alert, {}, Text("en")) == "intake failed: no folder <b>x</b>"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -190,16 +190,18 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 def _finding(check: Check, item: Mapping[str, Any], rows: int) -> ValidationFinding:
     success, result = bool(item["success"]), item["result"]
     examples: tuple[str, ...] = ()
+    value = float(result["observed_value"] or 0) if check.kind == "mean" else None
     if check.kind in {"rows", "mean"}:
         checked, unexpected = rows, 0
-        seen = f"{result['observed_value'] or 0:.1%} of {rows} {check.table}" if check.kind == "mean" else f"{rows}"
+        seen = f"{rows}" if value is None else f"{value:.1%} of {rows} {check.table}"
     else:
         checked = int(result["element_count"]) - int(result["missing_count"])
         unexpected = int(result["unexpected_count"])
         examples = tuple(str(row["example"]) for row in result.get("partial_unexpected_index_list") or ())[:EXAMPLES]
         seen = f"{unexpected} of {checked} {check.table} differ"
     detail = f"{check.requirement} ({checked} checked)" if success else f"{check.requirement}: {seen}; {check.advice}"
-    return ValidationFinding(check.name, check.severity, success, checked, unexpected, examples, detail)
+    limits = {"low": check.low, "high": check.high, "value": value}
+    return ValidationFinding(check.name, check.severity, success, checked, unexpected, examples, detail, **limits)
 
 
 def data_docs(report: bytes, findings: Sequence[ValidationFinding] = (), *, title: str = "Validation") -> bytes:

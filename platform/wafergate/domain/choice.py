@@ -7,7 +7,7 @@ from datetime import datetime
 from wafergate.domain.latency import Latency
 from wafergate.domain.serving import Runtime
 
-__all__ = ["CandidateStanding", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
+__all__ = ["BrokenLimit", "CandidateStanding", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,15 @@ class RungResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenLimit:
+    """A limit of `[hardware]` that a candidate broke: its key, what was measured and the limit, in the limit's unit."""
+
+    key: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateStanding:
     """One candidate's way through the choice.
 
@@ -87,6 +96,7 @@ class CandidateStanding:
         dropped_by: `image size`, `licence`, `weights`, `memory`, `latency`, `size` or `validation`; empty for the
             winner.
         reason: one sentence with the number that dropped it and the limit.
+        broken: the same as figures, where it was a limit of the hardware.
     """
 
     candidate: str
@@ -97,6 +107,7 @@ class CandidateStanding:
     rungs: tuple[RungResult, ...] = ()
     dropped_by: str = ""
     reason: str = ""
+    broken: BrokenLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Verdicts, the ledger and the champion."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -108,6 +108,7 @@ class RuleResult:
         verdict: pass, fail or undecided.
         evidence: one sentence with the counts.
         next_step: what would change the verdict; empty on pass.
+        counts: further numbers of the evidence, by what was counted.
     """
 
     rule: str
@@ -118,6 +119,7 @@ class RuleResult:
     verdict: Verdict
     evidence: str
     next_step: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

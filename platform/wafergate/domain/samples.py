@@ -278,6 +278,9 @@ class ValidationFinding:
         unexpected: how many of them broke it.
         examples: up to 5 of those, named.
         detail: one sentence for a person.
+        low: the least value allowed, None for no bound.
+        high: the largest value allowed, None for no bound.
+        value: what the dataset as a whole has, where that is compared; None where each row is.
     """
 
     expectation: str
@@ -287,6 +290,9 @@ class ValidationFinding:
     unexpected: int
     examples: tuple[str, ...]
     detail: str
+    low: float | None = None
+    high: float | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What one page tells of a line's week."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
@@ -98,6 +98,7 @@ class WeekContent:
         ledger: entries of the week, oldest first.
         models: those the ledger of the week speaks of.
         alerts: written in the week, newest first.
+        subjects: what they are about, by the id they name.
         days: what was inspected on the week's days (UTC), oldest first.
         lots: with images of the week, the one with the largest share of defective images first.
         told_at: up to when the stores were read, which lies in a week that is not over.
@@ -115,6 +116,7 @@ class WeekContent:
     ledger: Sequence[LedgerEntry]
     models: Sequence[ModelVersion]
     alerts: Sequence[Alert]
+    subjects: Mapping[str, object]
     days: Sequence[InspectionDay]
     lots: Sequence[InspectionLot]
     told_at: datetime

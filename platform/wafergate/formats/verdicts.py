@@ -20,7 +20,7 @@ from wafergate.domain.splits import Side, Split, SplitMode
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.words import Words
 
-__all__ = ["Grounds", "evidence", "part", "sentences", "split_notes", "subject", "summary"]
+__all__ = ["Grounds", "evidence", "part", "say", "sentences", "split_notes", "subject", "summary"]
 
 _PARITY_DIGITS = 4
 
@@ -60,22 +60,22 @@ def summary(decision: GateDecision, grounds: Grounds, words: Words) -> str:
     if decision.verdict is Verdict.PASS:
         nearest = weakest_recall(decision)
         if nearest is None:
-            return _say(words, "told_pass")
-        return _say(words, "told_nearest", subject=nearest.subject, evidence=evidence(nearest, grounds, words))
+            return say(words, "told_pass")
+        return say(words, "told_nearest", subject=nearest.subject, evidence=evidence(nearest, grounds, words))
     against = [rule for rule in decision.rules if rule.verdict is decision.verdict]
     if not against:
         return decision.summary
     first, others = against[0], len(against) - 1
     word = words.word(first.rule)
     about = word[:1].upper() + word[1:] + (f", {subject(first, words)}" if first.subject else "")
-    told = _say(words, "told_against", about=about, evidence=evidence(first, grounds, words))
-    return f"{told} {_say(words, f'told_more_{decision.verdict}', count=others)}" if others else told
+    told = say(words, "told_against", about=about, evidence=evidence(first, grounds, words))
+    return f"{told} {say(words, f'told_more_{decision.verdict}', count=others)}" if others else told
 
 
 def evidence(rule: RuleResult, grounds: Grounds, words: Words) -> str:
     """Return what a rule found, as it was stored where its figures do not tell it."""
     key, values = _found(rule, grounds, words)
-    return _say(words, key, **values) if key in sentences()[words.language] else rule.evidence
+    return say(words, key, **values) if key in sentences()[words.language] else rule.evidence
 
 
 def subject(rule: RuleResult, words: Words) -> str:
@@ -91,20 +91,21 @@ def part(name: str, words: Words) -> str:
 def split_notes(split: Split, words: Words) -> list[str]:
     """Return what a split holds less of than an even one would, told from its counts."""
     test, validation = (split.counts.get(side, {}) for side in (Side.TEST, Side.VALIDATION))
-    notes = [_say(words, "split_test_holds", least=min(test.values()))] if test else []
+    notes = [say(words, "split_test_holds", least=min(test.values()))] if test else []
     if split.mode is SplitMode.TEST_EVEN and validation:
         least, most = min(validation.values()), max(validation.values())
-        notes.append(_say(words, "split_as_it_falls", least=least, most=most))
-    notes += [_say(words, "split_lacks", name=name) for name, count in validation.items() if not count]
+        notes.append(say(words, "split_as_it_falls", least=least, most=most))
+    notes += [say(words, "split_lacks", name=name) for name, count in validation.items() if not count]
     if split.images.get(Side.UNUSED):
-        notes.append(_say(words, "split_unused", count=words.count(split.images[Side.UNUSED])))
+        notes.append(say(words, "split_unused", count=words.count(split.images[Side.UNUSED])))
     if any(split.normal_images.values()):
         empty = [side for side in (Side.TEST, Side.VALIDATION) if not split.normal_images.get(side)]
-        notes += [_say(words, "split_no_normal", side=words.word(side)) for side in empty]
+        notes += [say(words, "split_no_normal", side=words.word(side)) for side in empty]
     return notes
 
 
-def _say(words: Words, key: str, **values: object) -> str:
+def say(words: Words, key: str, **values: object) -> str:
+    """Return a sentence of `verdicts.toml` with its values."""
     return sentences()[words.language][key].format(**values)
 
 
@@ -114,7 +115,8 @@ def _found(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[
         return _OF_THEIR_OWN[rule.rule](rule, grounds, words)
     name, limit = f"told_{rule.rule}", words.limit(rule.limit)
     if rule.value is None or rule.rule == "classes_present":
-        return f"{name}_{rule.verdict}", {}
+        unmeasured = rule.value is None and rule.rule in {"latency", "size"}
+        return f"{name}_{'unmeasured' if unmeasured else rule.verdict}", {"limit": limit}
     if rule.rule == "export_parity":
         return f"{name}_{rule.subject}", {"value": words.value(rule.value, _PARITY_DIGITS), "limit": limit}
     name += f"_{rule.subject}" if rule.subject else ""  # which of the times
@@ -127,11 +129,14 @@ def _licensed(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, di
     """Tell what the policy said of a part's licence.
 
     The policy itself is not stored. So the licence at hand is told only where the sentence is the one the gate gives of
-    it; a person's exception, and how it ended, stay in that person's words.
+    it; who accepted it and why stays in that person's words.
     """
     licence = grounds.licences.get(rule.subject)
     if not licence:
-        return "", {}
+        return f"told_licence_{rule.verdict}", {}
+    accepted = rule.evidence.removeprefix(f"{licence} is accepted in [licences.exceptions] by ")
+    if accepted != rule.evidence:
+        return "told_licence_exception", {"licence": licence, "who": _until(accepted, words)}
     known = tuple(re.split(r"\s+(?:AND|OR)\s+", licence))
     policies = {
         "allowed": LicencePolicy(allowed=known),
@@ -144,7 +149,23 @@ def _licensed(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, di
     listed = rule.evidence.startswith(given["refused"].removesuffix(")")) and rule.evidence.endswith(")")
     if not told and listed and words.language != "en":
         told = "refused"
+    _, ended, who = rule.evidence.partition("; the exception of ")
+    if not told and ended and words.language != "en":
+        return "told_licence_ended", {"licence": licence, "who": _until(who.removesuffix(" has ended"), words)}
     return f"told_licence_{told}", {"licence": licence}
+
+
+def _until(exception: str, words: Words) -> str:
+    """Return who accepted a licence and why, with its last day in the reader's language."""
+    told, _, last = exception.rpartition(" (until ")
+    return f"{told} ({say(words, 'told_until', day=last.removesuffix(')'))})" if told else exception
+
+
+def _leaked(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    if rule.verdict is Verdict.FAIL and words.language == "en":
+        return "", {}  # the stored sentence says of which kinds they are
+    known = rule.verdict is not Verdict.FAIL or bool(rule.counts)
+    return (f"told_leak_{rule.verdict}" if known else ""), {key: words.count(n) for key, n in rule.counts.items()}
 
 
 def _even(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
@@ -162,7 +183,8 @@ def _compared(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, d
         values = {"bound": words.value(rule.bound), "limit": words.limit(rule.limit)}
         return "told_not_worse", {"change": f"{rule.value:+.3f}", **values}
     if rule.verdict is not Verdict.PASS:
-        return "", {}
+        kept = words.language == "en"  # the stored sentence says why
+        return ("" if kept else f"told_not_worse_{'none_left' if rule.subject else 'apart'}"), {}
     return f"told_not_worse_{'new' if rule.subject else 'alone'}", {}
 
 
@@ -191,6 +213,7 @@ _OF_THEIR_OWN: Mapping[str, Callable[[RuleResult, Grounds, Words], tuple[str, di
     "overkill": _counted,
     "not_worse": _compared,
     "licence": _licensed,
+    "leak": _leaked,
     "even_test": _even,
 }
 """Rules that are told from more than their own value and limit."""

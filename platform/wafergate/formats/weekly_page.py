@@ -16,6 +16,7 @@ from wafergate.domain.inspection import InspectionDay
 from wafergate.domain.line_state import LineState, weakest_recall
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, WeekContent
+from wafergate.formats.alert_titles import alert_title
 from wafergate.formats.charts import Bar, Column, Mark, columns, intervals, marks
 from wafergate.formats.pages import render_page, summary_sentence
 from wafergate.formats.verdicts import Grounds, summary
@@ -71,6 +72,7 @@ def write_weekly(content: WeekContent, words: WeeklyWords) -> bytes:
         figures=_figures(content.days, words),
         drift=Markup(_drift(content.drift, words)),  # noqa: S704
         summaries={item.decision.id: _summary(item, words) for item in content.decisions},
+        titles={alert.id: alert_title(alert, content.subjects, words) for alert in content.alerts},
         reasons={entry.seq: _reason(entry, content, words) for entry in content.ledger},
         subjects={item.decision.id: words.name(item.model) for item in content.decisions}
         | {model.id: words.name(model) for model in content.models},
@@ -186,11 +188,11 @@ def _drift(reports: Sequence[DriftReport], words: WeeklyWords) -> str:
     items = [
         Mark(
             words.short_day(report.created_at),
-            max(feature.distance / feature.threshold for feature in report.features),
+            max(feature.distance / feature.threshold for feature in report.features if feature.judged),
             _MARKS[report.verdict],
         )
         for report in reports
-        if report.features
+        if any(feature.judged for feature in report.features)
     ]
     # One mark shows no course; the table below says the same.
     return marks(items, title=words.say("drift_alt"), limit=1.0) if len(items) > 1 else ""

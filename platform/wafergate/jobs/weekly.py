@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from wafergate.domain.alerts import Alert, AlertCause
 from wafergate.domain.drift import DriftReport
-from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerEntry, LedgerKind
 from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectionDay, InspectionLot
@@ -14,6 +13,7 @@ from wafergate.domain.line_state import line_state
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, Week, WeekContent, WeeklyReport
 from wafergate.formats.weekly_page import weekly_summary, weekly_words, write_weekly
+from wafergate.jobs.alert_subjects import judged, subjects_of
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore, InspectionStore
@@ -63,11 +63,16 @@ def week_of(
     end = min(now, week.until)
     ledger = [entry for entry in facts.ledger(line) if entry.created_at < end]
     promotion = _last_promotion(ledger)
-    champion = _judged(facts, [facts.get(GateDecision, str(promotion.details["decision"]))])[0] if promotion else None
+    champion = judged(facts, [facts.get(GateDecision, str(promotion.details["decision"]))])[0] if promotion else None
     decisions = [row for row in facts.find(GateDecision, line=line) if week.since <= row.created_at < end]
     reports = [row for row in facts.find(DriftReport, line=line) if row.created_at < end]
     drift = _on_data_of(champion, reports)
     told = [entry for entry in ledger if week.holds(entry.created_at)]
+    alerts = [
+        alert
+        for alert in facts.find(Alert, line=line)
+        if week.since <= alert.created_at < end and alert.cause != AlertCause.REPORT
+    ]
     return WeekContent(
         line=line,
         product=product,
@@ -75,16 +80,13 @@ def week_of(
         state=line_state(champion.decision.verdict if champion else None, drift.verdict if drift else None),
         champion=champion,
         promotion=promotion,
-        decisions=_judged(facts, decisions),
+        decisions=judged(facts, decisions),
         drift=[row for row in reversed(reports) if week.holds(row.created_at)],
         drifted_now=drift,
         ledger=told,
         models=facts.find(ModelVersion, id=sorted({entry.subject for entry in told})),
-        alerts=[
-            alert
-            for alert in facts.find(Alert, line=line)
-            if week.since <= alert.created_at < end and alert.cause != AlertCause.REPORT
-        ],
+        alerts=alerts,
+        subjects=subjects_of(facts, alerts),
         days=inspected.days,
         lots=inspected.lots,
         told_at=end,
@@ -119,13 +121,6 @@ def weekly(parts: Parts, line: LineFile, week: Week, *, language: str, print_pag
 def _last_promotion(ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
     kinds = {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
     return next((entry for entry in reversed(ledger) if entry.kind in kinds), None)
-
-
-def _judged(facts: FactStore, decisions: Sequence[GateDecision]) -> list[JudgedModel]:
-    """Return decisions with what they judged, all read at once."""
-    models = {row.id: row for row in facts.find(ModelVersion, id=[item.model_id for item in decisions])}
-    evaluations = {row.id: row for row in facts.find(Evaluation, id=[item.evaluation_id for item in decisions])}
-    return [JudgedModel(item, models[item.model_id], evaluations[item.evaluation_id]) for item in decisions]
 
 
 def _on_data_of(champion: JudgedModel | None, reports: Sequence[DriftReport]) -> DriftReport | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from wafergate.domain.choice import CandidateStanding, Probe, RungResult
+from wafergate.domain.choice import BrokenLimit, CandidateStanding, Probe, RungResult
 from wafergate.domain.latency import latency_limits
 from wafergate.domain.models import HardwareProfile
 from wafergate.domain.serving import ServeProfile
@@ -26,19 +26,19 @@ def drop_misfits(
         within = f" into {train.memory_mib:g} MiB, the limit memory_mib in [hardware.train]" if train.memory_mib else ""
         return replace(measured, dropped_by="memory", reason=f"one image at a time does not fit{within}: {probe.ended}")
     times = [
-        ("latency", f"{what} in {probe.runtime} is", value, limit, "ms", f"{key} in [hardware.serve]")
+        ("latency", f"{what} in {probe.runtime} is", value, limit, "ms", key, "serve")
         for key, what, value, limit in latency_limits(probe.latency, serve)
     ]
-    memory, size = "memory_mib in [hardware.train]", "size_mib in [hardware.serve]"
+    memory = "training one image at a time takes"
     limits = (
-        ("memory", "training one image at a time takes", probe.memory_mib, train.memory_mib, "MiB", memory),
+        ("memory", memory, probe.memory_mib, train.memory_mib, "MiB", "memory_mib", "train"),
         *times,
-        ("size", "the exported model has", probe.size_mib, serve.size_mib, "MiB", size),
+        ("size", "the exported model has", probe.size_mib, serve.size_mib, "MiB", "size_mib", "serve"),
     )
-    for name, what, value, limit, unit, key in limits:
+    for name, what, value, limit, unit, key, profile in limits:
         if limit and value is not None and value > limit:
-            reason = f"{what} {value:.1f} {unit}, the limit {key} is {limit:g} {unit}"
-            return replace(measured, dropped_by=name, reason=reason)
+            reason = f"{what} {value:.1f} {unit}, the limit {key} in [hardware.{profile}] is {limit:g} {unit}"
+            return replace(measured, dropped_by=name, reason=reason, broken=BrokenLimit(key, value, limit))
     return measured
 
 

@@ -5,7 +5,7 @@ looked at never passes: it leaves the verdict undecided.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wafergate.domain import proof
@@ -179,7 +179,8 @@ def _leak(evidence: Evidence) -> Iterator[RuleResult]:
     found = f"{links} between training and test in {proof_of.pairs:,} pairs looked at"
     found = f"{found} ({kinds})" if kinds else found
     step = "leak: split again so that linked images stay on one side, and train again"
-    yield _answered("leak", proof_of.cross_edges == 0, found, step)
+    counts = {"links": proof_of.cross_edges, "pairs": proof_of.pairs}
+    yield replace(_answered("leak", proof_of.cross_edges == 0, found, step), counts=counts)
 
 
 def _even_test(evidence: Evidence) -> Iterator[RuleResult]:
