@@ -209,7 +209,8 @@ def test_an_alert_of_labels_or_golden_parts_is_told_with_its_numbers(language: s
     facts.save(run)
     told = [alert_title(alert, subjects_of(facts, alerts), Text(language)) for alert in alerts]
     assert [set(NUMBER.findall(sentence)) for sentence in told] == [{"12", "30"}, {"1", "40"}]
-    assert not {alert.title.removeprefix("die-a: ") for alert in alerts} & set(told)
+    stored = {alert.title.removeprefix("die-a: ") for alert in alerts}
+    assert language == "en" or not stored & set(told)
 
 
 def test_what_ended_a_run_keeps_its_words() -> None:
