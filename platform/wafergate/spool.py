@@ -12,6 +12,8 @@ __all__ = ["Spool", "no_room"]
 
 Item = TypeVar("Item")
 
+_FETCHED = 256  # rows in memory while a spool is gone through
+
 
 def _as_it_is(item: object) -> object:
     return item
@@ -78,8 +80,10 @@ class Spool(Collection[Item], Generic[Item]):
         return self._count
 
     def __iter__(self) -> Iterator[Item]:
-        for row in self._rows.execute(self._all):
-            yield self._decoded(row)
+        rows = self._rows.execute(self._all)
+        # Each row that SQLite hands out lets other threads run first, so they are not fetched between two items.
+        while some := rows.fetchmany(_FETCHED):
+            yield from map(self._decoded, some)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether an item has this key."""
@@ -90,6 +94,8 @@ class Spool(Collection[Item], Generic[Item]):
 
     def get(self, key: str) -> Item | None:
         """Return the last item of a key; None where there is none."""
+        if not self._count:
+            return None
         found = self._rows.execute(
             "SELECT value FROM item WHERE key = ? ORDER BY place DESC LIMIT 1", (_encoded(key),)
         ).fetchone()

@@ -161,7 +161,7 @@ class _Reader:
     def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
         labels = {_number_of(row, "id"): row["name"] for row in document["categories"] if _is_named(row)}
         images, annotations = document["images"], document["annotations"]
-        self._bare = 0
+        self._bare = attached = 0
         for image in images:
             number = _key(_number_of(image, "id"))
             if image.get("id") is None or not images.is_single(number):
@@ -171,11 +171,14 @@ class _Reader:
                 self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
                 self._note(name, image)
             else:
-                self._image(name, image, annotations.all_of(number), labels)
+                drawn = annotations.all_of(number)
+                attached += len(drawn)
+                self._image(name, image, drawn, labels)
         if self._bare:
             detail = f"{self._bare} objects drawn as several polygons or run-length masks keep their box alone"
             self.problems.append((name, QuarantineReason.OUTLINE_NOT_KEPT, detail))
-        self._lost(name, images, annotations)
+        if attached < len(annotations):
+            self._lost(name, images, annotations)
 
     def _lost(self, document: str, images: Spool[_Entry], annotations: Spool[_Entry]) -> None:
         """List the annotations whose image is not listed."""

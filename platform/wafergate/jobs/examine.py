@@ -81,16 +81,16 @@ def examine_files(
         return record
 
     found = Examined()
-    unsaved: list[ImageRecord] = []
+    entered: list[tuple[str, ImageRecord]] = []
     for done, (name, result) in enumerate(zip(names, ahead(enter, names), strict=True), start=1):
         if isinstance(result, ImageRecord):
-            found.records.append((name, result))
-            unsaved.append(result)
+            entered.append((name, result))
         else:
             found.refused.append(result)
-        if len(unsaved) == _BATCH or done == len(names):
-            parts.facts.save_all(unsaved)
-            unsaved.clear()
+        if len(entered) == _BATCH or done == len(names):
+            parts.facts.save_all(record for _, record in entered)
+            found.records.extend(entered)
+            entered.clear()
         progress("examining images", done, len(names))
     return found
 
