@@ -133,6 +133,15 @@ def _views(address: str, lot: str) -> Iterator[Row]:
 
 
 def _first_views(context: Any, url: str) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="wafergate-bench-") as folder:
+        empty = Path(folder) / "empty.py"
+        empty.write_text("import streamlit\n\nstreamlit.write('nothing')\n", encoding="utf-8")
+        with served(empty, Path(folder) / "log.txt") as bare:
+            _load(context, bare)
+            least = _load(context, bare)
+    yield Row(
+        "first view of an empty Streamlit page: the least a page takes here, s", f"{least:.2f}", "", None, "", "shown"
+    )
     for view in VIEWS:
         took = _load(context, f"{url}/{view.PATH}?line={LINE}")
         what = f"dashboard: first view of {view.PATH}, s"

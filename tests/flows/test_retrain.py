@@ -394,3 +394,25 @@ def test_inspected_images_go_out_to_a_labelling_tool_and_come_back_as_the_truth_
     assert wafergate("audit", "figures", "--line", line).code == 0
     assert [row.id for row in stored.find(ProductionFigures, line=name)] == [figures.id]
     assert stored.find(DatasetVersion, line=name, limit=1)[0].id == newest.id
+
+
+def test_a_choice_is_shown_in_prefect_and_by_its_command_with_what_dropped_every_other(
+    wafergate: ForkedCommands, stored: FactStore, small_source: Path, prefect: Ask, tmp_path: Path
+) -> None:
+    line = write_line(tmp_path / "chosen.toml", "chosen", epochs=2, more="[hardware.serve]\nsize_mib = 5")
+    choice = 'candidate = "auto"\nchoose_from = ["yolox-nano", "yolov9-t", "yolo11n"]'
+    line.write_text(line.read_text().replace('candidate = "yolox-nano"', choice).replace("batch = 8", "batch = 2"))
+    run = retrained(wafergate, stored, line, small_source)
+    model = stored.get(ModelVersion, stored.get(Evaluation, run.decision.evaluation_id).model_id)
+    assert model.candidate.name == "yolox-nano"
+    assert "choice: yolox-nano of 3 candidates" in run.said.out
+    only = {"flow_runs": {"id": {"any_": [flow_run(stored, "retrain", "chosen").id]}}}
+    (shown,) = (item for item in prefect("POST", "/artifacts/filter", only) if item["key"] == "model-choice")
+    table = {row["candidate"]: row for row in json.loads(shown["data"])}
+    assert {name: row["dropped by"] for name, row in table.items()} == {
+        "yolox-nano": "", "yolov9-t": "size", "yolo11n": "licence",
+    }  # fmt: skip
+    assert "the limit size_mib in [hardware.serve] is 5 MiB" in table["yolov9-t"]["reason"]
+    said = wafergate("choice", "--line", str(line))
+    assert "AGPL-3.0-only" in said.out, said.err
+    assert max(map(len, said.out.splitlines())) <= 80
