@@ -405,7 +405,7 @@ def test_a_choice_is_shown_in_prefect_and_by_its_command_with_what_dropped_every
     run = retrained(wafergate, stored, line, small_source)
     model = stored.get(ModelVersion, stored.get(Evaluation, run.decision.evaluation_id).model_id)
     assert model.candidate.name == "yolox-nano"
-    assert "choice: yolox-nano of 3 candidates" in run.said.out
+    assert "choice: yolox-nano of 3 candidates" in run.said.err
     only = {"flow_runs": {"id": {"any_": [flow_run(stored, "retrain", "chosen").id]}}}
     (shown,) = (item for item in prefect("POST", "/artifacts/filter", only) if item["key"] == "model-choice")
     table = {row["candidate"]: row for row in json.loads(shown["data"])}
