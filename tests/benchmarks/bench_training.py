@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from wafergate.adapters.catalogue import load_catalogue
 from wafergate.adapters.onnx.runtimes import open_model
 from wafergate.adapters.source import FolderSource
 from wafergate.domain.choice import Probe
-from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.jobs.augment import augment
 from wafergate.jobs.ingest import ingest
@@ -121,14 +121,8 @@ class Keeping:
     trainer: Trainer
     kept: Path
 
-    def __call__(
-        self,
-        job: TrainingJob,
-        *,
-        on_epoch: Callable[[EpochReport], None],
-        on_checkpoint: Callable[[Checkpoint], None] | None = None,
-    ) -> TrainedArtefact:
-        artefact = self.trainer(job, on_epoch=on_epoch, on_checkpoint=on_checkpoint)
+    def __call__(self, job: TrainingJob, **told: Any) -> TrainedArtefact:
+        artefact = self.trainer(job, **told)
         shutil.copy(artefact.onnx, self.kept)
         return artefact
 
