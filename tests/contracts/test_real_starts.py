@@ -1,4 +1,4 @@
-"""Real boards are trained on from the given weight file and from random weights."""
+"""Real boards and real tiles are trained on from the given weight file and from random weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,23 +29,32 @@ def short(line: LineFile, *, candidate: str) -> LineFile:
     return line.model_copy(update={"models": models, "augment": replace(line.augment, operations=())})
 
 
-def test_real_boards_train_from_the_given_weights_and_from_random_ones(real_data: Path, tmp_path: Path) -> None:
-    line, given = load_line(LINES / "pcb.toml"), real_data / "weights" / "yolox-nano-coco.pt"
+@pytest.mark.parametrize(
+    ("name", "source", "read_as", "limit", "given"),
+    [
+        ("pcb", "deeppcb", "deeppcb", 70, "pcb-nano"),
+        ("tiles", "magnetic-tile", "masks", 350, "tiles-nano"),  # of 240 too few show a fray for an even test
+    ],
+)
+def test_real_images_train_from_the_given_weights_and_from_random_ones(
+    real_data: Path, tmp_path: Path, *, name: str, source: str, read_as: str, limit: int, given: str
+) -> None:
+    line, weights = load_line(LINES / f"{name}.toml"), real_data / "weights" / "yolox-nano-coco.pt"
     parts = parts_in(
         tmp_path,
         trainers={"libreyolo": LibreYoloTrainer()},
         catalogue=load_catalogue(),
         load_detector=OnnxDetectorLoader(),
     )
-    dataset = ingest(parts, line, FolderSource(real_data / "deeppcb"), "deeppcb", limit=70).id
+    dataset = ingest(parts, line, FolderSource(real_data / source), read_as, limit=limit).id
     validate(parts, line, dataset)
     training_set = augment(parts, short(line, candidate="yolox-nano"), split(parts, line, dataset).id).id
     starts = {}
-    for candidate in ("pcb-nano", "yolox-nano"):
+    for candidate in (given, "yolox-nano"):
         done = train(parts, short(line, candidate=candidate), training_set)
         model = parts.facts.get(ModelVersion, done.id)
         starts[candidate] = model.start
         told = [epoch.loss for epoch in parts.facts.find(TrainingEpoch, model_id=model.id)]
         assert len(told) == model.epochs > 0
         assert set(model.thresholds) == set(line.classes)
-    assert starts == {"pcb-nano": digest_bytes(given.read_bytes()), "yolox-nano": None}
+    assert starts == {given: digest_bytes(weights.read_bytes()), "yolox-nano": None}
