@@ -25,6 +25,7 @@ from wafergate.adapters.torch_run import (
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.adapters.training_process import CHECKPOINTS_NAME, Reporter, require_extra, train_in_process
 from wafergate.adapters.ultralytics_package import check_architecture, configure, readable_weights
+from wafergate.adapters.ultralytics_state import bring_back_state, draw_order_by_epoch, keep_state
 from wafergate.domain.models import Channels, Decoder
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
@@ -81,10 +82,12 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     trainer.add_callback("on_train_epoch_start", lambda begun: reseed(job, after=begun.epoch))
     # its own answer to missing memory, a smaller batch for the first epoch alone, would hide from the platform's
     trainer.add_callback("on_train_epoch_start", lambda begun: setattr(begun, "_oom_retries", 3))
+    trainer.add_callback("on_pretrain_routine_end", draw_order_by_epoch)
     if job.resume is None:
         trainer.add_callback("on_pretrain_routine_end", lambda ready: _tell_start(job, ready, report))
     else:
         trainer.resume = True  # its own switch would take every argument, paths included, from the checkpoint
+        trainer.add_callback("on_pretrain_routine_end", bring_back_state)
         report.note(f"{job.candidate.name} goes on after epoch {job.resume.epoch}")
     trainer.train()
     weights, onnx, parity = _export(job, trainer.best if trainer.best.exists() else trainer.last)
@@ -191,6 +194,7 @@ def _teller(job: TrainingJob, data: FittedData, report: Reporter) -> Callable[[A
         map50 = None if map50 is None else float(map50)
         report.epoch(EpochReport(epoch, job.epochs, loss, float(trainer.epoch_time), map50))
         if epoch < job.epochs:
+            keep_state(trainer)
             best_is_new = trainer.best_fitness == trainer.fitness
             report.checkpoint(
                 keep_checkpoint(

@@ -12,8 +12,7 @@ __all__ = ["LEAST_AGREED", "MOST_RECALL_GAP", "Likeness", "Reproduction", "judge
 LEAST_AGREED = 0.97
 """Share of the detections that both models must have for them to be alike.
 
-Ultralytics' checkpoints hold half-precision weights, and other processors round otherwise; what a training gives that
-differs by so little is the same model to a line.
+Other processors and cards round otherwise; what a training gives that differs by so little is the same model to a line.
 """
 
 MOST_RECALL_GAP = 0.02
