@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests import rows
 from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.onnx.decode import INPUTS, InputForm
+from wafergate.adapters.onnx.letterbox import letterbox
 from wafergate.adapters.onnx.run import _feed
 from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
 from wafergate.adapters.onnx_detector import serving_loaders
@@ -133,6 +134,20 @@ def test_pixels_enter_as_opencv_would_write_them(reverse: bool, scale: float) ->
     target = np.empty((3, SIDE, SIDE), np.float32)
     _feed(square, target, InputForm(scale=scale, reverse_channels=reverse, centred=True))
     assert np.allclose(target, cv2.dnn.blobFromImages([square], scale, swapRB=reverse)[0], rtol=2e-7, atol=0)
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.booleans(), st.sampled_from(list(Decoder)))
+def test_pixels_and_border_enter_as_the_letterboxed_square_does_to_the_last_bit(
+    width: int, height: int, cut: bool, decoder: Decoder
+) -> None:
+    image = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = image[: height // 2 + 1, width // 3 :] if cut else image
+    image.flags.writeable = cut
+    form, target = INPUTS[decoder], np.empty((3, SIDE, SIDE), np.float32)
+    square, placement = letterbox(image, SIDE, centred=form.centred)
+    assert _feed(image, target, form) == placement
+    shown = square[..., ::-1] if form.reverse_channels else square
+    assert np.array_equal(target, (shown.transpose(2, 0, 1) * form.scale).astype(np.float32))
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.booleans(), st.sampled_from(list(Decoder)))

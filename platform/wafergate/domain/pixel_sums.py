@@ -6,14 +6,14 @@ bits hold every second difference of bytes, 32 bits every sum over `_COLUMNS` of
 place that may be negative would be checked at every pixel.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
-import numba
 import numpy as np
 from numba import types
 from numpy import int16, int32, int64, uint8, uint32, uint64
 from numpy.typing import NDArray
+
+from wafergate.domain.compiled import compiled
 
 __all__ = ["PixelSums", "sum_pixels"]
 
@@ -22,20 +22,6 @@ _ZERO, _ONE, _TWO, _COLUMNS = (cast("int", uint64(value)) for value in (0, 1, 2,
 
 _Levels = NDArray[np.uint8]
 _Bends = NDArray[np.int16]
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def _compiled(*signature: object) -> Callable[[_Function], _Function]:
-    """Compile a function that holds no lock, and keep the machine code on disk where something may be written."""
-
-    def compiled(function: _Function) -> _Function:
-        options = {"nogil": True, "error_model": "numpy"}
-        try:
-            return cast("_Function", numba.njit(*signature, cache=True, **options)(function))
-        except RuntimeError:  # neither this folder nor the user's cache can be written: each process compiles anew
-            return cast("_Function", numba.njit(*signature, **options)(function))
-
-    return compiled
 
 
 class PixelSums(NamedTuple):
@@ -56,7 +42,7 @@ class PixelSums(NamedTuple):
     noise: int
 
 
-@_compiled()
+@compiled()
 def _light(grey: _Levels, start: int, count: int) -> tuple[uint32, uint32, uint32]:
     levels = squares = saturated = uint32(0)
     for x in range(count):
@@ -67,14 +53,14 @@ def _light(grey: _Levels, start: int, count: int) -> tuple[uint32, uint32, uint3
     return levels, squares, saturated
 
 
-@_compiled()
+@compiled()
 def _bend(grey: _Levels, before: int, here: int, after: int, out: _Bends, start: int, count: int) -> None:
     """Write the second difference of three runs of pixels."""
     for x in range(count):
         out[start + x] = int16(grey[before + x]) + int16(grey[after + x]) - int16(2) * int16(grey[here + x])
 
 
-@_compiled()
+@compiled()
 def _squares(down: _Bends, across: _Bends, start: int, count: int) -> int32:
     total = int32(0)
     for x in range(count):
@@ -83,7 +69,7 @@ def _squares(down: _Bends, across: _Bends, start: int, count: int) -> int32:
     return total
 
 
-@_compiled()
+@compiled()
 def _twice_bent(down: _Bends, start: int, count: int) -> int32:
     total = int32(0)
     for x in range(count):
@@ -92,7 +78,7 @@ def _twice_bent(down: _Bends, start: int, count: int) -> int32:
     return total
 
 
-@_compiled(types.UniTuple(types.int64, 5)(types.Array(types.uint8, 1, "C", readonly=True), types.uint64, types.uint64))
+@compiled(types.UniTuple(types.int64, 5)(types.Array(types.uint8, 1, "C", readonly=True), types.uint64, types.uint64))
 def _walk(grey: _Levels, height: int, width: int) -> tuple[int64, int64, int64, int64, int64]:
     down, across = np.zeros(width, np.int16), np.zeros(width, np.int16)
     levels = squares = saturated = laplacian = noise = int64(0)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PADDING", "Placement", "fit", "letterbox"]
+__all__ = ["PADDING", "Placement", "fit", "letterbox", "placed"]
 
 PADDING = 114
 """Grey of the border, as both backends pad in training."""
@@ -61,21 +61,25 @@ def fit(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, target, interpolation=filtering), np.uint8)
 
 
-def letterbox(image: NDArray[np.uint8], size: int, *, centred: bool) -> tuple[NDArray[np.uint8], Placement]:
-    """Put an image `(h, w, 3)` or `(h, w)` into a grey square of `size` pixels.
+def placed(image: NDArray[np.uint8], size: int, *, centred: bool) -> tuple[NDArray[np.uint8], Placement]:
+    """Return an image `(h, w, 3)` or `(h, w)` as large as it is in a square of `size` pixels, and where it lies there.
 
     Args:
         image: pixels.
         size: side of the square.
         centred: in the middle; else in the upper left corner, as YOLOX is trained.
-
-    Returns:
-        The square, with as many channels, and where the image lies in it.
     """
     height, width = image.shape[:2]
     fitted = fit(image, size)
     new_height, new_width = fitted.shape[:2]
     left, top = ((size - new_width) // 2, (size - new_height) // 2) if centred else (0, 0)
+    return fitted, Placement(width, height, new_width / width, new_height / height, left, top)
+
+
+def letterbox(image: NDArray[np.uint8], size: int, *, centred: bool) -> tuple[NDArray[np.uint8], Placement]:
+    """Put an image into a grey square as `placed` says; return the square, with as many channels, and the place."""
+    fitted, placement = placed(image, size, centred=centred)
     square = np.full((size, size, *image.shape[2:]), PADDING, np.uint8)
-    square[top : top + new_height, left : left + new_width] = fitted
-    return square, Placement(width, height, new_width / width, new_height / height, left, top)
+    rows, columns = fitted.shape[:2]
+    square[placement.top : placement.top + rows, placement.left : placement.left + columns] = fitted
+    return square, placement
