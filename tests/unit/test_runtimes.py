@@ -20,7 +20,7 @@ from tests import rows
 from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.onnx.decode import INPUTS, InputForm
 from wafergate.adapters.onnx.letterbox import letterbox
-from wafergate.adapters.onnx.run import _feed
+from wafergate.adapters.onnx.run import _feed, detect_batch
 from wafergate.adapters.onnx.runtimes import installed_runtimes, open_model
 from wafergate.adapters.onnx_detector import serving_loaders
 from wafergate.domain.evaluation import Detections
@@ -148,6 +148,23 @@ def test_pixels_and_border_enter_as_the_letterboxed_square_does_to_the_last_bit(
     assert _feed(image, target, form) == placement
     shown = square[..., ::-1] if form.reverse_channels else square
     assert np.array_equal(target, (shown.transpose(2, 0, 1) * form.scale).astype(np.float32))
+
+
+def test_an_image_leaves_nothing_to_the_next_one() -> None:
+    """Both are written into the same memory, and neither fills the square."""
+    random, seen = np.random.default_rng(7), []
+    tall, wide = (random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((SIDE, 9), (9, SIDE)))
+
+    def forward(fed: NDArray[np.float32]) -> tuple[NDArray[np.float32], None]:
+        seen.append(fed.copy())
+        return np.zeros((len(fed), 0, 6), np.float32), None
+
+    for shown in ([tall], [wide], [wide, tall], [tall, wide], [tall]):
+        detect_batch(forward, shown, decoder=Decoder.END_TO_END, image_size=SIDE, min_score=0.5)
+    one, other, both, turned, again = seen
+    assert np.array_equal(both, np.concatenate([other, one]))
+    assert np.array_equal(turned, both[::-1])
+    assert np.array_equal(one, again)
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.booleans(), st.sampled_from(list(Decoder)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wafergate.adapters.onnx.decode import output_columns
 from wafergate.adapters.onnx.embedding import EMBEDDING, with_embedding
 from wafergate.adapters.onnx.export import METADATA_PREFIX
-from wafergate.adapters.onnx.run import Computed, Forward, detect_batch
+from wafergate.adapters.onnx.run import SOON, Computed, Forward, detect_batch
 from wafergate.adapters.onnx.runtimes import OpenModel, installed_runtimes, open_model
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Decoder
@@ -23,10 +23,6 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import TrainingError
 
 __all__ = ["OnnxDetector", "OnnxDetectorLoader", "serving_loaders"]
-
-
-SOON = 2
-"""How many images at most somebody waits for, and not a lot's (rule M14)."""
 
 
 class OnnxDetector:
