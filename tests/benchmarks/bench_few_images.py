@@ -2,7 +2,8 @@
 
 A cell is a set, a recipe and a seed; each takes 20 minutes of processor time, so the table is filled over several
 sittings: every finished cell is a file in `WAFERGATE_FEW_IMAGES` (a folder; without it nothing is trained and the rows
-say so), and a later run goes on with the next one. Thresholds are frozen on validation by the product's own rule, alike
+say so), and a later run goes on with the next one. Its exported model lies beside it: without the file of figures a
+cell is judged again and not trained again. Thresholds are frozen on validation by the product's own rule, alike
 for both recipes, and everything else was chosen there as well; the held-out parts are judged once for each cell.
 
     WAFERGATE_FEW_IMAGES=cells python -m tests.benchmarks few_images    # trains what is missing, then prints
@@ -13,6 +14,7 @@ for both recipes, and everything else was chosen there as well; the held-out par
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,7 +32,7 @@ from tests.benchmarks.few_images_recipes import (
     train,
     write_folder,
 )
-from tests.benchmarks.few_images_sets import DATA, WEIGHTS, load_set
+from tests.benchmarks.few_images_sets import DATA, OVERKILL, WEIGHTS, load_set
 from tests.benchmarks.table import Row
 from wafergate.domain.evaluation import Figures
 from wafergate.domain.models import Channels
@@ -64,7 +66,6 @@ learns from pieces of them answers with pieces, each too small to count.
 """
 
 RECALL = {"boards": 0.85, "tiles": 0.60}
-OVERKILL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +96,29 @@ def say(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def measure(cell: Cell, seconds: int) -> dict[str, Any]:
-    """Train a cell, freeze its thresholds on validation and judge the held-out parts."""
+def measure(cell: Cell, seconds: int, model: Path) -> dict[str, Any]:
+    """Train a cell unless its exported model is there, freeze thresholds on validation and judge the held-out parts.
+
+    Args:
+        cell: set, recipe and seed.
+        seconds: processor time to train in.
+        model: where the exported file is, or will be; what its training took is written beside it.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder, training = Path(scratch), model.with_suffix(".training")
         real = load_set(cell.real, folder / "set")
-        write_folder(real, cell.recipe, folder)
-        job = job_of(real, cell.recipe, folder, epochs=1, seed=cell.seed)
-        epochs = affordable_epochs(job, cell.recipe, seconds, say)
-        job = job_of(real, cell.recipe, folder, epochs=epochs, seed=cell.seed)
-        onnx, spent = train(job, cell.recipe, say)
-        said = {side: detect(real, side, onnx, cell.recipe) for side in (Side.VALIDATION, Side.TEST)}
+        if not (model.is_file() and training.is_file()):
+            write_folder(real, cell.recipe, folder)
+            job = job_of(real, cell.recipe, folder, epochs=1, seed=cell.seed)
+            epochs = affordable_epochs(job, cell.recipe, seconds, say)
+            job = job_of(real, cell.recipe, folder, epochs=epochs, seed=cell.seed)
+            onnx, spent = train(job, cell.recipe, say)
+            shutil.copyfile(onnx, model)
+            training.write_text(json.dumps({"epochs": epochs, "seconds": round(spent)}), encoding="utf-8")
+        said = {side: detect(real, side, model, cell.recipe) for side in (Side.VALIDATION, Side.TEST)}
         thresholds = frozen(real, said[Side.VALIDATION])
         figures = {side.value: _figures(judged(real, side, said[side], thresholds)) for side in said}
-    return {"epochs": epochs, "seconds": round(spent), "thresholds": dict(thresholds), **figures}
+    return {**json.loads(training.read_text(encoding="utf-8")), "thresholds": dict(thresholds), **figures}
 
 
 def _figures(found: Figures) -> dict[str, Any]:
@@ -140,7 +150,9 @@ def run() -> list[Row]:
             continue
         say(target.stem)
         unfinished = target.with_suffix(".part")
-        unfinished.write_text(json.dumps(measure(cell, seconds), indent=1), encoding="utf-8")
+        unfinished.write_text(
+            json.dumps(measure(cell, seconds, target.with_suffix(".onnx")), indent=1), encoding="utf-8"
+        )
         unfinished.rename(target)
         more -= 1
     return [row for cell in cells() for row in _rows(cell, kept, seconds)]

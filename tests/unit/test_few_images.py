@@ -1,5 +1,6 @@
 """Few images: what changes with their number, windows and turns, even classes, the weakest class, bounded overkill."""
 
+import math
 import random
 from collections import Counter
 from pathlib import Path
@@ -185,14 +186,55 @@ def test_a_state_that_alarms_everywhere_ranks_below_one_that_misses_a_few() -> N
     assert calm.rank > wild.rank > 0  # what it finds still tells it from one that finds nothing
 
 
-def test_overkill_is_shared_so_that_no_class_pays_for_another() -> None:
+def test_no_class_pays_for_the_overkill_of_another() -> None:
     """Of ten normal images one may raise an alarm at `overkill = 0.2`: half of it is aimed at."""
     defects = [column([0.9, 0.8, 0.7, 0.2], 0), column([0.9, 0.85, 0.6, 0.1], 1)]
     for loud, hits, basis in ((1, 4, "target"), (5, 3, "overkill")):
         truth, said = joined(*defects, alarms([0.3] * loud + [0.01] * (10 - loud), 0))
         points = operating_points(truth, said, ("open", "short"), target_recall=1.0, iou=0.5, overkill=0.2)
-        assert [(point.recall.hits, point.basis) for point in points] == [(hits, basis)] * 2
+        assert [(point.recall.hits, point.basis) for point in points] == [(hits, basis), (4, "target")]
     assert "more overkill than the line allows" in points[0].warning
+
+
+def test_a_class_that_no_overkill_could_pay_for_is_given_up_and_says_so() -> None:
+    truth, said = joined(column([0.9, 0.8], 0), column([0.2, -1.0], 1), alarms([0.3] * 10, 1))
+    kept, lost = operating_points(truth, said, ("open", "short"), target_recall=1.0, iou=0.5, overkill=0.2)
+    assert (kept.recall.hits, lost.recall.hits, lost.false_alarms) == (2, 0, 0)
+    assert "finds 0 of 2" in lost.warning
+
+
+SCORE = st.integers(1, 9).map(lambda tenths: tenths / 10)
+
+
+@given(
+    st.lists(st.lists(st.one_of(st.just(-1.0), SCORE), min_size=1, max_size=5), min_size=2, max_size=3),
+    st.lists(st.tuples(st.integers(0, 1), SCORE), min_size=1, max_size=12),
+    st.sampled_from([0.2, 0.4, 0.8]),
+)
+def test_overkill_is_kept_and_every_class_has_what_all_could_have_together(
+    defects: list[list[float]], normal: list[tuple[int, float]], overkill: float
+) -> None:
+    """Against every common recall, tried one by one."""
+    names = [str(index) for index in range(len(defects))]
+    truth, said = joined(
+        *(column(scores, index) for index, scores in enumerate(defects)),
+        *(alarms([score], index) for index, score in normal),
+    )
+    points = operating_points(truth, said, names, target_recall=1.0, iou=0.5, overkill=overkill)
+    own = {int(point.defect_class): point for point in points if point.basis != "other_classes"}
+    allowed = math.floor(overkill / 2 * len(normal))
+
+    def alarmed(limits: dict[int, float]) -> int:
+        return sum(score >= limits.get(index, math.inf) for index, score in normal)
+
+    assert alarmed({index: point.threshold for index, point in own.items()}) <= allowed
+    found = {index: sorted(score for score in defects[index] if score >= 0) for index in own}
+    for share in (part / 60 for part in range(1, 61)):
+        needed = {index: min(math.ceil(share * len(defects[index]) - 1e-9), len(found[index])) for index in own}
+        if alarmed({index: found[index][-count] for index, count in needed.items()}) <= allowed:
+            assert all(
+                own[index].recall.hits >= count for index, count in needed.items() if own[index].basis == "overkill"
+            )
 
 
 def test_the_target_stands_where_the_line_bounds_no_overkill_or_it_costs_none() -> None:

@@ -45,7 +45,7 @@ def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch:
     weights.touch()
     ran: list[Cell] = []
 
-    def measure(cell: Cell, _seconds: int) -> dict[str, object]:
+    def measure(cell: Cell, _seconds: int, _model: Path) -> dict[str, object]:
         ran.append(cell)
         classes = {name: {"found": 9, "instances": 10, "recall": 0.9, "precision": None} for name in ("a", "b")}
         return {"epochs": 3, "seconds": 7, "thresholds": {}, "test": {"classes": classes, "overkill": 0.5}}

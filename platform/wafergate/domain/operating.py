@@ -36,8 +36,13 @@ def reach_recall(found: Scores, instances: int, target: float) -> float | None:
     Returns:
         The score; None when too few are found at any score.
     """
-    needed = max(1, math.ceil(target * instances - _ROUNDING))
+    needed = _needed(instances, target)
     return float(np.sort(found)[-needed]) if needed <= len(found) else None
+
+
+def _needed(instances: int, target: float) -> int:
+    """Return how many instances must be found to reach a recall, at least one."""
+    return max(1, math.ceil(target * instances - _ROUNDING))
 
 
 def best_f2(found: Scores, false_alarms: Scores, instances: int) -> float | None:
@@ -109,7 +114,7 @@ def operating_points(
     2. `lowest_cost`: where costs are given, in the place of the target, the score of the lowest expected cost at the
        line's real defect rates, lowered likewise.
     3. `overkill`: where the target would raise false alarms on more normal images than the line allows, the highest
-       recall that every class can have within that, so that no class pays for another; lowered likewise.
+       recall that a class can have within that while no weaker class loses any; lowered likewise.
     4. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
     5. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
        thresholds (0.25 where there are none); with a warning.
@@ -131,8 +136,7 @@ def operating_points(
     matching = match(scene, (iou,))
     seen = [_Seen.of(name, index, scene, matching) for index, name in enumerate(classes)]
     if cost is None and overkill < 1 and seen[0].of_normal:
-        afforded = _afforded_recall(seen, target_recall, overkill)
-        seen = [replace(item, afforded=afforded) for item in seen]
+        seen = _within_overkill(seen, target_recall, overkill)
     points = [_own_point(item, target_recall, cost) for item in seen]
     own = [point.threshold for point in points if point.basis != "other_classes"]
     fallback = statistics.median(own) if own else _WITHOUT_ANY
@@ -146,7 +150,8 @@ def operating_points(
 class _Seen:
     """What validation shows of one class: scores of found instances, of all false alarms, and by image.
 
-    `afforded` is the recall that the line's overkill leaves room for, where that is less than the target.
+    `afforded` is the score down to which the line's overkill lets the class go, where that is short of the target; 1
+    where it leaves room for no instance.
     """
 
     name: str
@@ -165,31 +170,37 @@ class _Seen:
         return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index))
 
 
-def _afforded_recall(seen: Sequence[_Seen], target: float, overkill: float) -> float | None:
-    """Return the highest recall that every class can have while false alarms on normal images stay within bounds.
+def _within_overkill(seen: Sequence[_Seen], target: float, overkill: float) -> list[_Seen]:
+    """Return what is seen of each class with the score that the line's overkill affords it, where it is short.
 
-    Half of the line's overkill is aimed at: the gate reads the upper bound of a rate, 0.10 for 5 of 100.
-
-    Returns:
-        The recall; None where the target itself is within bounds.
+    The class with the lowest recall goes down next, to the score that finds one instance more, until all have the
+    target or what is ever found. One whose next step would raise alarms on more normal images than the line allows
+    stays where it is, and the others go on: no class pays for another, and none can do better without a weaker one
+    doing worse. Half of the line's overkill is aimed at: the gate reads the upper bound of a rate, 0.10 for 5 of 100.
     """
     allowed = math.floor(overkill / 2 * len(seen[0].by_image))
-    steps = {target} | {hits / item.instances for item in seen for hits in range(1, item.instances + 1)}
-    for recall in sorted((step for step in steps if step <= target), reverse=True):
-        alarmed = np.zeros(len(seen[0].by_image), dtype=np.bool_)
-        for item in seen:
-            score = _score_at(item, recall)
-            alarmed |= item.by_image >= (math.inf if score is None else score)
-        if np.count_nonzero(alarmed) <= allowed:
-            return None if recall == target else recall
-    return 0.0
-
-
-def _score_at(seen: _Seen, recall: float) -> float | None:
-    """Return the highest score that reaches a recall, or the highest recall there is; None when nothing is found."""
-    if not len(seen.found):
-        return None
-    return reach_recall(seen.found, seen.instances, min(recall, len(seen.found) / seen.instances))
+    alarmed = np.zeros(len(seen[0].by_image), dtype=np.bool_)
+    scores = [np.sort(item.found)[::-1][: _needed(item.instances, target)] for item in seen]
+    loudest = [np.argsort(-item.by_image, kind="stable") for item in seen]
+    alarms = [-item.by_image[order] for item, order in zip(seen, loudest, strict=True)]
+    reached, raised, raising = [0] * len(seen), [0] * len(seen), 0
+    stopped: set[int] = set()
+    steps = sorted(
+        (hits / seen[place].instances, place) for place, own in enumerate(scores) for hits in range(len(own))
+    )
+    for _, place in steps:
+        if place in stopped:
+            continue
+        until = int(np.searchsorted(alarms[place], -scores[place][reached[place]], side="right"))
+        images = loudest[place][raised[place] : until]
+        more = int(np.count_nonzero(~alarmed[images]))
+        if raising + more > allowed:
+            stopped.add(place)
+            continue
+        alarmed[images] = True
+        reached[place], raised[place], raising = reached[place] + 1, until, raising + more
+    afforded = [float(own[count - 1]) if count else 1.0 for own, count in zip(scores, reached, strict=True)]
+    return [replace(item, afforded=afforded[place]) if place in stopped else item for place, item in enumerate(seen)]
 
 
 def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> OperatingPoint:
@@ -231,7 +242,7 @@ def _choose(seen: _Seen, target: float, cost: ExpectedCost | None) -> tuple[floa
     if cost is not None:
         return lowest_cost(cost, seen.name, seen.found, seen.instances, seen.by_image), "lowest_cost"
     if seen.afforded is not None:
-        return _score_at(seen, seen.afforded), "overkill"
+        return seen.afforded, "overkill"
     reached = reach_recall(seen.found, seen.instances, target) if seen.instances else None
     if reached is not None:
         return reached, "target"
