@@ -1,72 +1,18 @@
-"""Figures: pure functions from stored values to Plotly figures; they place values and never change one."""
+"""Charts of recall, drift and class counts: pure functions from stored values to SVG; they place and never change."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
-from dashboards.palette import SYMBOLS, Palette
 from dashboards.texts import Text
-from wafergate.domain.drift import DriftReport
+from wafergate.domain.drift import DriftReport, FeatureDrift
 from wafergate.domain.evaluation import ClassFigures, Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.splits import Side, Split
+from wafergate.formats import svg
+from wafergate.formats.charts import Row, class_rules, compared_bound, dot_plot, recall_axis, recall_row
 
-__all__ = [
-    "class_rules",
-    "compared_bound",
-    "dress",
-    "drift_distances",
-    "instance_counts",
-    "recall_intervals",
-    "shown",
-    "ticks",
-    "weakest_first",
-]
+__all__ = ["counted_bars", "drift_distances", "instance_counts", "recall_intervals", "verdict_signs", "weakest_first"]
 
-ROW = 38  # pixels a row: a finger's height on a tablet
-HEAD = 96  # pixels for the legend above and the axis below
-MARK = 13
-# The page's own font, then the systems' Korean ones: a label must not fall back to a serif.
-FONT = '"Source Sans", "Noto Sans KR", "Noto Sans CJK KR", "Apple SD Gothic Neo", "Malgun Gothic", sans-serif'
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row of a dot plot: where its mark and limit stand, and what is written beside it."""
-
-    name: str
-    value: float | None
-    limit: float | None
-    verdict: Verdict | None
-    label: str
-    span: tuple[float, float] | None = None
-    hover: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How a dot plot is read.
-
-    Attributes:
-        names: the words of the verdicts in the legend; `None` names marks that no rule judged.
-        limit: the word of the limit.
-        axis: the lowest and highest value shown.
-        intervals: True when spans are intervals that must stay above the limit; False when they are distances from
-            zero that must stay below it.
-    """
-
-    names: Mapping[Verdict | None, str]
-    limit: str
-    axis: tuple[float, float]
-    intervals: bool
-
-
-def class_rules(decision: GateDecision) -> dict[str, RuleResult]:
-    """Return for every class the rule that judged its recall: the bound compared and its limit are the rule's own."""
-    rules = {rule.subject: rule for rule in decision.rules if rule.rule == "classes_present" and rule.subject}
-    return rules | {rule.subject: rule for rule in decision.rules if rule.rule == "recall" and rule.subject}
+ROW = 32.0  # pixels a bar with its gap
 
 
 def weakest_first(evaluation: Evaluation, decision: GateDecision) -> list[tuple[ClassFigures, RuleResult | None]]:
@@ -84,204 +30,102 @@ def weakest_first(evaluation: Evaluation, decision: GateDecision) -> list[tuple[
     return sorted(((figures, rules.get(figures.defect_class)) for figures in evaluation.classes), key=room)
 
 
-def compared_bound(figures: ClassFigures, rule: RuleResult | None) -> float:
-    """Return the lower bound the gate compared, which may be stricter than the plain one; else the plain one."""
-    return figures.recall.lower if rule is None or rule.bound is None else rule.bound
-
-
-def recall_intervals(evaluation: Evaluation, decision: GateDecision, text: Text, palette: Palette) -> go.Figure:
+def recall_intervals(evaluation: Evaluation, decision: GateDecision, text: Text) -> str:
     """Draw each class's recall with its bounds against the gate's limit, the class with the least room on top."""
     rows = [_recall_row(figures, rule, text) for figures, rule in weakest_first(evaluation, decision)]
-    names: dict[Verdict | None, str] = {verdict: text.word(verdict) for verdict in Verdict}
-    lowest = min((edge for row in rows for edge in (row.limit, *(row.span or ())) if edge is not None), default=0.0)
-    # A recall lies between 0 and 1; the slivers beyond keep a mark at either end whole.
-    axis = (max(-0.02, lowest - 0.05), 1.02)
-    reading = _Reading(names | {None: text.plain("not_judged")}, text.word("limit"), axis, intervals=True)
-    figure = _dot_plot(rows, reading, palette)
-    return figure.update_xaxes(title_text=text.plain("recall_axis"), tickformat=".2f")
+    measured = {row.verdict for row in rows if row.value is not None}
+    names = [("upright limit", text.word("limit")), *verdict_signs(measured, text)]
+    return dot_plot(rows, recall_axis(rows, text.plain("recall_axis")), names=names)
 
 
-def drift_distances(report: DriftReport, text: Text, palette: Palette) -> go.Figure:
+def verdict_signs(verdicts: set[str], text: Text) -> list[tuple[str, str]]:
+    """Return for a legend the signs of verdicts with their words; the empty one was judged by no rule."""
+    words = {**{verdict.value: text.word(verdict) for verdict in Verdict}, "": text.plain("not_judged")}
+    return [(" ".join(svg.verdict_look(verdict)), word) for verdict, word in words.items() if verdict in verdicts]
+
+
+def drift_distances(report: DriftReport, text: Text) -> str:
     """Draw each feature's distance from the reference against its threshold, the farthest on top."""
     features = sorted(report.features, key=lambda feature: feature.distance / feature.threshold, reverse=True)
-    rows = [
-        _Row(
-            name=text.feature(feature.feature),
-            value=feature.distance,
-            limit=feature.threshold,
-            verdict=(Verdict.FAIL if feature.drifted else Verdict.PASS) if feature.judged else None,
-            label=text.plain("now_mean", reference=_mean(feature.reference_mean), current=_mean(feature.current_mean)),
-            span=(0.0, feature.distance),
-            hover=f"{text.word('distance')} {feature.distance:.3f}, {text.word('threshold')} {feature.threshold:.3f}",
-        )
-        for feature in features
-    ]
-    names: dict[Verdict | None, str] = {Verdict.PASS: text.word("stable"), Verdict.FAIL: text.word("drifted")}
-    names[None] = text.plain("not_judged")
+    rows = [_drift_row(feature, text) for feature in features]
+    words = {"pass": text.word("stable"), "fail": text.word("drifted"), "": text.plain("not_judged")}
+    shown = {row.verdict for row in rows}
+    names = [("upright limit", text.word("threshold"))]
+    names += [(" ".join(svg.verdict_look(verdict)), word) for verdict, word in words.items() if verdict in shown]
     highest = max((max(feature.distance, feature.threshold) for feature in features), default=1.0)
-    reading = _Reading(names, text.word("threshold"), (0.0, highest * 1.1), intervals=False)
-    figure = _dot_plot(rows, reading, palette)
     # A test's p-value threshold is stored in the policy as it is and with each feature as -log10 p.
-    tested = report.policy.tests
-    key = "drift_axis_test" if tested else "drift_axis"
-    return figure.update_xaxes(title_text=text.plain(key, method=report.policy.method))
+    title = text.plain("drift_axis_test" if report.policy.tests else "drift_axis", method=report.policy.method)
+    return dot_plot(rows, svg.number_axis(0.0, highest * 1.1, title, most=8), ceiling=True, names=names)
 
 
-def instance_counts(split: Split, classes: Sequence[str], text: Text, palette: Palette) -> go.Figure:
+def instance_counts(split: Split, classes: Sequence[str], text: Text) -> str:
     """Draw the instances of each class in training, validation and test, each side on its own scale."""
     sides = (Side.TRAIN, Side.VALIDATION, Side.TEST)
-    titles = [text.title(side) for side in sides]
-    figure = make_subplots(rows=1, cols=len(sides), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.06)
-    for column, side in enumerate(sides, start=1):
-        counts = [split.counts.get(side, {}).get(name, 0) for name in classes]
-        figure.add_bar(
-            x=counts,
-            y=ticks(classes),
-            orientation="h",
-            text=[text.count(count) for count in counts],
-            textposition="outside",
-            textfont={"color": palette.text},
-            cliponaxis=False,
+    axis = text.plain("counts_axis")
+    panels = [
+        counted_bars(
+            {name: split.counts.get(side, {}).get(name, 0) for name in classes},
+            text,
+            title=axis,
             # Test judges, so its bars carry the colour; the others are context.
-            marker_color=palette.verdicts[Verdict.PASS] if side is Side.TEST else palette.soft,
-            hovertemplate=f"%{{y}}: %{{x}} {text.plain('counts_axis')}<extra>{text.title(side)}</extra>",
-            row=1,
-            col=column,
+            style="v-pass" if side is Side.TEST else "v-none",
+            over=text.title(side),
+            named=side is sides[0],
         )
-        figure.update_xaxes(range=[0, max([*counts, 1]) * 1.3], row=1, col=column)
-    dress(figure, len(classes), palette)
-    figure.update_layout(showlegend=False, bargap=0.45, margin={"l": 8, "r": 24, "t": 40, "b": 56})
-    figure.update_annotations(font={"color": palette.text, "size": 14})
-    figure.update_xaxes(title_text=text.plain("counts_axis"), nticks=4)
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
-    return figure
+        for side in sides
+    ]
+    return svg.canvas(panels, left=svg.label_width(classes), columns=len(sides))
 
 
-def _recall_row(figures: ClassFigures, rule: RuleResult | None, text: Text) -> _Row:
+def counted_bars(
+    counts: Mapping[str, int], text: Text, *, title: str, style: str, over: str = "", named: bool = True
+) -> str:
+    """Draw a bar for each name, as long as its count, which is told behind it.
+
+    Args:
+        counts: in the order of the rows.
+        text: the reader's language.
+        title: what is counted.
+        style: class of the bars.
+        over: title of the plot.
+        named: whether the names are written at the left.
+    """
+    highest = max([*counts.values(), 1])
+    names = svg.row_axis(list(counts))
+    names = names if named else svg.bare_axis(names)
+    # Room at the right for the count behind the longest bar.
+    panel = svg.Panel(svg.number_axis(0, highest * 1.25, title, most=4, whole=True), names, ROW * max(len(counts), 1))
+    parts = []
+    for row, (name, count) in enumerate(counts.items()):
+        told = f"{name}\n{text.count(count)} {title}"
+        parts.append(panel.box((0, row - 0.27), (count, row + 0.27), f"bar {style}", told))
+        parts.append(panel.text((count, row), text.count(count), "count", (7, 4.5)))
+    return panel.draw(parts, over)
+
+
+def _recall_row(figures: ClassFigures, rule: RuleResult | None, text: Text) -> Row:
     recall = figures.recall
-    measured = recall.value is not None
-    label = f"<b>{text.value(recall.value)}</b>  {text.found(recall)}" if measured else text.plain("no_instances")
-    lower = compared_bound(figures, rule)
-    bounds = f"{text.word('lower_bound')} {text.at_least(lower)}, {text.word('upper_bound')} "
-    return _Row(
-        name=figures.defect_class,
-        value=recall.value,
-        limit=rule.limit if rule else None,
-        verdict=rule.verdict if rule else None,
-        label=label,
-        span=(lower, recall.upper) if measured else None,
-        hover=f"{text.word('recall')} {text.value(recall.value)}<br>{bounds}{text.at_most(recall.upper)}",
+    if recall.value is None:
+        return recall_row(figures, rule, told=("", text.plain("no_instances")))
+    lower = text.at_least(compared_bound(figures, rule))
+    hover = (
+        f"{text.word('recall')} {text.value(recall.value)}, {text.found(recall)}\n"
+        f"{text.word('lower_bound')} {lower}, {text.word('upper_bound')} {text.at_most(recall.upper)}"
     )
+    return recall_row(figures, rule, told=(text.value(recall.value), text.found(recall)), hover=hover)
 
 
-def _dot_plot(rows: Sequence[_Row], reading: _Reading, palette: Palette) -> go.Figure:
-    """Lay out rows top to bottom: span, mark in the verdict's colour and shape, limit, label at the right."""
-    figure = go.Figure()
-    _add_limits(figure, rows, reading, palette)
-    for verdict in (*Verdict, None):
-        group = [(place, row) for place, row in enumerate(rows) if row.verdict is verdict and row.value is not None]
-        if group:
-            colour = palette.verdicts[verdict] if verdict else palette.soft
-            _add_spans(figure, group, colour, caps=reading.intervals)
-            _add_marks(
-                figure, group, colour, symbol=SYMBOLS[verdict] if verdict else "square", name=reading.names[verdict]
-            )
-    for place, row in enumerate(rows):
-        figure.add_annotation(
-            {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 12, "y": place, "showarrow": False},
-            text=row.label,
-            align="left",
-        )
-    dress(figure, len(rows), palette)
-    figure.update_xaxes(range=reading.axis, nticks=8)
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=ticks(row.name for row in rows),
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        ticklabelstandoff=8,
+def _drift_row(feature: FeatureDrift, text: Text) -> Row:
+    means = {"reference": _mean(feature.reference_mean), "current": _mean(feature.current_mean)}
+    return Row(
+        name=text.feature(feature.feature),
+        value=feature.distance,
+        limit=feature.threshold,
+        verdict=("fail" if feature.drifted else "pass") if feature.judged else "",
+        told=("", text.plain("now_mean", **means)),
+        span=(0.0, feature.distance),
+        hover=f"{text.word('distance')} {feature.distance:.3f}, {text.word('threshold')} {feature.threshold:.3f}",
     )
-    return figure
-
-
-def _add_marks(figure: go.Figure, group: Sequence[tuple[int, _Row]], colour: str, *, symbol: str, name: str) -> None:
-    """Draw the marks of a group: an open one keeps a stroke that can be seen, a full one needs none."""
-    figure.add_scatter(
-        x=[row.value for _, row in group],
-        y=[place for place, _ in group],
-        mode="markers",
-        name=name,
-        cliponaxis=False,
-        marker={
-            "symbol": symbol,
-            "size": MARK,
-            "color": colour,
-            "line": {"width": 2.5 if symbol.endswith("-open") else 0, "color": colour},
-        },
-        customdata=[[shown(row.name), row.hover] for _, row in group],
-        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
-    )
-
-
-def _add_spans(figure: go.Figure, group: Sequence[tuple[int, _Row]], colour: str, *, caps: bool) -> None:
-    """Draw the bars of a group as one trace, broken by gaps, with a cap at each end where the ends mean something."""
-    spans = [(place, row.span) for place, row in group if row.span is not None]
-    figure.add_scatter(
-        x=[value for _, (low, high) in spans for value in (low, high, None)],
-        y=[value for place, _ in spans for value in (place, place, None)],
-        mode="lines+markers" if caps else "lines",
-        line={"color": colour, "width": 3},
-        marker={"symbol": "line-ns-open", "size": 12, "color": colour, "line": {"width": 3}},
-        showlegend=False,
-        hoverinfo="skip",
-    )
-
-
-def _add_limits(figure: go.Figure, rows: Sequence[_Row], reading: _Reading, palette: Palette) -> None:
-    """Draw each row's limit over the height of its row, so that equal limits join, and shade its wrong side."""
-    limited = [(place, row.limit) for place, row in enumerate(rows) if row.limit is not None]
-    for place, limit in limited:
-        figure.add_shape(
-            {"type": "rect", "x1": limit, "y0": place - 0.5, "y1": place + 0.5, "line_width": 0, "layer": "below"},
-            x0=reading.axis[0 if reading.intervals else 1],
-            fillcolor=palette.soft,
-            opacity=0.13,
-        )
-    figure.add_scatter(
-        x=[value for _, limit in limited for value in (limit, limit, None)],
-        y=[value for place, _ in limited for value in (place - 0.5, place + 0.5, None)],
-        mode="lines",
-        name=reading.limit,
-        line={"color": palette.text, "width": 2},
-        hovertemplate=f"{reading.limit} %{{x:.3~f}}<extra></extra>",
-    )
-
-
-def dress(figure: go.Figure, rows: int, palette: Palette) -> None:
-    """Give a figure the page's colours, a height by its rows, and no frame."""
-    figure.update_layout(
-        height=HEAD + 36 + ROW * max(rows, 1),
-        margin={"l": 8, "r": 150, "t": 44, "b": 56},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": palette.text, "size": 15, "family": FONT},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False},
-        hoverlabel={"bgcolor": palette.background, "font": {"color": palette.text}, "bordercolor": palette.soft},
-        dragmode=False,
-    )
-    axis = {"color": palette.text, "gridcolor": palette.faint, "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(**axis, title_font={"size": 13}, tickfont={"size": 13})
-    figure.update_yaxes(**axis, automargin=True, title_standoff=14)
-
-
-def ticks(names: Iterable[str]) -> list[str]:
-    """Return names as the ticks of an axis."""
-    return [shown(name) for name in names]
-
-
-def shown(name: str) -> str:
-    """Return a name as Plotly shows it to the letter: it reads a small HTML of its own in labels."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _mean(value: float) -> str:

@@ -1,23 +1,20 @@
-"""Figures of the page Classes: pure functions from stored values to Plotly figures."""
+"""Charts of the page Classes: pure functions from stored values to SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
-from dashboards.charts import class_rules, compared_bound, dress
-from dashboards.palette import SYMBOLS, Palette
+from dashboards.charts import verdict_signs
 from dashboards.reading.classes import Past
 from dashboards.texts import Text
 from wafergate.domain.evaluation import Rate
-from wafergate.domain.gate import Verdict
 from wafergate.domain.learning_curve import ClassCurve
+from wafergate.formats import svg
+from wafergate.formats.charts import class_rules, compared_bound
 
 __all__ = ["learning_curve", "rate_history", "recall_history"]
 
-HEIGHT = 320
-MARK = 12
+HEIGHT = 220.0
+BESIDE = 0.26  # of a version's room: how far its limit reaches to both sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,167 +25,104 @@ class _Point:
     value: float
     lower: float
     upper: float
-    verdict: Verdict | None
+    look: tuple[str, str]
     hover: str
+    limit: float | None = None
 
 
-def recall_history(past: Sequence[Past], defect_class: str, text: Text, palette: Palette) -> go.Figure:
+def recall_history(past: Sequence[Past], defect_class: str, text: Text) -> str:
     """Draw one class's recall with its bounds over the model versions, against the gate's limit of each time.
 
     Args:
         past: judged model versions, the oldest first.
         defect_class: the class.
         text: language.
-        palette: colours.
     """
-    points, limits = [], []
-    for item in past:
-        figures = item.evaluation.by_class().get(defect_class)
-        if figures is None or figures.recall.value is None:
-            continue
-        rule = class_rules(item.decision).get(defect_class)
-        lower = compared_bound(figures, rule)
-        hover = (
-            f"{text.word('recall')} {text.value(figures.recall.value)}, {text.found(figures.recall)}"
-            f"<br>{text.word('lower_bound')} {text.at_least(lower)}<br>{text.when(item.decision.created_at)}"
-        )
-        verdict = rule.verdict if rule else None
-        points.append(
-            _Point(f"v{item.model.number}", figures.recall.value, lower, figures.recall.upper, verdict, hover)
-        )
-        limits.append(rule.limit if rule else None)
-    figure = go.Figure()
-    versions = [point.version for point in points]
-    figure.add_scatter(
-        x=versions,
-        y=limits,
-        mode="lines+markers",  # a mark of its own, as a line through one version cannot be seen
-        name=text.word("limit"),
-        line={"color": palette.text, "width": 2, "shape": "hvh", "dash": "dash"},
-        marker={"symbol": "line-ew-open", "size": 28, "color": palette.text, "line": {"width": 2}},
-        hovertemplate=f"{text.word('limit')} %{{y:.3~f}}<extra></extra>",
-    )
-    for verdict in (*Verdict, None):
-        group = [point for point in points if point.verdict is verdict]
-        colour = palette.verdicts[verdict] if verdict else palette.soft
-        name = text.word(verdict) if verdict else text.plain("not_judged")
-        _add_points(figure, group, colour, symbol=SYMBOLS[verdict] if verdict else "square", name=name)
-    _over_versions(figure, versions, text, palette)
-    axis = text.plain("recall_axis")
-    return figure.update_yaxes(title_text=axis, title_font={"size": 13}, tickformat=".2f", nticks=6)
+    points = [point for item in past if (point := _recall_point(item, defect_class, text))]
+    edges = [edge for point in points for edge in (point.lower, point.limit) if edge is not None]
+    scale = svg.number_axis(max(-0.02, min(edges, default=0.0) - 0.05), 1.02, text.plain("recall_axis"))
+    panel = svg.Panel(_versions(points, text), scale, HEIGHT)
+    names = [("line limit dash", text.word("limit"))]
+    verdicts = {point.look[1].removeprefix("v-").removeprefix("none") for point in points}
+    drawn = panel.draw(part for place, point in enumerate(points) for part in _point(panel, place, point, text))
+    return svg.legend([*names, *verdict_signs(verdicts, text)]) + svg.canvas([drawn], left=panel.left)
 
 
-def rate_history(past: Sequence[Past], text: Text, palette: Palette) -> go.Figure:
+def rate_history(past: Sequence[Past], text: Text) -> str:
     """Draw escape and overkill rate with their bounds over the model versions, side by side; lower is better."""
     told = (
-        ("escape_rate", palette.verdicts[Verdict.FAIL], "diamond", [item.evaluation.escapes for item in past]),
-        ("overkill_rate", palette.verdicts[Verdict.PASS], "circle", [item.evaluation.overkill for item in past]),
+        ("escape_rate", ("diamond", "v-fail"), [item.evaluation.escapes for item in past]),
+        ("overkill_rate", ("circle", "v-pass"), [item.evaluation.overkill for item in past]),
     )
-    measured = [[rate for rate in rates if rate.value is not None] for *_, rates in told]
-    titles = [
-        text.title(term) + ("" if seen else f": {text.plain('no_images')}")
-        for (term, *_), seen in zip(told, measured, strict=True)
-    ]
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.06)
-    versions = [f"v{item.model.number}" for item in past]
-    for column, (term, colour, symbol, rates) in enumerate(told, start=1):
-        pairs = zip(versions, rates, strict=True)
-        points = [_rate_point(version, rate, term, text) for version, rate in pairs if rate.value is not None]
-        _add_points(figure, points, colour, symbol=symbol, name=text.word(term), column=column)
-    highest = max((rate.upper for rates in measured for rate in rates), default=1.0)
-    _over_versions(figure, versions, text, palette)
-    figure.update_layout(showlegend=False)
-    figure.update_annotations(font={"color": palette.text, "size": 14})
-    figure.update_yaxes(title_text=text.plain("rates_axis"), title_font={"size": 13}, row=1, col=1)
-    return figure.update_yaxes(range=[0, highest * 1.08], tickformat=".2f", nticks=6)
+    highest = max((rate.upper for *_, rates in told for rate in rates if rate.value is not None), default=1.0)
+    scale = svg.number_axis(0, highest * 1.08, text.plain("rates_axis"))
+    panels, left = [], 0.0
+    for term, look, rates in told:
+        points = [_rate_point(item, rate, term, look, text) for item, rate in zip(past, rates, strict=True)]
+        panel = svg.Panel(_versions(points, text), scale, HEIGHT)
+        measured = any(rate.value is not None for rate in rates)
+        title = text.title(term) + ("" if measured else f": {text.plain('no_images')}")
+        parts = [
+            part
+            for place, (point, rate) in enumerate(zip(points, rates, strict=True))
+            if rate.value is not None
+            for part in _point(panel, place, point, text)
+        ]
+        panels.append(panel.draw(parts, title))
+        left, scale = left or panel.left, svg.bare_axis(scale)
+    return svg.canvas(panels, left=left, columns=2)
 
 
-def learning_curve(curve: ClassCurve, text: Text, palette: Palette) -> go.Figure:
+def learning_curve(curve: ClassCurve, text: Text) -> str:
     """Draw what was measured of one class by number of images, the law through it and its bounds."""
-    figure = go.Figure()
-    grown = [value.images for value in curve.line]
-    if curve.line:
-        figure.add_scatter(
-            x=[*grown, *reversed(grown)],
-            y=[value.upper for value in curve.line] + [value.lower for value in reversed(curve.line)],
-            fill="toself",
-            mode="none",
-            name=text.plain("curve_bounds"),
-            fillcolor=palette.soft,
-            opacity=0.3,
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=grown,
-            y=[value.recall for value in curve.line],
-            mode="lines",
-            name=text.plain("curve_law"),
-            line={"color": palette.text, "width": 2},
-            hovertemplate=f"%{{x:,}} {text.plain('curve_axis')}: %{{y:.3f}}<extra></extra>",
-        )
     measured = [point for point in curve.points if point.recall.value is not None]
-    figure.add_scatter(
-        x=[point.images for point in measured],
-        y=[point.recall.value for point in measured],
-        mode="markers",
-        name=text.plain("curve_measured"),
-        marker={"size": MARK - 2, "color": palette.verdicts[Verdict.PASS]},
-        customdata=[text.found(point.recall) for point in measured],
-        hovertemplate=f"%{{x:,}} {text.plain('curve_axis')}: %{{y:.3f}} (%{{customdata}})<extra></extra>",
+    most = max([value.images for value in curve.line] + [point.images for point in curve.points] + [curve.images, 1])
+    scale = svg.number_axis(-0.02, 1.03, text.title("recall"))
+    panel = svg.Panel(svg.number_axis(0, most * 1.03, text.plain("curve_axis"), most=8, whole=True), scale, HEIGHT)
+    parts, names = [], []
+    if curve.line:
+        upper = [(float(value.images), value.upper) for value in curve.line]
+        lower = [(float(value.images), value.lower) for value in reversed(curve.line)]
+        parts.append(panel.course(upper + lower, "band", closed=True))
+        parts.append(panel.course([(float(value.images), value.recall) for value in curve.line], "curve c-ink"))
+        names = [("box band", text.plain("curve_bounds")), ("line curve c-ink", text.plain("curve_law"))]
+    parts.append(panel.line((curve.images, scale.low), (curve.images, scale.high), "now"))
+    for point in measured:
+        told = f"{text.count(point.images)} {text.plain('curve_axis')}\n"
+        told += f"{text.word('recall')} {text.value(point.recall.value)}, {text.found(point.recall)}"
+        parts.append(panel.mark((point.images, point.recall.value or 0.0), ("circle", "v-pass"), told))
+    names.append(("circle v-pass", text.plain("curve_measured")))
+    return svg.legend(names) + svg.canvas([panel.draw(parts)], left=panel.left)
+
+
+def _recall_point(item: Past, defect_class: str, text: Text) -> _Point | None:
+    figures = item.evaluation.by_class().get(defect_class)
+    if figures is None or figures.recall.value is None:
+        return None
+    rule = class_rules(item.decision).get(defect_class)
+    lower = compared_bound(figures, rule)
+    hover = (
+        f"{text.word('recall')} {text.value(figures.recall.value)}, {text.found(figures.recall)}"
+        f"\n{text.word('lower_bound')} {text.at_least(lower)}\n{text.when(item.decision.created_at)}"
     )
-    figure.add_vline(x=curve.images, line={"color": palette.soft, "width": 2, "dash": "dot"})
-    dress(figure, 0, palette)
-    figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 16, "t": 44, "b": 56})
-    figure.update_xaxes(title_text=text.plain("curve_axis"), rangemode="tozero", nticks=8)
-    return figure.update_yaxes(title_text=text.title("recall"), range=[-0.02, 1.03], title_font={"size": 13})
+    look = svg.verdict_look(rule.verdict.value if rule else "")
+    limit = rule.limit if rule else None
+    return _Point(f"v{item.model.number}", figures.recall.value, lower, figures.recall.upper, look, hover, limit)
 
 
-def _rate_point(version: str, rate: Rate, term: str, text: Text) -> _Point:
+def _rate_point(item: Past, rate: Rate, term: str, look: tuple[str, str], text: Text) -> _Point:
     hover = f"{text.word(term)} {text.value(rate.value)}, {text.found(rate)}"
-    upper = f"<br>{text.word('upper_bound')} {text.at_most(rate.upper)}"
-    return _Point(version, rate.value or 0.0, rate.lower, rate.upper, None, hover + upper)
+    upper = f"\n{text.word('upper_bound')} {text.at_most(rate.upper)}"
+    return _Point(f"v{item.model.number}", rate.value or 0.0, rate.lower, rate.upper, look, hover + upper)
 
 
-def _add_points(
-    figure: go.Figure, points: Sequence[_Point], colour: str, *, symbol: str, name: str, column: int | None = None
-) -> None:
-    if not points:
-        return
-    figure.add_scatter(
-        x=[point.version for point in points],
-        y=[point.value for point in points],
-        mode="markers",
-        name=name,
-        marker={
-            "symbol": symbol,
-            "size": MARK,
-            "color": colour,
-            "line": {"width": 2.5 if symbol.endswith("-open") else 0, "color": colour},
-        },
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [max(point.upper - point.value, 0.0) for point in points],
-            "arrayminus": [max(point.value - point.lower, 0.0) for point in points],
-            "color": colour,
-            "thickness": 2,
-            "width": 6,
-        },
-        customdata=[[point.version, point.hover] for point in points],
-        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
-        row=1 if column else None,
-        col=column,
-    )
+def _versions(points: Sequence[_Point], text: Text) -> svg.Axis:
+    return svg.category_axis([point.version for point in points], text.plain("versions_axis"))
 
 
-def _over_versions(figure: go.Figure, versions: Sequence[str], text: Text, palette: Palette) -> None:
-    dress(figure, 0, palette)
-    figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 16, "t": 44, "b": 56})
-    figure.update_xaxes(
-        title_text=text.plain("versions_axis"),
-        type="category",
-        categoryorder="array",
-        categoryarray=list(versions),
-        range=[-0.6, max(len(versions), 3) - 0.4],
-        showgrid=False,
-    )
+def _point(panel: svg.Panel, place: int, point: _Point, text: Text) -> Iterator[str]:
+    if point.limit is not None:
+        told = f"{text.word('limit')} {text.limit(point.limit)}"
+        yield panel.line((place - BESIDE, point.limit), (place + BESIDE, point.limit), "limit dash", told)
+    yield panel.span((place, point.lower), (place, point.upper), point.look[1])
+    yield panel.mark((place, point.value), point.look, f"{point.version}\n{point.hover}")

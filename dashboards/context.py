@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeVar
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from dashboards.palette import Palette
 from dashboards.texts import Text
 from wafergate.errors import NotFoundError, ServiceError, StorageError
 from wafergate.ports import FactStore, FileReader, InspectionStore, RunReader
@@ -50,7 +49,6 @@ class Context:
         line: the production line it shows; empty while the store holds none.
         lines: every line of the store, sorted.
         text: the reader's language and time zone.
-        palette: the colours of the reader's theme.
         doors: how to open the stores.
         store: their name; what is read is cached under it.
         pages: every page by its path, for links.
@@ -59,7 +57,6 @@ class Context:
     line: str
     lines: tuple[str, ...]
     text: Text
-    palette: Palette
     doors: Doors
     store: str
     pages: Mapping[str, StreamlitPage]

@@ -8,15 +8,12 @@ from pathlib import Path
 
 from wafergate.domain.gate import Verdict
 
-__all__ = ["SYMBOLS", "VERDICT_HUES", "Palette", "load_palette"]
+__all__ = ["VERDICT_HUES", "Palette", "load_palette"]
 
 THEME_FILE = Path(__file__).parent / ".streamlit" / "config.toml"
 
 VERDICT_HUES: Mapping[Verdict, str] = {Verdict.PASS: "blue", Verdict.UNDECIDED: "orange", Verdict.FAIL: "red"}
 """Streamlit's name of the colour of a verdict, for badges."""
-
-SYMBOLS: Mapping[Verdict, str] = {Verdict.PASS: "circle", Verdict.UNDECIDED: "diamond-open", Verdict.FAIL: "x"}
-"""Plotly's name of the mark of a verdict: it tells the verdict where colour does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +26,20 @@ class Palette:
     soft: str
     lines: tuple[str, ...]
     verdicts: Mapping[Verdict, str]
+
+    def variables(self) -> str:
+        """Return the colours as the variables of CSS that charts are drawn with."""
+        colours = {
+            "ink": self.text,
+            "paper": self.background,
+            "faint": self.faint,
+            "soft": self.soft,
+            "pass": self.verdicts[Verdict.PASS],
+            "open": self.verdicts[Verdict.UNDECIDED],
+            "fail": self.verdicts[Verdict.FAIL],
+            **{f"line-{place}": colour for place, colour in enumerate(self.lines)},
+        }
+        return " ".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
 @cache

@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.context import Context
+from dashboards.palette import Palette
 from dashboards.reading.files import page_link
 from dashboards.tables import to_csv
 from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import ServiceError, WafergateError
+from wafergate.formats import svg
 
 __all__ = [
     "RETRAIN",
@@ -26,7 +27,7 @@ __all__ = [
     "show_table",
     "state_badge",
     "stored_page",
-    "style_tables",
+    "style_page",
     "trouble",
     "unreadable",
 ]
@@ -57,9 +58,11 @@ def fact(label: str, value: str, *, key: str, explanation: str | None = None) ->
             st.markdown(f"**{literal(value)}**")
 
 
-def figure(chart: go.Figure, key: str, alt: str, text: Text) -> None:
-    """Show a figure; `alt` is the key of the sentence that tells a screen reader what it shows."""
-    st.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False}, alt=text.plain(alt))
+def figure(chart: str, key: str, alt: str, text: Text) -> None:
+    """Show a chart of `wafergate.formats.svg`; `alt` is the key of what tells a screen reader what it shows."""
+    with st.container(key=key):
+        # Not st.html, which takes every SVG out; the chart's own text is escaped, also for Markdown.
+        st.markdown(svg.figure(chart, text.plain(alt)), unsafe_allow_html=True)
 
 
 def stored_page(digest: str, label: str, context: Context) -> None:
@@ -109,8 +112,8 @@ def figure_columns(shown: pd.DataFrame) -> list[int]:
     return places
 
 
-def style_tables() -> None:
-    """Set figures to the right, break lines between words, let a sentence use its column's room; once a page."""
+def style_page(palette: Palette) -> None:
+    """Set figures to the right, break lines between words, colour charts by the reader's theme; once a page."""
     rules = [
         f"[class*='-right{place}-'] :is(th, td):nth-child({place}) {{ text-align: right !important; }}"
         f" [class*='-right{place}-'] td:nth-child({place}) p {{ white-space: nowrap; }}"
@@ -121,6 +124,7 @@ def style_tables() -> None:
     rules.append(f"[data-testid='stMain'] :is(p, li) {{ {words} }}")
     rules.append("[data-testid='stTable'] th p { overflow-wrap: normal !important; }")
     rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
+    rules.append(f".chart {{ {palette.variables()} }} {svg.chart_style()}")
     st.html(f"<style>{' '.join(rules)}</style>")
 
 

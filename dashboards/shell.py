@@ -11,7 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboards.context import Context, Doors, View
 from dashboards.palette import load_palette
-from dashboards.parts import commands, style_tables, trouble
+from dashboards.parts import commands, style_page, trouble
 from dashboards.reading.line import list_lines
 from dashboards.sign_in import admitted
 from dashboards.texts import LANGUAGES, Text, choose_language, choose_zone
@@ -38,9 +38,8 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, si
     """
     language = choose_language(_kept("lang"), st.context.locale)
     text = Text(language, choose_zone(st.context.timezone))
-    palette = load_palette("dark" if st.context.theme.type == "dark" else "light")
     pages: dict[str, StreamlitPage] = {}
-    context = Context("", (), text, palette, doors, store, pages)
+    context = Context("", (), text, doors, store, pages)
     front = views[0]
     for view in views:
         pages[view.PATH] = st.Page(
@@ -55,7 +54,7 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, si
     )
     page = st.navigation([*pages.values(), named], position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")
-    style_tables()
+    style_page(load_palette("dark" if st.context.theme.type == "dark" else "light"))
     if not sign_in or admitted(text):
         page.run()
 

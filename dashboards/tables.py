@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dashboards.charts import class_rules, compared_bound, weakest_first
+from dashboards.charts import weakest_first
 from dashboards.palette import VERDICT_HUES
 from dashboards.reading.line import Judged
 from dashboards.texts import Text, literal, terms
@@ -10,6 +10,7 @@ from wafergate.domain.evaluation import Rate
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.production import ProductionFigures
 from wafergate.formats import verdicts
+from wafergate.formats.charts import class_rules, compared_bound
 
 __all__ = [
     "class_data",

@@ -32,16 +32,16 @@ WIDTH = 196  # pixels; all of them stand in one row on a desk, in two on a table
 
 def render(context: Context) -> None:
     """Show the figures of every class, then one class by itself."""
-    text, palette = context.text, context.palette
+    text = context.text
     view = context.read(load_classes, context.line)
     if view.shown is None:
         commands("empty_model", [RETRAIN], text)
         return
-    evidence.recall(view.shown, text, palette)
+    evidence.recall(view.shown, text)
     evidence.rates(view.shown, view.looks, text)
     if len(view.past) > 1:
         st.caption(text.say("rates_history", count=len(view.past)))
-        figure(class_charts.rate_history(view.past, text, palette), "rate-history", "rates_history_alt", text)
+        figure(class_charts.rate_history(view.past, text), "rate-history", "rates_history_alt", text)
     _production(view, text)
     section("one_class_title", text, "defect_class")
     names = [item.defect_class for item in view.shown.evaluation.classes]
@@ -55,7 +55,7 @@ def _history(view: ClassesView, name: str, context: Context) -> None:
     text = context.text
     st.markdown(f"##### {text.say('history_title')}", help=text.explain("recall"), anchors=False)
     st.caption(text.say("history_note"))
-    figure(class_charts.recall_history(view.past, name, text, context.palette), "recall-history", "history_alt", text)
+    figure(class_charts.recall_history(view.past, name, text), "recall-history", "history_alt", text)
 
 
 def _mistakes(shown: Judged, name: str, context: Context) -> None:
@@ -140,4 +140,4 @@ def _curve(view: ClassesView, name: str, context: Context) -> None:
     else:
         st.markdown(text.say("curve_no_law"))
     st.caption(text.say("curve_note", when=text.when(view.curve.created_at), candidate=view.curve.candidate))
-    figure(class_charts.learning_curve(curve, text, context.palette), "learning-curve", "curve_alt", text)
+    figure(class_charts.learning_curve(curve, text), "learning-curve", "curve_alt", text)

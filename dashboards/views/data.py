@@ -55,7 +55,7 @@ def _version(chosen: OneVersion, context: Context) -> None:
     else:
         st.markdown(evidence.split_line(chosen.split, text))
         evidence.split_warnings(chosen.split, text)
-        chart = charts.instance_counts(chosen.split, list(version.instances), text, context.palette)
+        chart = charts.instance_counts(chosen.split, list(version.instances), text)
         figure(chart, "counts-chart", "counts_alt", text)
     _checks(chosen, context)
 

@@ -69,7 +69,7 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
         _advice(report, text)
     st.caption(text.say("drift_of", **values))
     if report.features:
-        figure(drift_distances(report, text, context.palette), "drift-chart", "drift_alt", text)
+        figure(drift_distances(report, text), "drift-chart", "drift_alt", text)
         with st.expander(text.plain("drift_table"), icon=":material/table_rows:"):
             shown, name = feature_table(report, text), f"{context.line}-{report.id}"
             data = drift_data([report])
@@ -101,7 +101,7 @@ def _course(reports: Sequence[DriftReport], context: Context) -> None:
     if sum(bool(report.features) for report in reports) < 2:  # one column shows no course
         return
     section("drift_course_title", text, "drift")
-    chart = drift_charts.feature_course(reports, text, context.palette)
+    chart = drift_charts.feature_course(reports, text)
     figure(chart, "course-chart", "drift_course_alt", text)
     st.caption(text.say("drift_course_note"))
 
@@ -111,7 +111,7 @@ def _mix(days: Sequence[InspectionDay], context: Context) -> None:
     if not drift_charts.class_mix(days):
         return
     section("mix_title", text)
-    figure(drift_charts.mix_over_time(days, text, context.palette), "mix-chart", "mix_alt", text)
+    figure(drift_charts.mix_over_time(days, text), "mix-chart", "mix_alt", text)
     st.caption(text.say("mix_note"))
 
 
@@ -120,7 +120,7 @@ def _stations(days: Sequence[InspectionDay], context: Context) -> None:
     if not any(row.station for row in days):
         return
     section("station_title", text)
-    figure(drift_charts.stations_over_time(days, text, context.palette), "station-chart", "station_alt", text)
+    figure(drift_charts.stations_over_time(days, text), "station-chart", "station_alt", text)
     st.caption(text.say("station_note"))
 
 

@@ -6,7 +6,6 @@ import streamlit as st
 
 from dashboards import charts, tables, told
 from dashboards.data_tables import check_name
-from dashboards.palette import Palette
 from dashboards.parts import commands, figure, section, show_table
 from dashboards.reading.line import Judged, LineView
 from dashboards.texts import Text, literal
@@ -40,7 +39,7 @@ DRIFT_BADGES = {
 }
 
 
-def recall(judged: Judged, text: Text, palette: Palette) -> None:
+def recall(judged: Judged, text: Text) -> None:
     """Show each class's recall with its bounds against the limit, as a picture and as a table."""
     section("recall_title", text, "recall")
     evaluation = judged.evaluation
@@ -53,7 +52,7 @@ def recall(judged: Judged, text: Text, palette: Palette) -> None:
             iou=f"{evaluation.iou:g}",
         )
     )
-    chart = charts.recall_intervals(evaluation, judged.decision, text, palette)
+    chart = charts.recall_intervals(evaluation, judged.decision, text)
     figure(chart, "recall-chart", "recall_alt", text)
     show_table(
         tables.class_table(judged, text),
@@ -158,7 +157,7 @@ def _alert(same: Sequence[Alert], view: LineView, text: Text) -> None:
             st.caption(text.say("alert_error", error=alert.last_error))
 
 
-def drift(view: LineView, text: Text, palette: Palette) -> None:
+def drift(view: LineView, text: Text) -> None:
     """Show the newest drift report, or what to run for one."""
     section("drift_title", text, "drift")
     report = view.drift
@@ -183,7 +182,7 @@ def drift(view: LineView, text: Text, palette: Palette) -> None:
     if view.judged is not None and not view.drift_is_current:
         st.caption(text.say("drift_other_data"))
     if report.features:
-        figure(charts.drift_distances(report, text, palette), "drift-chart", "drift_alt", text)
+        figure(charts.drift_distances(report, text), "drift-chart", "drift_alt", text)
 
 
 def dataset(view: LineView, text: Text) -> None:

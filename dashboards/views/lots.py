@@ -116,7 +116,7 @@ def _pictures(asked: _Asked, context: Context) -> None:
     if len(images) == reading.MOST_IMAGES:
         st.caption(text.say("judged_newest", images=text.count(len(images))))
     if defective:
-        chart = lot_charts.found_by_class(lot_tables.count_found(images), text, context.palette)
+        chart = lot_charts.found_by_class(lot_tables.count_found(images), text)
         figure(chart, "lot-classes", "lot_classes_alt", text)
         _sheet(defective, context)
     else:
@@ -190,7 +190,7 @@ def _days(days: Sequence[InspectionDay], context: Context) -> None:
     text = context.text
     section("days_title", text)
     st.caption(text.say("days_of", days=reading.MOST_DAYS))
-    figure(lot_charts.by_day(days, text, context.palette), "days-chart", "days_alt", text)
+    figure(lot_charts.by_day(days, text), "days-chart", "days_alt", text)
     with st.expander(text.plain("days_figures"), icon=":material/table_rows:"):
         models = _model_names({row.model_id for row in days}, context)
         shown, name = lot_tables.day_table(days, models, text), f"{context.line}-days"

@@ -21,7 +21,7 @@ TITLE, PATH = "title_today", "today"
 
 def render(context: Context) -> None:
     """Show how every line stands, and one of them whole."""
-    text, palette = context.text, context.palette
+    text = context.text
     views = {line: context.read(load_view, line) for line in context.lines}
     if len(views) > 1:
         overview(tuple(views.values()), text)
@@ -32,7 +32,7 @@ def render(context: Context) -> None:
     if view.shown is None:
         commands("empty_model", [RETRAIN], text)
     else:
-        evidence.recall(view.shown, text, palette)
+        evidence.recall(view.shown, text)
         weakest = weakest_recall(view.shown.decision)
         if weakest is not None:
             told = text.say("open_class", name=weakest.subject)
@@ -42,7 +42,7 @@ def render(context: Context) -> None:
         section("gate_title", text, "gate")
         evidence.verdict(view.latest, text)
         context.link("decisions", text.plain("open_decision"), decision=view.latest.decision.id)
-    evidence.drift(view, text, palette)
+    evidence.drift(view, text)
     evidence.dataset(view, text)
     if view.dataset is not None:
         context.link("data", text.plain("open_data"), version=str(view.dataset.number))

@@ -87,12 +87,10 @@ def chromium(executable: str | None = None) -> Iterator[Any]:
 
 
 def wait_until_drawn(page: Any, timeout_ms: float = LOAD_MS) -> None:
-    """Wait until the script has run, its charts are drawn and nothing spins."""
+    """Wait until the script has run, all of it stands on the page and nothing spins."""
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=timeout_ms)
     page.wait_for_function(
-        '() => !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stSpinner"]\')'
-        " && [...document.querySelectorAll('[data-testid=\"stPlotlyChart\"]')]"
-        ".every(chart => chart.querySelector('.main-svg'))",
+        '() => !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stSpinner"]\')',
         timeout=timeout_ms,
     )
 

@@ -2,23 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.charts import drift_distances, instance_counts, recall_intervals
-from dashboards.palette import SYMBOLS, load_palette
+from dashboards.palette import load_palette
 from dashboards.reading.line import Judged, load_view
 from dashboards.texts import Text
-from tests.dashboards.stories import MORNING, Act, drifted, empty, failed, tell, two_lines
+from tests.dashboards.drawn import Drawn, read_chart, signs
+from tests.dashboards.stories import HOSTILE, MORNING, Act, drifted, empty, failed, tell, two_lines
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.gate import Verdict
+from wafergate.formats.svg import VERDICT_SHAPES, number_axis
 
 pytestmark = pytest.mark.unit
-TEXT, LIGHT = Text("en"), load_palette("light")
+TEXT = Text("en")
+near = partial(pytest.approx, abs=1e-3)
 
 
 def _judged(facts: MemoryFacts, line: str = "die-a") -> Judged:
@@ -27,69 +30,83 @@ def _judged(facts: MemoryFacts, line: str = "die-a") -> Judged:
     return latest
 
 
-def _recall_figure(judged: Judged) -> go.Figure:
-    return recall_intervals(judged.evaluation, judged.decision, TEXT, LIGHT)
+def _chart(judged: Judged, text: Text = TEXT) -> str:
+    return recall_intervals(judged.evaluation, judged.decision, text)
 
 
-def _marks(figure: go.Figure) -> dict[str, tuple[float, str]]:
-    """Return each row's mark and symbol, found by the name on the axis."""
-    names = figure.layout.yaxis.ticktext
-    return {
-        names[place]: (value, trace.marker.symbol)
-        for trace in figure.data
-        if trace.mode == "markers"
-        for value, place in zip(trace.x, trace.y, strict=True)
-    }
+def _recalls(judged: Judged) -> Drawn:
+    (plot,) = read_chart(_chart(judged))
+    return plot
+
+
+def _names(plot: Drawn) -> list[str]:
+    return [name for _, name in plot.rows]
+
+
+def _marks(plot: Drawn) -> dict[str, tuple[float, str]]:
+    """Return each row's value and shape, found by the name at the left of where the mark stands."""
+    return {_names(plot)[round(mark.y)]: (mark.x, mark.style[1]) for mark in plot.marks()}
 
 
 def test_every_mark_stands_at_the_stored_recall_in_the_shape_of_its_verdict() -> None:
     judged = _judged(failed())
-    marks = _marks(_recall_figure(judged))
+    marks = _marks(_recalls(judged))
     verdicts = {rule.subject: rule.verdict for rule in judged.decision.rules if rule.rule == "recall"}
     assert marks == {
-        figures.defect_class: (figures.recall.value, SYMBOLS[verdicts[figures.defect_class]])
+        figures.defect_class: (near(figures.recall.value), VERDICT_SHAPES[verdicts[figures.defect_class]])
         for figures in judged.evaluation.classes
     }
 
 
 def test_bars_end_at_the_stored_bounds() -> None:
     judged = _judged(failed())
-    figure = _recall_figure(judged)
-    ends = {
-        (figure.layout.yaxis.ticktext[trace.y[start]], trace.x[start], trace.x[start + 1])
-        for trace in figure.data
-        if trace.mode == "lines+markers"
-        for start in range(0, len(trace.x), 3)
+    plot = _recalls(judged)
+    ends = {_names(plot)[round(y)]: (low, high) for low, y, high, _ in plot.lines("span")}
+    assert ends == {
+        item.defect_class: near((item.recall.lower, item.recall.upper)) for item in judged.evaluation.classes
     }
-    assert ends == {(item.defect_class, item.recall.lower, item.recall.upper) for item in judged.evaluation.classes}
 
 
 def test_each_limit_is_the_rules_own_and_shades_what_is_not_enough() -> None:
     judged = _judged(failed())
-    figure = _recall_figure(judged)
-    limits = {rule.subject: rule.limit for rule in judged.decision.rules if rule.rule == "recall"}
-    names = figure.layout.yaxis.ticktext
-    assert {names[round((shape.y0 + shape.y1) / 2)]: shape.x1 for shape in figure.layout.shapes} == limits
-    assert {shape.x0 for shape in figure.layout.shapes} == {figure.layout.xaxis.range[0]}
+    plot = _recalls(judged)
+    limits = {rule.subject: near(rule.limit) for rule in judged.decision.rules if rule.rule == "recall"}
+    assert {_names(plot)[round((top + foot) / 2)]: x for x, top, _, foot in plot.lines("limit")} == limits
+    assert {_names(plot)[round((top + foot) / 2)]: right for _, top, right, foot, _ in plot.boxes("short")} == limits
+    assert {box[0] for box in plot.boxes("short")} == {plot.x("0")}
 
 
 def test_the_class_with_least_room_above_its_limit_is_on_top() -> None:
-    figure = _recall_figure(_judged(failed()))
-    assert figure.layout.yaxis.ticktext[0] == "bridge"
-    assert figure.layout.yaxis.range == (3.5, -0.5)
+    plot = _recalls(_judged(failed()))
+    assert _names(plot)[0] == "bridge"
+    assert plot.rows == sorted(plot.rows)
 
 
 def test_a_class_without_test_instances_has_words_instead_of_a_mark() -> None:
-    figure = _recall_figure(_judged(two_lines(), "tiles"))
-    assert "Fray" not in _marks(figure)
-    place = list(figure.layout.yaxis.ticktext).index("Fray")
-    assert figure.layout.annotations[place].text == "no test instances"
+    plot = _recalls(_judged(two_lines(), "tiles"))
+    assert "Fray" not in _marks(plot)
+    assert plot.told()[_names(plot).index("Fray")] == "no test instances"
 
 
-def test_class_names_are_shown_to_the_letter() -> None:
+def test_class_names_are_shown_to_the_letter_and_close_no_block_of_markdown() -> None:
+    name = f"a <b>&\n\n# x {HOSTILE}"
     facts = empty()
-    tell(facts, Act(1, {"<b>x</b>": (3, 4)}, MORNING), promote=False)
-    assert _recall_figure(_judged(facts)).layout.yaxis.ticktext == ("&lt;b&gt;x&lt;/b&gt;",)
+    tell(facts, Act(1, {name: (3, 4)}, MORNING), promote=False)
+    chart = _chart(_judged(facts))
+    assert _names(read_chart(chart)[0]) == [name]
+    assert "<b>" not in chart
+    assert "\n" not in chart
+    assert ":red" not in chart
+
+
+def test_a_long_name_is_cut_and_told_whole_where_it_is_pointed_at() -> None:
+    name = "전극 들뜸 " * 30
+    facts = empty()
+    tell(facts, Act(1, {name: (3, 4)}, MORNING), promote=False)
+    chart = _chart(_judged(facts))
+    (mark,) = read_chart(chart)[0].marks()
+    assert mark.name == name
+    assert f"…<title>{name}</title>" in chart
 
 
 @settings(deadline=None)  # a busy machine draws slowly
@@ -100,9 +117,9 @@ def test_nothing_measured_is_ever_cut_off(found: list[tuple[int, int]]) -> None:
     facts = empty()
     tell(facts, Act(1, {f"class {place}": pair for place, pair in enumerate(found)}, MORNING), promote=False)
     judged = _judged(facts)
-    figure = _recall_figure(judged)
-    low, high = figure.layout.xaxis.range
-    assert len(_marks(figure)) == len(found)
+    plot = _recalls(judged)
+    low, high = plot.x("0"), plot.x("100")
+    assert len(_marks(plot)) == len(found)
     for item in judged.evaluation.classes:
         assert low <= item.recall.lower <= item.recall.upper <= high
 
@@ -110,43 +127,51 @@ def test_nothing_measured_is_ever_cut_off(found: list[tuple[int, int]]) -> None:
 def test_drift_marks_stand_at_the_stored_distances_the_farthest_on_top() -> None:
     report = load_view(drifted(), "die-a").drift
     assert report is not None
-    figure = drift_distances(report, TEXT, LIGHT)
-    marks = _marks(figure)
+    (plot,) = read_chart(drift_distances(report, TEXT))
+    marks = _marks(plot)
     assert {name: value for name, (value, _) in marks.items()} == {
-        TEXT.word(feature.feature): feature.distance for feature in report.features
+        TEXT.word(feature.feature): near(feature.distance) for feature in report.features
     }
-    assert {name for name, (_, symbol) in marks.items() if symbol == "x"} == {"brightness", "contrast", "saturation"}
-    assert figure.layout.yaxis.ticktext[0] == "brightness"
-    assert figure.layout.xaxis.range[1] > max(feature.distance for feature in report.features)
+    assert {name for name, (_, shape) in marks.items() if shape == "cross"} == {"brightness", "contrast", "saturation"}
+    assert _names(plot)[0] == "brightness"
+    limits = {TEXT.word(feature.feature): near(feature.threshold) for feature in report.features}
+    assert {_names(plot)[round((box[1] + box[3]) / 2)]: box[0] for box in plot.boxes("short")} == limits
+    assert plot.x("100") > max(feature.distance for feature in report.features)
 
 
 def test_the_axis_of_a_test_says_that_it_shows_p_values() -> None:
     report = load_view(drifted(), "die-a").drift
     assert report is not None
-    assert drift_distances(report, TEXT, LIGHT).layout.xaxis.title.text == "Distance from the reference (wasserstein)"
+    assert read_chart(drift_distances(report, TEXT))[0].axes == ["Distance from the reference (wasserstein)"]
     tested = replace(
         report,
         policy=replace(report.policy, method="ks", threshold=1e-4),
         features=tuple(replace(feature, threshold=4.0) for feature in report.features),
     )
-    assert "−log₁₀ p (ks)" in drift_distances(tested, TEXT, LIGHT).layout.xaxis.title.text
+    assert "−log₁₀ p (ks)" in read_chart(drift_distances(tested, TEXT))[0].axes[0]
 
 
 def test_count_bars_are_as_long_as_the_stored_counts() -> None:
     judged = _judged(failed())
     classes = ["bridge", "void", "absent"]
-    figure = instance_counts(judged.split, classes, TEXT, LIGHT)
+    plots = read_chart(instance_counts(judged.split, classes, TEXT))
     sides = ["train", "validation", "test"]
-    assert [list(trace.x) for trace in figure.data] == [
-        [judged.split.counts[side].get(name, 0) for name in classes] for side in sides
+    assert [name for _, name in plots[0].rows] == classes
+    assert [[box[2] - box[0] for box in plot.boxes("bar")] for plot in plots] == [
+        [near(judged.split.counts[side].get(name, 0), abs=0.05) for name in classes] for side in sides
     ]
 
 
 def test_figures_speak_korean() -> None:
-    judged = _judged(failed())
-    figure = recall_intervals(judged.evaluation, judged.decision, Text("ko"), LIGHT)
-    assert figure.layout.xaxis.title.text == "테스트 세트 재현율"
-    assert {"불합격", "합격", "기준값"} <= {trace.name for trace in figure.data}
+    chart = _chart(_judged(failed()), Text("ko"))
+    assert read_chart(chart)[0].axes == ["테스트 세트 재현율"]
+    assert {"불합격", "합격", "기준값"} <= set(signs(chart))
+
+
+def test_the_legend_names_each_sign_that_is_drawn_and_no_other() -> None:
+    chart = _chart(_judged(failed()))
+    drawn = {mark.style[1:] for mark in read_chart(chart)[0].marks()}
+    assert {sign[2:] for word, sign in signs(chart).items() if word != TEXT.word("limit")} == drawn
 
 
 def _linear(colour: str) -> np.ndarray:
@@ -193,4 +218,14 @@ def test_proven_and_unproven_differ_in_colour_for_every_kind_of_sight(theme: str
 
 
 def test_every_verdict_has_a_shape_of_its_own() -> None:
-    assert len({SYMBOLS[verdict] for verdict in Verdict}) == len(Verdict)
+    assert len({VERDICT_SHAPES[verdict] for verdict in Verdict}) == len(Verdict)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.8, 1.02), (-0.02, 1.03), (0.0, 0.0073), (0.0, 13.0), (0.0, 1.3e6)])
+def test_ticks_stand_where_their_words_say(low: float, high: float) -> None:
+    axis = number_axis(low, high)
+    assert 2 <= len(axis.ticks) <= 8
+    assert [float(label.replace(",", "")) for _, label in axis.ticks] == pytest.approx(
+        [value for value, _ in axis.ticks]
+    )
+    assert all(low <= value <= high for value, _ in axis.ticks)

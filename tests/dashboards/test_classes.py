@@ -3,69 +3,78 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
 from dashboards.class_charts import learning_curve, rate_history, recall_history
-from dashboards.palette import SYMBOLS, load_palette
 from dashboards.reading.classes import ClassesView, load_classes
 from dashboards.reading.mistakes import load_mistakes
 from dashboards.tables import production_data, production_table
 from dashboards.texts import Text
 from tests.dashboards import stories
+from tests.dashboards.drawn import Drawn, read_chart
 from tests.dashboards.inspected import open_files
 from tests.dashboards.judged import ALARMS
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.evaluation import Evaluation
 from wafergate.errors import NotFoundError
+from wafergate.formats.svg import VERDICT_SHAPES
 
 pytestmark = pytest.mark.unit
-TEXT, LIGHT = Text("en"), load_palette("light")
+TEXT = Text("en")
+near = partial(pytest.approx, abs=1e-3)
 
 
 def _view(story: Callable[[], MemoryFacts] = stories.failed) -> ClassesView:
     return load_classes(story(), "die-a")
 
 
-def _marks(figure: go.Figure) -> dict[str, tuple[float, float, float, str]]:
-    """Return each version's mark, the ends of its bar and its symbol."""
-    return {
-        version: (value, value - below, value + above, trace.marker.symbol)
-        for trace in figure.data
-        if trace.mode == "markers"
-        for version, value, above, below in zip(
-            trace.x, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True
-        )
-    }
+def _marks(plot: Drawn) -> dict[str, tuple[float, float, float, str]]:
+    """Return each version's mark, the ends of its bar and its shape, found by the name below where it stands."""
+    bars = {round(x): (low, high) for x, low, _, high in plot.lines("span")}
+    names = [name for _, name in plot.columns]
+    return {names[round(mark.x)]: (mark.y, *bars[round(mark.x)], mark.style[1]) for mark in plot.marks()}
 
 
 def test_every_model_version_stands_at_its_stored_recall_in_the_shape_of_its_verdict() -> None:
     view = _view()
-    marks = _marks(recall_history(view.past, "bridge", TEXT, LIGHT))
+    (plot,) = read_chart(recall_history(view.past, "bridge", TEXT))
+    marks = _marks(plot)
     assert list(marks) != []
     for past in view.past:
         recall = past.evaluation.by_class()["bridge"].recall
         rule = next(rule for rule in past.decision.rules if (rule.rule, rule.subject) == ("recall", "bridge"))
-        value, low, high, symbol = marks[f"v{past.model.number}"]
-        assert (value, symbol) == (recall.value, SYMBOLS[rule.verdict])
-        assert (low, high) == pytest.approx((rule.bound, recall.upper))
+        value, low, high, shape = marks[f"v{past.model.number}"]
+        assert shape == VERDICT_SHAPES[rule.verdict]
+        assert (value, low, high) == near((recall.value, rule.bound, recall.upper))
 
 
 def test_versions_are_drawn_in_their_order_with_the_limit_of_their_time() -> None:
-    figure = recall_history(_view().past, "void", TEXT, LIGHT)
-    assert list(figure.layout.xaxis.categoryarray) == ["v1", "v2", "v3"]
-    limits = next(trace for trace in figure.data if trace.name == TEXT.word("limit"))
-    assert list(limits.y) == [0.90, 0.90, 0.90]
+    (plot,) = read_chart(recall_history(_view().past, "void", TEXT))
+    assert [name for _, name in plot.columns] == ["v1", "v2", "v3"]
+    assert [limit[1] for limit in plot.lines("limit")] == near([0.90, 0.90, 0.90])
+    assert [(limit[0] + limit[2]) / 2 for limit in plot.lines("limit")] == near([0, 1, 2])
 
 
 def test_escape_and_overkill_rate_of_every_version_are_the_stored_ones() -> None:
     past = _view().past
-    escapes, overkill = rate_history(past, TEXT, LIGHT).data
-    assert list(escapes.y) == [item.evaluation.escapes.value for item in past]
-    assert list(overkill.y) == [item.evaluation.overkill.value for item in past]
+    first, second = read_chart(rate_history(past, TEXT))
+    scale = first.rows
+    assert [mark.y for mark in first.marks()] == near([item.evaluation.escapes.value for item in past])
+    second.rows = scale  # told once, at the left
+    assert [mark.y for mark in second.marks()] == near([item.evaluation.overkill.value for item in past])
+
+
+def test_of_many_versions_every_one_is_drawn_and_the_newest_is_named() -> None:
+    past = _view().past
+    many = [replace(past[-1], model=replace(past[-1].model, number=number)) for number in range(1, 61)]
+    (plot,) = read_chart(recall_history(many, "bridge", TEXT))
+    assert len(plot.marks()) == 60
+    assert len(plot.columns) <= 12
+    assert plot.columns[-1][1] == "v60"
 
 
 def test_a_model_judged_twice_is_shown_once_with_its_newest_verdict() -> None:
@@ -109,18 +118,25 @@ def test_the_learning_curve_passes_through_its_law_and_shows_every_measured_poin
     view = _view()
     assert view.curve is not None
     curve = view.curve.classes[0]
-    figure = learning_curve(curve, TEXT, LIGHT)
-    law = next(trace for trace in figure.data if trace.mode == "lines")
-    assert [(x, y) for x, y in zip(law.x, law.y, strict=True)] == [(item.images, item.recall) for item in curve.line]
-    measured = next(trace for trace in figure.data if trace.mode == "markers")
-    assert list(measured.y) == [point.recall.value for point in curve.points]
+    (plot,) = read_chart(learning_curve(curve, TEXT))
+    courses = {style[0]: points for style, points in plot.courses()}
+    assert courses["curve"] == [near((item.images, item.recall), abs=0.01) for item in curve.line]
+    count = len(curve.line)
+    assert courses["band"][:count] == [near((item.images, item.upper), abs=0.01) for item in curve.line]
+    assert courses["band"][count:] == [near((item.images, item.lower), abs=0.01) for item in reversed(curve.line)]
+    assert [(mark.x, mark.y) for mark in plot.marks()] == [
+        near((point.images, point.recall.value), abs=0.01) for point in curve.points
+    ]
+    assert [line[0] for line in plot.lines("now")] == [near(curve.images, abs=0.01)]
 
 
 def test_a_class_without_a_law_shows_its_points_alone() -> None:
     view = _view()
     assert view.curve is not None
     bare = next(item for item in view.curve.classes if item.law is None)
-    assert [trace.mode for trace in learning_curve(bare, TEXT, LIGHT).data] == ["markers"]
+    (plot,) = read_chart(learning_curve(bare, TEXT))
+    assert plot.courses() == []
+    assert plot.marks() != []
 
 
 def test_production_shows_stored_figures_and_dashes_where_nobody_saw_an_instance() -> None:

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from dashboards.charts import recall_intervals
-from dashboards.palette import load_palette
 from dashboards.reading.line import Judged, LineView, list_lines, load_view
 from dashboards.standing import StandingNote, judge_standing
 from dashboards.tables import class_data, class_table, rule_table, to_csv
 from dashboards.texts import Text
 from tests.dashboards import stories
+from tests.dashboards.drawn import read_chart
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.line_state import LineState, weakest_recall
@@ -186,8 +186,8 @@ def test_the_bound_shown_is_the_one_the_gate_compared() -> None:
     )
     judged = replace(judged, decision=replace(judged.decision, rules=rules))
     assert class_table(judged, TEXT).set_index("Defect class").loc["bridge", "Lower bound"] == "0.876"
-    figure = recall_intervals(judged.evaluation, judged.decision, TEXT, load_palette("light"))
-    assert 0.8765 in {value for trace in figure.data if trace.mode == "lines+markers" for value in trace.x}
+    (plot,) = read_chart(recall_intervals(judged.evaluation, judged.decision, TEXT))
+    assert pytest.approx(0.8765, abs=5e-4) in [line[0] for line in plot.lines("span")]
 
 
 def test_precision_at_the_lines_rates_appears_only_where_it_is_stored() -> None:

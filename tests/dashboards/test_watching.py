@@ -17,12 +17,12 @@ from dashboards.drift_charts import class_mix, defect_shares, feature_course, mi
 from dashboards.drift_tables import drift_data, golden_data, golden_table, slice_data, slice_table
 from dashboards.lot_charts import by_day, found_by_class, sum_days
 from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
-from dashboards.palette import load_palette
 from dashboards.reading.lots import MOST_DAYS, load_day, load_days, load_lot, load_lots
 from dashboards.reading.runs import ALERTS, load_known, load_runs
 from dashboards.run_tables import planned_table, run_data, run_table, spell_duration
 from dashboards.texts import HERE, Text, literal
 from tests.dashboards.browser import PATIENCE_S
+from tests.dashboards.drawn import read_chart, signs
 from tests.dashboards.inspected import open_inspections
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, open_story
@@ -35,7 +35,7 @@ from wafergate.formats.annotate import annotated_jpeg
 
 pytestmark = pytest.mark.unit
 APP = Path(__file__).parent / "story_app.py"
-TEXT, LIGHT = Text("en"), load_palette("light")
+TEXT = Text("en")
 NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 
 
@@ -115,14 +115,16 @@ def test_the_sums_of_a_day_are_over_models_and_stations() -> None:
         InspectionDay("a", day, "m2", "s2", "", 30, 3, {"void": 2}),
     ]
     assert sum_days(rows) == {day: (40, 4)}
-    share, images = by_day(rows, TEXT, LIGHT).data
-    assert (share.y, images.y) == ((0.1,), (40,))
+    share, images = read_chart(by_day(rows, TEXT))
+    assert [mark.y for mark in share.marks()] == pytest.approx([0.1], abs=1e-3)
+    assert [bar[3] - bar[1] for bar in images.boxes("bar")] == pytest.approx([-40], abs=0.1)
     assert list(day_data(rows)["found void"]) == [1, 2]
 
 
 def test_classes_are_drawn_by_their_counts_and_named_to_the_letter() -> None:
-    (bars,) = found_by_class({"<b>x</b>": 2, "void": 7}, TEXT, LIGHT).data
-    assert (bars.x, bars.y) == ((7, 2), ("void", "&lt;b&gt;x&lt;/b&gt;"))
+    (plot,) = read_chart(found_by_class({"<b>x</b>": 2, "void": 7}, TEXT))
+    assert [name for _, name in plot.rows] == ["void", "<b>x</b>"]
+    assert [bar[2] for bar in plot.boxes("bar")] == pytest.approx([7, 2], abs=0.01)
     assert spell_found({}, TEXT) == "nothing"
 
 
@@ -301,26 +303,39 @@ def test_the_mix_of_a_day_adds_up_to_one_and_a_day_without_defects_has_none() ->
     ]
     assert class_mix(rows) == {"void": {days[2]: 0.0, days[0]: 4 / 6}, "bridge": {days[2]: 1.0, days[0]: 2 / 6}}
     assert defect_shares(rows)["s1"] == {days[2]: 0.1, days[1]: 0.0, days[0]: 0.2}
-    assert [line.name for line in stations_over_time(rows, TEXT, LIGHT).data] == ["s1", "s2"]
+    chart = stations_over_time(rows, TEXT)
+    assert list(signs(chart)) == ["s1", "s2"]
+    (plot,) = read_chart(chart)
+    (_, first), _ = plot.courses()
+    assert first == [pytest.approx(point, abs=2e-3) for point in ((0, 0.1), (1, 0.0), (2, 0.2))]
 
 
 def test_of_many_classes_the_rare_ones_are_drawn_as_one() -> None:
     counted = {f"c{place}": 100 - place for place in range(9)}
-    lines = mix_over_time([InspectionDay("a", NOW.date(), "m", "", "", 9, 9, counted)], TEXT, LIGHT).data
-    assert len(lines) == 6
-    assert lines[-1].name == TEXT.plain("other_classes")
-    assert sum(line.y[0] for line in lines) == pytest.approx(1)
-    looks = {(line.line.color, line.line.dash, line.marker.symbol) for line in lines}
-    assert len(looks) == len(lines)
+    chart = mix_over_time([InspectionDay("a", NOW.date(), "m", "", "", 9, 9, counted)], TEXT)
+    named, marks = signs(chart), read_chart(chart)[0].marks()
+    assert len(named) == len(marks) == 6
+    assert list(named)[-1] == marks[-1].name == TEXT.plain("other_classes")
+    assert sum(mark.y for mark in marks) == pytest.approx(1, abs=5e-3)
+    assert len({mark.style for mark in marks}) == len({*named.values()}) == len(marks)
 
 
 def test_the_course_marks_what_has_drifted_and_leaves_out_what_was_not_measured() -> None:
     (report,) = open_story("drifted").find(DriftReport, line="die-a")
     empty = replace(report, id="drift-0", features=())
-    (cells,) = feature_course([report, empty], TEXT, LIGHT).data
-    drifted = [mark == ("×",) for mark in map(tuple, cells.text)]
-    assert drifted == [feature.drifted for feature in report.features]
-    assert [row[0] for row in cells.z] == [item.distance / item.threshold for item in report.features]
+    chart = feature_course([report, empty], TEXT)
+    (plot,) = read_chart(chart)
+    names = [name for _, name in plot.rows]
+    told = {names[round((top + foot) / 2)]: words for _, top, _, foot, words in plot.boxes("heat")}
+    assert told == {
+        TEXT.feature(item.feature): "\n".join(
+            [TEXT.feature(item.feature), TEXT.when(report.created_at), f"{item.distance / item.threshold:.2f}"]
+        )
+        for item in report.features
+    }
+    assert {names[round(y)] for y in plot.crosses()} == {
+        TEXT.feature(item.feature) for item in report.features if item.drifted
+    }
 
 
 def test_a_report_in_the_address_is_the_one_shown() -> None:

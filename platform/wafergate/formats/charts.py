@@ -1,36 +1,54 @@
-"""Charts of a report as inline SVG: numbers in, text out; every text is escaped, every colour a class of the page."""
+"""Charts of the gate's figures, for reports and screens, in the vocabulary of `wafergate.formats.svg`."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-__all__ = ["Bar", "Column", "Curve", "Mark", "columns", "intervals", "marks", "plot"]
+from wafergate.domain.evaluation import ClassFigures
+from wafergate.domain.gate import GateDecision, RuleResult
+from wafergate.formats import svg
+from wafergate.formats.svg import Axis, Panel
 
+__all__ = [
+    "Column",
+    "Curve",
+    "Mark",
+    "Row",
+    "class_rules",
+    "columns",
+    "compared_bound",
+    "dot_plot",
+    "marks",
+    "plot",
+    "recall_axis",
+    "recall_row",
+]
+
+ROW = 36.0  # pixels a row: near a finger's height on a tablet
+HEIGHT = 130.0
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One class's recall in `intervals`.
+class Row:
+    """One row of a dot plot.
 
     Attributes:
-        name: the class.
+        name: at the left.
         value: the point; None where there is none.
-        lower: lower bound, 0..1.
-        upper: upper bound, 0..1.
-        limit: what the lower bound must reach; None where no rule judged it.
+        limit: what the row is judged against; None where no rule judged it.
         verdict: `pass`, `fail`, `undecided` or empty.
-        told: written at the right.
+        told: written at the right: a figure that stands out, and words.
+        span: the interval around the value, or its distance from zero.
+        hover: lines said where the mark is pointed at, below the name.
     """
 
     name: str
     value: float | None
-    lower: float
-    upper: float
     limit: float | None
     verdict: str
-    told: str
+    told: tuple[str, str]
+    span: tuple[float, float] | None = None
+    hover: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,68 +78,68 @@ class Mark:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """A plot's area in the units of its SVG, and the data it shows."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    low: tuple[float, float]
-    high: tuple[float, float]
-
-    def x(self, value: float) -> float:
-        return round(self.left + self.width * (value - self.low[0]) / (self.high[0] - self.low[0]), 1)
-
-    def y(self, value: float) -> float:
-        return round(self.top + self.height * (self.high[1] - value) / (self.high[1] - self.low[1]), 1)
+def class_rules(decision: GateDecision) -> dict[str, RuleResult]:
+    """Return for every class the rule that judged its recall: the bound compared and its limit are the rule's own."""
+    rules = {rule.subject: rule for rule in decision.rules if rule.rule == "classes_present" and rule.subject}
+    return rules | {rule.subject: rule for rule in decision.rules if rule.rule == "recall" and rule.subject}
 
 
-_ROW = 34
+def compared_bound(figures: ClassFigures, rule: RuleResult | None) -> float:
+    """Return the lower bound the gate compared, which may be stricter than the plain one; else the plain one."""
+    return figures.recall.lower if rule is None or rule.bound is None else rule.bound
 
 
-def intervals(bars: Sequence[Bar], *, title: str = "recall by class with bounds") -> str:
-    """Return recall with its bounds against the limit, a row for each class, from below the lowest figure to 1.
+def recall_row(figures: ClassFigures, rule: RuleResult | None, *, told: tuple[str, str], hover: str = "") -> Row:
+    """Return the row of a class's recall with its bounds against the limit of the rule that judged it."""
+    recall = figures.recall
+    return Row(
+        name=figures.defect_class,
+        value=recall.value,
+        limit=rule.limit if rule else None,
+        verdict=rule.verdict.value if rule else "",
+        told=told,
+        span=(compared_bound(figures, rule), recall.upper) if recall.value is not None else None,
+        hover=hover,
+    )
 
-    `title` is read aloud instead of the picture.
+
+def recall_axis(rows: Sequence[Row], title: str = "") -> Axis:
+    """Return an axis that holds every bound and limit of recalls, up to 1."""
+    edges = [edge for row in rows for edge in (row.limit, *(row.span or ())) if edge is not None]
+    # A recall lies between 0 and 1; the slivers beyond keep a mark at either end whole.
+    return svg.number_axis(max(-0.02, min(edges, default=0.0) - 0.05), 1.02, title, most=8)
+
+
+def dot_plot(rows: Sequence[Row], axis: Axis, *, ceiling: bool = False, names: Sequence[tuple[str, str]] = ()) -> str:
+    """Return rows top to bottom: a span, a mark in the verdict's colour and shape, its limit, and words at the right.
+
+    Args:
+        rows: what is drawn.
+        axis: of the values.
+        ceiling: True where spans are distances from zero that must stay below the limit; False where they are
+            intervals that must stay above it.
+        names: signs and their words for a legend above.
     """
-    edges = [bar.lower for bar in bars] + [bar.limit for bar in bars if bar.limit is not None]
-    low = max(0.0, math.floor(min(edges, default=0.0) * 10 - 0.3) / 10)
-    frame = _Frame(150, 6, 440, len(bars) * _ROW, (low, 0.0), (1.0, float(len(bars))))
-    bottom = frame.top + frame.height
-    step = 0.1 if low < 0.75 else 0.05
-    parts = [f'<svg class="wide" viewBox="0 0 760 {bottom + 30}" role="img" aria-label="{escape(title)}">']
-    for tick in range(round((1 - low) / step) + 1):
-        at = frame.x(low + tick * step)
-        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{frame.top}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick mid" x="{at}" y="{bottom + 20}">{low + tick * step:.2f}</text>')
-    for place, bar in enumerate(bars):
-        parts += _bar(bar, frame, frame.top + (place + 0.5) * _ROW)
-    return "".join([*parts, "</svg>"])
+    panel = Panel(axis, svg.row_axis([row.name for row in rows]), ROW * max(len(rows), 1))
+    parts = [part for place, row in enumerate(rows) for part in _row(panel, place, row, ceiling=ceiling)]
+    right = max((svg.text_width(" ".join(row.told)) for row in rows), default=0.0) + 28
+    key = svg.legend(names) if names else ""
+    return key + svg.canvas([panel.draw(parts)], left=panel.left, right=right)
 
 
-def _bar(bar: Bar, frame: _Frame, y: float) -> Iterator[str]:
-    yield f'<text class="name end" x="{frame.left - 12}" y="{y + 4}">{escape(bar.name)}</text>'
-    yield f'<text class="told" x="{frame.left + frame.width + 14}" y="{y + 4}">{escape(bar.told)}</text>'
-    if bar.limit is not None:
-        at, half = frame.x(bar.limit), _ROW / 2
-        yield f'<rect class="short" x="{frame.left}" y="{y - half}" width="{at - frame.left:.1f}" height="{_ROW}"/>'
-        yield f'<line class="limit" x1="{at}" x2="{at}" y1="{y - half}" y2="{y + half}"/>'
-    if bar.value is None:
-        return
-    low, high, style = frame.x(bar.lower), frame.x(bar.upper), f"v-{bar.verdict or 'none'}"
-    yield f'<path class="span {style}" d="M{low} {y}H{high}M{low} {y - 5}V{y + 5}M{high} {y - 5}V{y + 5}"/>'
-    yield _mark(bar.verdict, frame.x(bar.value), y)
-
-
-def _mark(verdict: str, x: float, y: float) -> str:
-    """Draw a disc for pass, a cross for fail and an open diamond for the rest: shape tells what colour tells."""
-    if verdict == "pass":
-        return f'<circle class="mark v-pass" cx="{x}" cy="{y}" r="6"/>'
-    if verdict == "fail":
-        return f'<path class="cross v-fail" d="M{x - 5} {y - 5}l10 10m0 -10l-10 10"/>'
-    return f'<path class="open v-{verdict or "none"}" d="M{x} {y - 7}l7 7l-7 7l-7 -7z"/>'
+def _row(panel: Panel, place: int, row: Row, *, ceiling: bool) -> list[str]:
+    look, parts = svg.verdict_look(row.verdict), []
+    if row.limit is not None:  # over the height of the row, so that equal limits join
+        wrong = panel.x.high if ceiling else panel.x.low
+        parts.append(panel.box((wrong, place - 0.5), (row.limit, place + 0.5), "short"))
+        parts.append(panel.line((row.limit, place - 0.5), (row.limit, place + 0.5), "limit", f"{row.limit:g}"))
+    if row.value is not None:
+        if row.span is not None:
+            parts.append(panel.span((row.span[0], place), (row.span[1], place), look[1], caps=not ceiling))
+        parts.append(panel.mark((row.value, place), look, "\n".join(filter(None, [row.name, row.hover]))))
+    strong, words = (svg.plain(part) for part in row.told)
+    told = f'<tspan class="strong">{strong}</tspan><tspan dx="9">{words}</tspan>' if strong else words
+    return [*parts, f'<text class="told" x="100%" y="{panel.up(place)}" dx="14" dy="4.5">{told}</text>']
 
 
 def plot(
@@ -143,84 +161,44 @@ def plot(
         mark: a point drawn as a disc.
         top: the highest y; None takes it from the curves.
     """
-    highest = top or _ceiling(max((y for line in lines for _, y in line.points), default=1.0))
-    frame = _Frame(46, 26, 180, 110, (0.0, 0.0), (1.0, highest))
-    bottom = frame.top + frame.height
-    parts = [f'<svg class="small" viewBox="0 0 240 176" role="img" aria-label="{escape(title)}, {escape(axes[1])}">']
-    parts.append(f'<text class="name" x="{frame.left}" y="15">{escape(title)}</text>')
-    parts.append(f'<text class="tick end" x="{frame.left + frame.width}" y="15">{escape(axes[1])}</text>')
-    for part in (0.0, 0.5, 1.0):
-        x, y = frame.x(part), frame.y(part * highest)
-        parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick end" x="{frame.left - 6}" y="{y + 4}">{_tick(part * highest)}</text>')
-        parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{part:.1f}</text>')
+    highest = top or max((y for line in lines for _, y in line.points), default=1.0) * 1.05 or 1.0
+    panel = Panel(svg.number_axis(0, 1, axes[0], most=2), svg.number_axis(0, highest, axes[1], most=3), 110)
+    parts = []
     if at is not None:
-        x = frame.x(min(max(at, 0.0), 1.0))
-        parts.append(f'<line class="limit" x1="{x}" x2="{x}" y1="{frame.top}" y2="{bottom}"/>')
-    for line in lines:
-        told = " ".join(f"{frame.x(x)},{frame.y(min(y, highest))}" for x, y in line.points)
-        parts.append(f'<polyline class="curve {line.style}" points="{told}"/>')
+        x = min(max(at, 0.0), 1.0)
+        parts.append(panel.line((x, 0), (x, highest), "limit", f"{at:g}"))
+    parts += [panel.course(((x, min(y, highest)) for x, y in line.points), f"curve {line.style}") for line in lines]
     if mark is not None:
-        parts.append(f'<circle class="mark v-pass" cx="{frame.x(mark[0])}" cy="{frame.y(mark[1])}" r="5"/>')
-    middle = frame.left + frame.width / 2
-    parts.append(f'<text class="tick mid" x="{middle}" y="{bottom + 33}">{escape(axes[0])}</text>')
-    return "".join([*parts, "</svg>"])
+        parts.append(panel.mark(mark, svg.verdict_look("pass"), f"{axes[0]} {mark[0]:.3f}, {axes[1]} {mark[1]:.3f}"))
+    drawn = svg.canvas([panel.draw(parts, svg.shorten(title, 120))], left=46)
+    return svg.figure(drawn, f"{title}, {axes[1]}")
 
 
 def columns(items: Sequence[Column], *, title: str) -> str:
     """Return a column for each item, the part that stands out at its foot; `title` is read aloud."""
-    highest = _ceiling(float(max((item.whole for item in items), default=1)))
-    frame = _Frame(56, 24, 680, 130, (0.0, 0.0), (float(max(len(items), 1)), highest))
-    parts = _canvas(frame, title)
-    width = min(64.0, frame.width / max(len(items), 1) * 0.6)
+    names = svg.category_axis([item.name for item in items], most=max(len(items), 1), least=7)
+    panel = Panel(names, svg.number_axis(0, max([item.whole for item in items] + [1]) * 1.1, most=3), HEIGHT)
+    parts = []
     for place, item in enumerate(items):
-        middle, foot = frame.x(place + 0.5), frame.top + frame.height
         for value, style in ((item.whole, "whole"), (item.part, "part")):
-            top = frame.y(value)
-            at = f'x="{middle - width / 2:.1f}" y="{top}" width="{width:.1f}" height="{foot - top:.1f}"'
-            parts.append(f'<rect class="{style}" {at}/>')
-        parts.append(f'<text class="told mid" x="{middle}" y="{frame.y(item.whole) - 6}">{escape(item.told)}</text>')
-        parts.append(f'<text class="tick mid" x="{middle}" y="{foot + 18}">{escape(item.name)}</text>')
-    return "".join([*parts, "</svg>"])
+            parts.append(panel.box((place - 0.3, 0), (place + 0.3, value), style, f"{item.name}\n{item.told}"))
+        parts.append(panel.text((place, item.whole), item.told, "told mid", (0, -6)))
+    return svg.figure(svg.canvas([panel.draw(parts)], left=panel.left), title)
 
 
 def marks(items: Sequence[Mark], *, title: str, limit: float) -> str:
     """Return a mark for each item against a limit that must not be reached; `title` is read aloud."""
-    highest = _ceiling(max([item.value for item in items] + [limit * 1.2]))
-    frame = _Frame(56, 24, 680, 130, (0.0, 0.0), (float(max(len(items), 1)), highest))
-    parts, at = _canvas(frame, title), frame.y(limit)
-    parts.append(
-        f'<rect class="short" x="{frame.left}" y="{frame.top}" width="{frame.width}" height="{at - frame.top}"/>'
+    highest = max([item.value for item in items] + [limit]) * 1.2
+    panel = Panel(
+        svg.category_axis([item.name for item in items], least=7), svg.number_axis(0, highest, most=3), HEIGHT
     )
-    parts.append(f'<line class="limit" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{at}" y2="{at}"/>')
-    for place, item in enumerate(items):
-        middle = frame.x(place + 0.5)
-        parts.append(_mark(item.verdict, middle, frame.y(item.value)))
-        parts.append(
-            f'<text class="tick mid" x="{middle}" y="{frame.top + frame.height + 18}">{escape(item.name)}</text>'
-        )
-    return "".join([*parts, "</svg>"])
-
-
-def _canvas(frame: _Frame, title: str) -> list[str]:
-    """Return the start of a wide picture with three lines from zero to the highest value."""
+    low, high = panel.x.low, panel.x.high
     parts = [
-        f'<svg class="wide" viewBox="0 0 760 {frame.top + frame.height + 28}" role="img" aria-label="{escape(title)}">'
+        panel.box((low, limit), (high, highest), "short"),
+        panel.line((low, limit), (high, limit), "limit", f"{limit:g}"),
     ]
-    for share in (0.0, 0.5, 1.0):
-        y = frame.y(share * frame.high[1])
-        parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick end" x="{frame.left - 8}" y="{y + 4}">{_tick(share * frame.high[1])}</text>')
-    return parts
-
-
-def _tick(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _ceiling(value: float) -> float:
-    """Return the next of 1, 2, 5, 10 … at or above a value, of any power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= value * (1 - 1e-9))
+    parts += [
+        panel.mark((place, item.value), svg.verdict_look(item.verdict), f"{item.name}\n{item.value:.2f}")
+        for place, item in enumerate(items)
+    ]
+    return svg.figure(svg.canvas([panel.draw(parts)], left=panel.left), title)

@@ -1,7 +1,7 @@
 """Write the report of a gate decision as one self-contained HTML page.
 
 Style, charts and pictures stand inside; no script, no font and no picture comes from elsewhere. Jinja2 escapes every
-text that is filled in; what is marked safe is made of numbers, or escaped by `wafergate.formats.charts`.
+text that is filled in; what is marked safe is made of numbers, or escaped by `wafergate.formats.svg`.
 """
 
 from base64 import b64encode
@@ -18,7 +18,8 @@ from wafergate.domain.report import Certificate, ClassCurves
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.formats.charts import Bar, Curve, intervals, plot
+from wafergate.formats import svg
+from wafergate.formats.charts import Curve, Row, class_rules, dot_plot, plot, recall_axis, recall_row
 from wafergate.formats.pages import render_page, summary_sentence
 
 __all__ = ["Picture", "ReportContent", "write_report"]
@@ -73,7 +74,7 @@ class ReportContent:
 def write_report(content: ReportContent) -> bytes:
     """Return the page as UTF-8; the same content gives the same bytes."""
     evaluation, decision = content.evaluation, content.decision
-    rules = _class_rules(decision)
+    rules = class_rules(decision)
     filters: dict[str, Callable[..., object]] = {
         "share": _share,
         "figure": _figure,
@@ -88,7 +89,7 @@ def write_report(content: ReportContent) -> bytes:
         decision=decision,
         evaluation=evaluation,
         classes=[(figures, rules.get(figures.defect_class)) for figures in evaluation.classes],
-        intervals=Markup(intervals([_bar(item, rules.get(item.defect_class)) for item in evaluation.classes])),  # noqa: S704
+        intervals=Markup(_intervals(evaluation, rules)),  # noqa: S704 - escaped by charts
         precision_recall=[Markup(_precision_recall(item)) for item in content.curves],  # noqa: S704
         cost_curves=[Markup(_cost(item, content.cost_unit)) for item in content.curves],  # noqa: S704
         confusion=_confusion(evaluation),
@@ -102,23 +103,15 @@ def write_report(content: ReportContent) -> bytes:
     )
 
 
-def _class_rules(decision: GateDecision) -> dict[str, RuleResult]:
-    return {
-        rule.subject: rule for rule in decision.rules if rule.rule in {"classes_present", "recall"} and rule.subject
-    }
+def _intervals(evaluation: Evaluation, rules: Mapping[str, RuleResult]) -> str:
+    rows = [_row(item, rules.get(item.defect_class)) for item in evaluation.classes]
+    return svg.figure(dot_plot(rows, recall_axis(rows)), "recall by class with bounds")
 
 
-def _bar(figures: ClassFigures, rule: RuleResult | None) -> Bar:
+def _row(figures: ClassFigures, rule: RuleResult | None) -> Row:
     recall = figures.recall
-    return Bar(
-        name=figures.defect_class,
-        value=recall.value,
-        lower=recall.lower,
-        upper=recall.upper,
-        limit=rule.limit if rule else None,
-        verdict=rule.verdict.value if rule else "",
-        told=f"{recall.hits} of {recall.trials} found" if recall.trials else "no instance",
-    )
+    told = f"{recall.hits} of {recall.trials} found" if recall.trials else "no instance"
+    return recall_row(figures, rule, told=("", told), hover=f"{_share(recall.value)}, {told}")
 
 
 def _precision_recall(item: ClassCurves) -> str:

@@ -11,13 +11,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from wafergate.domain.drift import DriftReport, DriftVerdict
-from wafergate.domain.gate import LedgerEntry, RuleResult
+from wafergate.domain.gate import LedgerEntry
 from wafergate.domain.inspection import InspectionDay
 from wafergate.domain.line_state import LineState, weakest_recall
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import JudgedModel, WeekContent
+from wafergate.formats import svg
 from wafergate.formats.alert_titles import alert_title
-from wafergate.formats.charts import Bar, Column, Mark, columns, intervals, marks
+from wafergate.formats.charts import Column, Mark, class_rules, columns, dot_plot, marks, recall_axis, recall_row
 from wafergate.formats.pages import render_page, summary_sentence
 from wafergate.formats.verdicts import Grounds, summary
 from wafergate.formats.words import Words
@@ -140,28 +141,12 @@ def _reason(entry: LedgerEntry, content: WeekContent, words: WeeklyWords) -> str
 
 
 def _classes(judged: JudgedModel, words: WeeklyWords) -> str:
-    rules = {rule.subject: rule for rule in judged.decision.rules if rule.rule in {"classes_present", "recall"}}
-    bars = []
+    rules, rows = class_rules(judged.decision), []
     for figures in judged.evaluation.classes:
-        rule, recall = rules.get(figures.defect_class), figures.recall
+        recall = figures.recall
         told = words.say("found", found=words.found(recall)) if recall.trials else words.say("no_instances")
-        bars.append(
-            Bar(
-                name=figures.defect_class,
-                value=recall.value,
-                lower=_compared(rule, recall.lower),
-                upper=recall.upper,
-                limit=rule.limit if rule else None,
-                verdict=rule.verdict.value if rule else "",
-                told=told,
-            )
-        )
-    return intervals(bars, title=words.say("classes_alt"))
-
-
-def _compared(rule: RuleResult | None, lower: float) -> float:
-    """Return the lower bound that the gate compared, which may be stricter than the plain one."""
-    return lower if rule is None or rule.bound is None else rule.bound
+        rows.append(recall_row(figures, rules.get(figures.defect_class), told=(words.value(recall.value), told)))
+    return svg.figure(dot_plot(rows, recall_axis(rows)), words.say("classes_alt"))
 
 
 def _inspected(days: Sequence[InspectionDay], words: WeeklyWords) -> str:
