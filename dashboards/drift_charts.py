@@ -31,7 +31,7 @@ def feature_course(reports: Sequence[DriftReport], text: Text) -> str:
     shown = [report for report in reversed(reports) if report.features]
     names = list(dict.fromkeys(item.feature for report in reversed(shown) for item in report.features))
     rows = svg.row_axis([text.feature(name) for name in names])
-    columns = svg.category_axis([text.short_day(report.created_at) for report in shown], most=8, least=1)
+    columns = svg.category_axis(_moments(shown, text), most=6, least=1)
     panel = svg.Panel(columns, rows, ROW * max(len(names), 1))
     parts = []
     for place, report in enumerate(shown):
@@ -45,6 +45,15 @@ def feature_course(reports: Sequence[DriftReport], text: Text) -> str:
     words = [f"{text.plain('drift_ratio')} 0", "0.5", "1", f"≥ {HOTTEST:g}"]
     signs = [(f"fill {_heat(ratio)}", word) for ratio, word in zip((0.0, 0.5, 1.0, HOTTEST), words, strict=True)]
     return svg.legend([*signs, ("times", text.word("drifted"))]) + svg.canvas([panel.draw(parts)], left=panel.left)
+
+
+def _moments(reports: Sequence[DriftReport], text: Text) -> list[str]:
+    """Return the day of each report, with the time where days alone would not tell them apart."""
+    days = [text.short_day(report.created_at) for report in reports]
+    if len(set(days)) == len(days):
+        return days
+    times = [report.created_at.astimezone(text.zone) for report in reports]
+    return [f"{day} {time:%H:%M}" for day, time in zip(days, times, strict=True)]
 
 
 def _heat(ratio: float) -> str:
@@ -109,8 +118,9 @@ def _lines(values: Mapping[str, Mapping[date, float]], axis: str, text: Text) ->
     every = -(-len(days) // MOST_TICKS) or 1
     # Ticks on days that were measured, and days as far apart as they are in time.
     ticks = tuple((float((day - first).days), text.short_day(day)) for day in reversed(days[::-every]))
-    span = max((days[-1] - first).days, 1) if days else 1
-    across = svg.Axis(-0.02 * span, 1.02 * span, ticks, grid=False)
+    span = (days[-1] - first).days if days else 0
+    edge = 0.02 * span or 0.5  # one day stands in the middle
+    across = svg.Axis(-edge, span + edge, ticks, grid=False)
     highest = max((share for course in values.values() for share in course.values()), default=0.0) or 0.01
     panel = svg.Panel(across, svg.number_axis(0, highest * 1.08, axis, most=6, percent=True), HEIGHT)
     parts, names = [], []

@@ -18,10 +18,14 @@ VERDICT_HUES: Mapping[Verdict, str] = {Verdict.PASS: "blue", Verdict.UNDECIDED: 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one theme as `#RRGGBB`: `faint` of grids, `soft` of context, `lines` of what no verdict judges."""
+    """Colours of one theme as `#RRGGBB`.
+
+    `wash` lies behind boxes, `faint` are grids, `soft` is context, `lines` are what no verdict judges.
+    """
 
     text: str
     background: str
+    wash: str
     faint: str
     soft: str
     lines: tuple[str, ...]
@@ -49,6 +53,7 @@ def load_palette(theme: str) -> Palette:
     return Palette(
         text=colours["textColor"],
         background=colours["backgroundColor"],
+        wash=colours["secondaryBackgroundColor"],
         faint=colours["borderColor"],
         soft=colours["grayColor"],
         lines=tuple(colours["chartCategoricalColors"]),

@@ -1,7 +1,8 @@
 """Small pieces that several places of a page share."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -18,10 +19,12 @@ from wafergate.formats import svg
 __all__ = [
     "RETRAIN",
     "choose",
+    "command_lines",
     "commands",
     "fact",
     "figure",
     "figure_columns",
+    "fold",
     "pick",
     "section",
     "show_table",
@@ -80,7 +83,22 @@ def state_badge(state: LineState, text: Text) -> str:
 def commands(key: str, lines: Sequence[str], text: Text) -> None:
     """Say what to run, and show the commands to copy."""
     st.markdown(text.say(key))
-    st.code("\n".join(lines), language="bash")
+    command_lines(lines)
+
+
+def command_lines(lines: Sequence[str]) -> None:
+    """Show commands to copy: a click marks them all."""
+    # Not st.code, whose library of languages keeps a browser busy for longer than the rest of a page.
+    told = escape("\n".join(lines))
+    st.html(f'<pre class="commands" tabindex="0">{told}</pre>')
+
+
+def fold(key: str, label: str, draw: Callable[[], None], *, icon: str = "table_rows") -> None:
+    """Write a line that opens; what lies behind it is drawn only once it is open, so that no page waits for it."""
+    box = st.expander(label, key=f"fold-{key}", icon=f":material/{icon}:", on_change="rerun")
+    if box.open:
+        with box:
+            draw()
 
 
 def trouble(key: str, error: WafergateError, text: Text) -> None:
@@ -124,6 +142,10 @@ def style_page(palette: Palette) -> None:
     rules.append(f"[data-testid='stMain'] :is(p, li) {{ {words} }}")
     rules.append("[data-testid='stTable'] th p { overflow-wrap: normal !important; }")
     rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
+    rules.append(
+        ".commands { user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; padding: 0.9rem 1rem;"
+        f" background: {palette.wash}; color: {palette.text}; border-radius: 0.25rem; font-size: 0.9rem; }}"
+    )
     rules.append(f".chart {{ {palette.variables()} }} {svg.chart_style()}")
     st.html(f"<style>{' '.join(rules)}</style>")
 

@@ -1,13 +1,14 @@
 """Decisions: the ledger as a story, and each gate decision rule by rule with what it stands on."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from dashboards import decision_tables as tables
 from dashboards import reasons
 from dashboards.context import Context
-from dashboards.parts import RETRAIN, choose, commands, section, show_table, stored_page
+from dashboards.parts import RETRAIN, choose, commands, fold, section, show_table, stored_page
 from dashboards.reading.decisions import Chosen, Story, load_decision, load_story
 from dashboards.texts import Text, literal
 from dashboards.views import evidence
@@ -56,8 +57,8 @@ def _story(story: Story, line: str, text: Text) -> None:
     newest, older = story.ledger[:NEWEST], story.ledger[NEWEST:]
     _entries(newest, story, f"{line}-ledger", text)
     if older:
-        with st.expander(text.plain("older_entries", count=text.count(len(older)))):
-            _entries(older, story, f"{line}-ledger-older", text)
+        label = text.plain("older_entries", count=text.count(len(older)))
+        fold("older", label, partial(_entries, older, story, f"{line}-ledger-older", text))
 
 
 def _entries(entries: Sequence[LedgerEntry], story: Story, name: str, text: Text) -> None:

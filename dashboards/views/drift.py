@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import streamlit as st
 
@@ -18,7 +19,7 @@ from dashboards.drift_tables import (
     slice_data,
     slice_table,
 )
-from dashboards.parts import choose, commands, figure, section, show_table, stored_page, unreadable
+from dashboards.parts import choose, commands, figure, fold, section, show_table, stored_page, unreadable
 from dashboards.reading import drift as reading
 from dashboards.reading.files import load_picture
 from dashboards.reading.lots import load_days
@@ -70,16 +71,19 @@ def _report(reports: Sequence[DriftReport], context: Context) -> None:
     st.caption(text.say("drift_of", **values))
     if report.features:
         figure(drift_distances(report, text), "drift-chart", "drift_alt", text)
-        with st.expander(text.plain("drift_table"), icon=":material/table_rows:"):
-            shown, name = feature_table(report, text), f"{context.line}-{report.id}"
-            data = drift_data([report])
-            show_table(shown, name=name, text=text, alt="drift_table_alt", data=data, key="feature-table")
+        fold("features", text.plain("drift_table"), partial(_features, report, context))
     if report.slices:
         with st.expander(text.plain("slices_title"), icon=":material/table_rows:", expanded=True):
             name, data = f"{context.line}-{report.id}-slices", slice_data(report)
             show_table(slice_table(report, text), name=name, text=text, alt="slices_alt", data=data, key="slice-table")
     if report.report is not None:
         stored_page(report.report, "drift_page_link", context)
+
+
+def _features(report: DriftReport, context: Context) -> None:
+    text = context.text
+    shown, name, data = feature_table(report, text), f"{context.line}-{report.id}", drift_data([report])
+    show_table(shown, name=name, text=text, alt="drift_table_alt", data=data, key="feature-table")
 
 
 def _advice(report: DriftReport, text: Text) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import urlencode
 
@@ -10,10 +11,10 @@ import streamlit as st
 
 from dashboards import lot_charts, lot_tables
 from dashboards.context import UNREADABLE, Context
-from dashboards.parts import RETRAIN, commands, figure, section, show_table, unreadable
+from dashboards.parts import RETRAIN, commands, figure, fold, section, show_table, unreadable
 from dashboards.reading import lots as reading
 from dashboards.reading.files import load_annotated
-from dashboards.texts import literal
+from dashboards.texts import Text, literal
 from wafergate.domain.inspection import InspectedImage, InspectionDay, InspectionLot
 from wafergate.errors import ServiceError
 
@@ -21,6 +22,7 @@ __all__ = ["PATH", "TITLE", "render"]
 
 TITLE, PATH = "title_lots", "lots"
 INSPECT = "wafergate inspect --line LINE.toml --source FOLDER"
+NEWEST = 12  # lots that are shown at once
 AT_ONCE = 8  # pictures that are read and drawn before the reader asks for more
 
 
@@ -121,11 +123,14 @@ def _pictures(asked: _Asked, context: Context) -> None:
         _sheet(defective, context)
     else:
         st.caption(text.say("all_normal"))
-    with st.expander(text.plain("image_figures"), icon=":material/table_rows:"):
-        table = lot_tables.image_data(images)
-        name = f"{context.line}-{asked.lot or asked.day}-images"
-        shown = table[["name", "lot", "station", "captured_at", "defects", "classes"]].map(literal)
-        show_table(shown.head(200), name=name, text=text, alt="image_table_alt", data=table, key="image-table")
+    name = f"{context.line}-{asked.lot or asked.day}-images"
+    fold("images", text.plain("image_figures"), partial(_image_table, images, name, text))
+
+
+def _image_table(images: Sequence[InspectedImage], name: str, text: Text) -> None:
+    table = lot_tables.image_data(images)
+    shown = table[["name", "lot", "station", "captured_at", "defects", "classes"]].map(literal)
+    show_table(shown.head(200), name=name, text=text, alt="image_table_alt", data=table, key="image-table")
 
 
 def _asked_images(asked: _Asked, context: Context) -> Sequence[InspectedImage]:
@@ -191,11 +196,14 @@ def _days(days: Sequence[InspectionDay], context: Context) -> None:
     section("days_title", text)
     st.caption(text.say("days_of", days=reading.MOST_DAYS))
     figure(lot_charts.by_day(days, text), "days-chart", "days_alt", text)
-    with st.expander(text.plain("days_figures"), icon=":material/table_rows:"):
-        models = _model_names({row.model_id for row in days}, context)
-        shown, name = lot_tables.day_table(days, models, text), f"{context.line}-days"
-        data = lot_tables.day_data(days)
-        show_table(shown, name=name, text=text, alt="days_table_alt", data=data, key="day-table")
+    fold("days", text.plain("days_figures"), partial(_day_table, days, context))
+
+
+def _day_table(days: Sequence[InspectionDay], context: Context) -> None:
+    text, models = context.text, _model_names({row.model_id for row in days}, context)
+    shown, name = lot_tables.day_table(days, models, text), f"{context.line}-days"
+    data = lot_tables.day_data(days)
+    show_table(shown, name=name, text=text, alt="days_table_alt", data=data, key="day-table")
 
 
 def _lots(lots: Sequence[InspectionLot], context: Context) -> None:
@@ -204,12 +212,18 @@ def _lots(lots: Sequence[InspectionLot], context: Context) -> None:
     if not lots:
         st.caption(text.say("no_lots"))
         return
-    models = _model_names({row.model_id for row in lots}, context)
-    table = lot_tables.lot_table(lots, models, _address_of(context), text)
-    show_table(
-        table, name=f"{context.line}-lots", text=text, alt="lots_alt", data=lot_tables.lot_data(lots), key="lot-table"
-    )
+    newest, older = lots[:NEWEST], lots[NEWEST:]
+    _lot_table(newest, "lot-table", context)
+    if older:
+        label = text.plain("older_lots", count=text.count(len(older)))
+        fold("lots", label, partial(_lot_table, older, "older-lots", context))
     st.caption(text.say("lots_note", count=text.count(len(lots))))
+
+
+def _lot_table(lots: Sequence[InspectionLot], key: str, context: Context) -> None:
+    text, models = context.text, _model_names({row.model_id for row in lots}, context)
+    shown, data = lot_tables.lot_table(lots, models, _address_of(context), text), lot_tables.lot_data(lots)
+    show_table(shown, name=f"{context.line}-{key}", text=text, alt="lots_alt", data=data, key=key)
 
 
 def _model_names(ids: set[str], context: Context) -> dict[str, str]:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards import reasons
 from dashboards.context import Context
-from dashboards.parts import section
+from dashboards.parts import command_lines, section
 from dashboards.reading.changes import Change, Changes, load_changes
 from dashboards.texts import Text
 from wafergate.domain.drift import DriftReport
@@ -46,7 +46,7 @@ def _awaiting(changes: Changes, context: Context) -> None:
         for decision in changes.awaiting:
             model, when = _model(decision.model_id, changes, text), text.when(decision.created_at)
             st.markdown(text.say("awaiting", model=model, when=when))
-            st.code(approval_command(decision.id), language="bash")
+            command_lines([approval_command(decision.id)])
             context.link("decisions", text.plain("open_decision"), decision=decision.id)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.context import Context
-from dashboards.parts import RETRAIN, commands, fact, section, show_table, state_badge
+from dashboards.parts import RETRAIN, commands, fact, fold, section, show_table, state_badge
 from dashboards.reading.line import LineView, load_view
 from dashboards.standing import Standing, StandingNote, judge_standing
 from dashboards.tables import glossary_data, glossary_table
@@ -129,5 +129,7 @@ def _champion(view: LineView, text: Text) -> None:
 
 
 def _terms(text: Text) -> None:
-    with st.expander(text.plain("terms_title"), icon=":material/menu_book:"):
+    def table() -> None:
         show_table(glossary_table(text), name="terms", text=text, alt="terms_title", data=glossary_data())
+
+    fold("terms", text.plain("terms_title"), table, icon="menu_book")

@@ -95,6 +95,18 @@ def wait_until_drawn(page: Any, timeout_ms: float = LOAD_MS) -> None:
     )
 
 
+def unfold(page: Any) -> None:
+    """Open every line that hides something, and wait for what it hid."""
+    closed = page.locator("[data-testid='stExpander'] details:not([open]) > summary")
+    while closed.count():
+        before = closed.count()
+        closed.first.click()
+        page.wait_for_function(
+            f"() => document.querySelectorAll('[data-testid=\"stExpander\"] details:not([open])').length < {before}"
+        )
+        wait_until_drawn(page)
+
+
 SETTLING = 80  # looks at a page that is still being laid out
 # The frame of the page scrolls inside itself: the window's own width says nothing.
 WIDE = """() => [...document.querySelectorAll('[data-testid="stMain"] *:not(svg *)')]

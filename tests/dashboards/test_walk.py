@@ -10,7 +10,7 @@ import pytest
 
 from dashboards.shell import VIEWS
 from dashboards.texts import JOINER, Text, phrases
-from tests.dashboards.browser import SEEN, find_chromium, rows_of, too_wide, wait_until_drawn
+from tests.dashboards.browser import SEEN, find_chromium, rows_of, too_wide, unfold, wait_until_drawn
 from tests.dashboards.inspected import open_inspections
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, TRICKED, open_story
@@ -166,12 +166,13 @@ def test_every_table_is_offered_as_csv_with_all_of_its_rows(address: str, page: 
     offered = 0
     for view in VIEWS:
         _open(page, address, view.PATH, "failed", lang="ko")
+        unfold(page)
         tables = page.locator("[data-testid='stTable']")
         buttons = page.locator("[class*='st-key-'][class*='-csv'] button")
         assert (view.PATH, buttons.count()) == (view.PATH, tables.count())
         for place in range(tables.count()):
             with page.expect_download() as download:
-                buttons.nth(place).evaluate("button => button.click()")  # some stand in a box that is closed
+                buttons.nth(place).click()
             file = tmp_path / f"{view.PATH}-{place}.csv"
             download.value.save_as(file)
             with file.open(encoding="utf-8-sig", newline="") as told:
