@@ -27,9 +27,9 @@ def by_day(rows: Sequence[InspectionDay], text: Text) -> str:
     shares = [defective / images for images, defective in sums.values()]
     days = svg.category_axis([text.short_day(day) for day in sums], least=7)
     top = max([*shares, 0.01]) * 1.15
-    upper = svg.Panel(svg.bare_axis(days), svg.number_axis(0, top, text.plain("days_share"), most=4, percent=True), 120)
+    upper = svg.Panel(svg.bare_axis(days), svg.number_axis(0, top, text.plain("days_share"), most=5, percent=True), 120)
     most = max([images for images, _ in sums.values()] + [1])
-    lower = svg.Panel(days, svg.number_axis(0, most * 1.08, text.plain("days_images"), most=3, whole=True), 84)
+    lower = svg.Panel(days, svg.number_axis(0, most * 1.08, text.plain("days_images"), most=4, whole=True), 84)
     course, bars = [upper.course(list(enumerate(shares)), "curve v-pass")], []
     for place, (day, (images, defective)) in enumerate(sums.items()):
         counted = f"{text.count(defective)} / {text.count(images)}"

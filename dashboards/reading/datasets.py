@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wafergate.domain.quarantine import QuarantineChange, QuarantineState
 from wafergate.domain.review import ReviewAnswer, ReviewItem, ReviewState, Suspicion, standing
 from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Quarantined, ValidationResult
 from wafergate.domain.splits import Split
+from wafergate.jobs.plan import Plan, plan_split
+from wafergate.line import parse_line
 from wafergate.ports import FactStore
-
-if TYPE_CHECKING:
-    from wafergate.jobs.plan import Plan
 
 __all__ = ["HeldBack", "OneVersion", "load_held", "load_version", "load_versions"]
 
@@ -35,7 +33,7 @@ class OneVersion:
     version: DatasetVersion
     validation: ValidationResult | None
     split: Split | None
-    plan: "Plan | None"
+    plan: Plan | None
     review: tuple[tuple[ReviewItem, ReviewState], ...]
 
 
@@ -83,11 +81,7 @@ def load_held(facts: FactStore, line: str) -> list[HeldBack]:
     ]
 
 
-def _plan(facts: FactStore, line: str, split: Split) -> "Plan | None":
-    # imported here: the planner brings the solver's libraries, which no other page needs
-    from wafergate.jobs.plan import plan_split
-    from wafergate.line import parse_line
-
+def _plan(facts: FactStore, line: str, split: Split) -> Plan | None:
     kept = facts.find(LineFileVersion, line=line, limit=1)
     return plan_split(parse_line(kept[0].text, Path(f"{line}.toml")), split) if kept else None
 

@@ -7,7 +7,6 @@ from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import ClassPower, NormalPower, Side, Split
 from wafergate.errors import SplitError
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.split import preview
 from wafergate.line import LineFile
 from wafergate.stages.plan_power import counts_for, plan_normals, plan_power
 
@@ -48,6 +47,9 @@ class Plan:
 
 def plan_version(parts: Parts, line: LineFile, dataset: DatasetVersion) -> Plan:
     """Plan for a dataset version: on its split, or on the one it would get."""
+    # Imported here: it brings a solver that takes half a second to load, and who plans a split that is made needs none.
+    from wafergate.jobs.split import preview
+
     try:
         return plan_split(line, preview(parts, line, dataset.id))
     except SplitError as error:
