@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from dashboards.reading.line import load_view
+from dashboards.shell import VIEWS
+from dashboards.texts import Text
 from tests.dashboards.browser import find_chromium, read_dashboard, read_page, too_wide, wait_until_drawn
 from tests.dashboards.stories import STORIES, open_story
 
@@ -14,6 +16,8 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium (package chromium), found none on the path"),
 ]
+
+TEXT = Text("en")
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -71,6 +75,43 @@ def test_charts_and_tables_tell_a_screen_reader_what_they_show(address: str, pag
     assert page.locator(
         "[aria-label='Recall of each defect class with its confidence bounds and the gate\\'s limit']"
     ).count()
+
+
+def test_each_mark_of_a_chart_is_told_to_a_screen_reader(address: str, page: Any) -> None:
+    page.goto(f"{address}/?story=covered&lang=en")
+    wait_until_drawn(page)
+    chart = page.get_by_role("figure", name=TEXT.plain("recall_alt"))
+    view = load_view(open_story("covered"), "die-a")
+    assert view.shown is not None
+    for item in view.shown.evaluation.classes:
+        told = f"{TEXT.word('recall')} {TEXT.value(item.recall.value)}, {TEXT.found(item.recall)}"
+        assert chart.get_by_role("img", name=f"{item.defect_class} {told}").count() == 1
+
+
+def test_text_in_charts_keeps_its_size_on_every_width(address: str, page: Any) -> None:
+    page.goto(f"{address}/?story=covered&lang=en")
+    wait_until_drawn(page)
+    heights = []
+    for width in (1440, 820):
+        page.set_viewport_size({"width": width, "height": 1180})
+        heights.append(
+            page.locator(".chart .panel text").evaluate_all(
+                "all => all.map(text => text.getBoundingClientRect().height)"
+            )
+        )
+    assert heights[0] == pytest.approx(heights[1], abs=0.5)
+    assert 12 <= min(heights[0]) <= max(heights[0]) <= 24
+
+
+@pytest.mark.parametrize("story", ["failed", "empty", "awaiting"])
+def test_no_page_waits_for_a_library_that_draws_or_colours_code(address: str, page: Any, story: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for view in VIEWS:
+        page.goto(f"{address}/{view.PATH}?story={story}&lang=en")
+        wait_until_drawn(page)
+    assert asked != []
+    assert [url for url in asked if re.search("Plotly|VegaLite|SyntaxHighlighter|DataFrame", url)] == []
 
 
 def test_an_address_alone_is_enough_to_read_a_dashboard(address: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.charts import drift_distances, instance_counts, recall_intervals
+from dashboards.drift_charts import COLOURS
 from dashboards.palette import load_palette
 from dashboards.reading.line import Judged, load_view
 from dashboards.texts import Text
@@ -205,6 +206,7 @@ def test_marks_stand_out_from_the_background(theme: str) -> None:
     for colour in (*palette.verdicts.values(), palette.soft, *palette.lines):
         dark, light = sorted([_luminance(colour), _luminance(palette.background)])
         assert (light + 0.05) / (dark + 0.05) >= 3, colour  # WCAG 2.2, 1.4.11
+    assert len(palette.lines) == COLOURS
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -242,7 +242,8 @@ class Panel:
                 yield f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
             short = shorten(label)
             whole = _title(label) if short != label else ""
-            yield f'<text class="tick y" x="-10" y="{y}" dy="4.5">{plain(short)}{whole}</text>'
+            style = "tick y" if self.y.grid else "tick y name"
+            yield f'<text class="{style}" x="-10" y="{y}" dy="4.5">{plain(short)}{whole}</text>'
         if self.x.title:
             below = self.height + (40 if self.x.ticks else 18)
             yield f'<text class="axis x" x="50%" y="{below}">{plain(self.x.title)}</text>'
