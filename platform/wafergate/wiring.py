@@ -251,6 +251,7 @@ def open_readonly_files() -> FileReader:
         cache_bytes=0,
         secure=values.s3_secure,
         region=values.s3_region,
+        pause_s=0,  # somebody waits for the page, which goes on without its pictures
     )
     return ReadOnlyFiles(files)
 

@@ -25,7 +25,7 @@ _LINK = timedelta(days=7)  # the longest that S3 signs
 class S3Files:
     """`FileStore` on one bucket; safe to share between threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that is set once, when a store is opened
         self,
         endpoint: str,
         access_key: str,
@@ -36,9 +36,10 @@ class S3Files:
         cache_bytes: int,
         secure: bool = False,
         region: str | None = None,
+        pause_s: float = 0.2,
     ) -> None:
         """Remember where the bucket is; it is first spoken to when it is first needed."""
-        self._client = connect(endpoint, access_key, secret_key, secure=secure, region=region)
+        self._client = connect(endpoint, access_key, secret_key, secure=secure, region=region, pause_s=pause_s)
         self._endpoint = endpoint
         self._bucket = bucket
         self._cache = _Cache(cache, cache_bytes)

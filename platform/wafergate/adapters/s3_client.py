@@ -15,10 +15,15 @@ CONNECTIONS = 8
 _WRONG_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
 
 
-def connect(endpoint: str, access_key: str, secret_key: str, *, secure: bool, region: str | None) -> Minio:
-    """Return a client; the server is first spoken to when something is asked of it."""
+def connect(
+    endpoint: str, access_key: str, secret_key: str, *, secure: bool, region: str | None, pause_s: float = 0.2
+) -> Minio:
+    """Return a client; the server is first spoken to when something is asked of it.
+
+    What fails is asked twice more, the second time after 2 * `pause_s` seconds.
+    """
     timeout = urllib3.Timeout(connect=5, read=60)
-    retries = urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
+    retries = urllib3.Retry(total=2, backoff_factor=pause_s, status_forcelist=[500, 502, 503, 504])
     return Minio(
         endpoint,
         access_key=access_key,
