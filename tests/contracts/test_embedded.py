@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import psycopg
@@ -231,6 +232,28 @@ def test_a_killed_part_alone_is_repaired(home, again, name):
     assert started == {name} or (name in {"prefect", "postgres"} and started == {name, "worker"})
     assert all(leader(home, other).pid == pid for other, pid in others.items() if other not in started)
     assert {service.state for service in status(home, environ={})} == {"running"}
+
+
+def test_a_stranger_on_the_port_of_a_part_that_died_does_not_count_as_it(home, again):
+    (before,) = [service for service in status(home, environ={}) if service.name == "dashboard"]
+    psutil.Process(before.pid).kill()
+    address = before.address.partition(":")[0], int(before.address.partition(":")[2])
+    ports.require_free("dashboard", address[1], seconds=30)
+    with ThreadingHTTPServer(address, type("Fine", (BaseHTTPRequestHandler,), {"do_GET": say_fine})) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        (seen,) = [service for service in status(home, environ={}) if service.name == "dashboard"]
+        assert seen.state == "stopped"
+        with pytest.raises(ServiceError, match=f"port {address[1]} of dashboard is held by .*{os.getpid()}"):
+            again()
+        stranger.shutdown()
+    started, _ = again()
+    assert started == {"dashboard"}
+
+
+def say_fine(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(b"ok")
 
 
 def test_what_was_written_survives_the_kills(settings):

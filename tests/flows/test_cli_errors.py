@@ -13,8 +13,10 @@ from threading import Thread
 
 import pytest
 
+from tests import rows
 from tests.flows.commands import ForkedCommands, Said, run_fresh
 from tests.flows.small import LineRun, write_line
+from wafergate.domain.runs import LineFileVersion
 from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationResult
 from wafergate.errors import (
     ConfigError,
@@ -436,6 +438,45 @@ def test_a_line_that_never_had_a_model_is_told_so(
         said = wafergate(*(word.format(few=few) for word in command), "--line", str(line))
     assert said.code == code
     assert told in said.sentence
+
+
+LISTINGS = (
+    "alerts list", "audit list", "choice", "data list", "drift list", "golden list", "governor list",
+    "inspections list", "inspections months", "ledger show", "lot show A1", "quarantine list", "review list",
+)  # fmt: skip
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("command", LISTINGS)
+def test_a_line_that_is_not_there_is_told_with_those_that_are(
+    wafergate: ForkedCommands, stored: FactStore, command: str
+) -> None:
+    stored.save(LineFileVersion("be" * 32, "there", "", rows.NOW))
+    said = wafergate(*command.split(), "--line", "thre")
+    assert said.code == NotFoundError.exit_code
+    assert said.out == ""
+    assert "nothing is stored of a line 'thre'; the lines there are: " in said.sentence
+    assert "there" in said.sentence.split("are: ")[1].split(", ")
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("audit list", "line quiet has no inspection yet: run `wafergate inspect`"),
+        ("inspections list", "line quiet has no inspection yet: run `wafergate inspect`"),
+        ("inspections months", "line quiet has no inspection yet: run `wafergate inspect`"),
+        ("data list", "line quiet has no dataset version yet: run `wafergate intake`"),
+        ("drift list", "line 'quiet' has no drift report yet: run `wafergate watch`"),
+        ("golden list", "no check yet: run `wafergate golden check`"),
+        ("alerts list", "no alert"),
+    ],
+)
+def test_a_line_of_which_nothing_is_stored_lists_nothing_and_says_what_to_run(
+    wafergate: ForkedCommands, tmp_path: Path, command: str, told: str
+) -> None:
+    said = wafergate(*command.split(), "--line", str(write_line(tmp_path / "line.toml", "quiet")))
+    assert (said.code, said.out) == (0, f"{told}\n")
 
 
 @pytest.mark.services

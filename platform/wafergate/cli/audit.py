@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.labelling import annotations, require_empty, show_changes, write_file
-from wafergate.cli.opening import group, ready
+from wafergate.cli.opening import group, nothing_inspected, ready
 from wafergate.cli.options import Line, LineName, Person, Reason
 from wafergate.cli.progress import bar
 from wafergate.domain.production import Stratum
@@ -57,7 +57,10 @@ def audit_list(
     """
     from wafergate.terminal import console, table
 
-    listed = _chosen(ready(), line, state, stratum)
+    parts = ready()
+    if nothing_inspected(parts, line):
+        return
+    listed = _chosen(parts, line, state, stratum)
     shown = listed[:limit] if limit else listed
     cells = [
         (item.stratum.value, item.metadata.get("lot", ""), f"{item.name}\n{item.detail}", truth.actor if truth else "")

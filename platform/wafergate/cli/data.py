@@ -47,7 +47,8 @@ def data_list(line: LineName = "") -> None:
     ]
     columns = ("line", "version", "images", "normal", "boxes", "set aside", "when (UTC)", "format")
     if not cells:
-        typer.echo(f"{f'line {line}' if line else 'no line'} has {'no' if line else 'a'} dataset version yet")
+        owner = f"line {line} has no" if line else "no line has a"
+        typer.echo(f"{owner} dataset version yet: run `wafergate intake`")
         return
     console().print(table(columns, cells, numbers=columns[1:6]))
     typer.echo("where from, and how many of each class: wafergate data show VERSION --line NAME")

@@ -66,8 +66,9 @@ def show_report(parts: Parts, report: str) -> None:
         message = f"there is no drift report {report!r}; `wafergate drift list` names them"
         raise NotFoundError(message)
     row = found[0]
-    columns = ("feature", "distance", "limit", "reference", "now", "")
-    console().print(table(columns, [_cells(item) for item in row.features], numbers=columns[1:5]))
+    if row.features:
+        columns = ("feature", "distance", "limit", "reference", "now", "")
+        console().print(table(columns, [_cells(item) for item in row.features], numbers=columns[1:5]))
     if row.slices:
         judged = [part for part in row.slices if part.verdict is not DriftVerdict.NOT_ENOUGH]
         slices = [

@@ -82,7 +82,7 @@ def golden_list(line: LineName = "", limit: Limit = 20) -> None:
     for row in rows:
         verdict = f"{len(row.differences)} differences" if row.differences else "as sealed"
         typer.echo(f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.line}: {row.parts} parts, {verdict}")
-    typer.echo(f"{len(rows)} checks, times in UTC" if rows else "no check")
+    typer.echo(f"{len(rows)} checks, times in UTC" if rows else "no check yet: run `wafergate golden check`")
 
 
 @app.command("show")

@@ -55,7 +55,9 @@ def governor_list(
     for row in rows:
         typer.echo(f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.line}: {row.verdict.value}")
         typer.echo(paragraph(f"{row.event}: {row.summary.partition(': ')[2]}", indent=2))
-    typer.echo(f"{len(rows)} decisions, times in UTC" if rows else "no decision")
+    typer.echo(
+        f"{len(rows)} decisions, times in UTC" if rows else "no decision yet: `wafergate governor ask` asks for one"
+    )
 
 
 @app.command("show")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wafergate.cli.opening import group, ready
+from wafergate.cli.opening import group, nothing_inspected, ready
 from wafergate.cli.options import Line, LineName, Person, Reason
 from wafergate.errors import ConfigError
 from wafergate.line import load_line
@@ -49,7 +49,10 @@ def inspections_list(
     if order is not Order.NEWEST and (defect_class or lot):
         message = f"--class and --lot go with --order newest, found --order {order.value}"
         raise ConfigError(message)
-    images = _listed(ready(), line, order, defect_class, lot, days, limit)
+    parts = ready()
+    if nothing_inspected(parts, line):
+        return
+    images = _listed(parts, line, order, defect_class, lot, days, limit)
     cells = [
         (f"{item.captured_at:%Y-%m-%d %H:%M}", item.lot or "-", item.name, _said(item), _novelty(item))
         for item in images
@@ -96,7 +99,10 @@ def inspections_months(line: LineName) -> None:
 
     Example: wafergate inspections months --line pcb
     """
-    _show(months := ready().inspections.months(line))
+    parts = ready()
+    if nothing_inspected(parts, line):
+        return
+    _show(months := parts.inspections.months(line))
     typer.echo(f"{sum(item.images for item in months):,} inspected images of line {line} in {len(months)} months")
 
 

@@ -11,7 +11,7 @@ from wafergate.errors import ConfigError
 if TYPE_CHECKING:  # a command's help must not wait for pandas
     from wafergate.jobs.parts import Parts
 
-__all__ = ["dashboard", "flow", "group", "ready"]
+__all__ = ["dashboard", "flow", "group", "nothing_inspected", "ready"]
 
 
 def group(title: str) -> typer.Typer:
@@ -27,6 +27,14 @@ def ready() -> "Parts":
     wiring.check_services(values)
     wiring.point_prefect(values)
     return wiring.open_parts()
+
+
+def nothing_inspected(parts: "Parts", line: str) -> bool:
+    """Tell whether a line has inspected no image yet, and say so."""
+    empty = not parts.inspections.runs(line, limit=1)
+    if empty:
+        typer.echo(f"line {line} has no inspection yet: run `wafergate inspect`")
+    return empty
 
 
 def flow(name: str) -> Callable[..., Any]:

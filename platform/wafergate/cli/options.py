@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from wafergate.cli.opening import ready
+
 __all__ = ["Actor", "AnyFormat", "Format", "Limit", "Line", "LineName", "Person", "Reason", "SourcePath", "Version"]
 
 Line = Annotated[Path, typer.Option("--line", help="The line file (TOML).", show_default=False)]
@@ -18,8 +20,13 @@ Actor = Annotated[str, typer.Option("--as", help="Who does it; stands in the led
 
 
 def _named(value: str) -> str:
-    """Return a line's name, given that or the path of its file."""
+    """Return a line's name, given the path of its file or the name of a line that something is stored of."""
+    if not value:
+        return value
     if not value.endswith(".toml") and not Path(value).is_file():
+        from wafergate.jobs.lines import require_line
+
+        require_line(ready().facts, value)
         return value
     from wafergate.line import load_line
 

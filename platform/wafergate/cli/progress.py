@@ -18,7 +18,7 @@ def bar() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plainly
+        yield _plainly()
         return
     columns = (TextColumn("  {task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=console, transient=True) as bars:
@@ -35,6 +35,14 @@ def bar() -> Iterator[Progress]:
         yield tell
 
 
-def _plainly(stage: str, done: int, total: int) -> None:
-    if total and done == total:
-        print(f"  {stage}: {done} of {total}", file=sys.stderr, flush=True)
+def _plainly() -> Progress:
+    told = ""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        nonlocal told
+        said = f"  {stage}: {done} of {total}"
+        if total and done == total and said != told:  # a stage may tell its end more than once
+            told = said
+            print(said, file=sys.stderr, flush=True)
+
+    return tell

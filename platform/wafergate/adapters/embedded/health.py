@@ -9,6 +9,7 @@ from minio.error import MinioException
 
 from wafergate.adapters.embedded import processes
 from wafergate.adapters.embedded.parts import Context, Part
+from wafergate.adapters.embedded.ports import holder
 from wafergate.adapters.embedded.state import ProcessRecord
 from wafergate.errors import ServiceError
 
@@ -19,11 +20,19 @@ FOREIGN = (psycopg.Error, urllib3.exceptions.HTTPError, MinioException, OSError,
 
 
 def trouble(context: Context, part: Part, record: ProcessRecord) -> str:
-    """Return why a part does not serve right now; empty if it does."""
+    """Return why a part does not serve right now; empty if it does, and nobody else in its place."""
+    process = processes.find(record)
+    if process is None:
+        return "its process ended"
     try:
-        return "" if part.answers(context, record) else "it is not ready"
+        if not part.answers(context, record):
+            return "it is not ready"
     except FOREIGN as error:
         return str(error).strip() or repr(error)
+    port = context.state.ports.get(part.ports[0]) if part.ports else None
+    if port and not processes.listens(process, port):
+        return f"{holder(port)} answers on its port {port}"
+    return ""
 
 
 def recovers(context: Context, part: Part, record: ProcessRecord) -> bool:

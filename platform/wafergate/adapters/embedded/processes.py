@@ -93,6 +93,20 @@ def find(record: ProcessRecord | None) -> psutil.Process | None:
         return None
 
 
+def listens(process: psutil.Process, port: int) -> bool:
+    """Say whether a process or a descendant of it listens on a TCP port; yes where the system does not tell."""
+    try:
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for one in (process, *process.children(recursive=True))
+            for connection in one.net_connections(kind="tcp")
+        )
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+
+
 def marked(mark: str) -> list[psutil.Process]:
     """Return the living processes that carry a mark; ourselves and those of other users left out."""
     found = []

@@ -1,0 +1,41 @@
+"""What commands tell, each thing once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import rows
+from tests.unit.small_line import parts_in
+from wafergate.cli.drift import show_report
+from wafergate.cli.progress import bar
+from wafergate.domain.drift import DriftVerdict
+
+
+def test_the_end_of_a_stage_is_told_once_however_often_the_stage_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar() as progress:
+        for fold in (1, 2):
+            for done in (16, 32, 32):
+                progress(f"judging fold {fold}", done, 32)
+            progress("writing", 3, 3)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "  judging fold 1: 32 of 32",
+        "  writing: 3 of 3",
+        "  judging fold 2: 32 of 32",
+        "  writing: 3 of 3",
+    ]
+
+
+def test_a_report_on_too_few_images_shows_no_empty_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = parts_in(tmp_path)
+    full = rows.drift_report("pcb", rows.model("pcb", "a"))
+    few = replace(full, id="drift-few", features=(), slices=(), verdict=DriftVerdict.NOT_ENOUGH)
+    for row in (full, few):
+        parts.facts.save(row)
+    show_report(parts, full.id)
+    assert "distance" in capsys.readouterr().out
+    show_report(parts, few.id)
+    said = capsys.readouterr().out
+    assert "distance" not in said
+    assert said.startswith(DriftVerdict.NOT_ENOUGH.value)
