@@ -9,7 +9,8 @@ import pandas as pd
 from dashboards.reading.datasets import HeldBack
 from dashboards.texts import Text, literal, phrases
 from wafergate.domain.review import ReviewItem, ReviewState, Suspicion
-from wafergate.domain.samples import DatasetVersion, ValidationFinding, ValidationResult
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.validation_rows import ValidationFinding, ValidationResult
 
 if TYPE_CHECKING:
     from wafergate.jobs.plan import Plan

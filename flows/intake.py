@@ -10,7 +10,8 @@ from flows.parameters import AnyFormat, Limit, LinePath
 from flows.telling import Teller, say
 from wafergate.adapters.source import WatchedSource
 from wafergate.domain.review import ReviewState
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs import adopt as adopt_job
 from wafergate.jobs import ingest as ingest_job
 from wafergate.jobs import validate as validate_job

@@ -6,8 +6,9 @@ from pathlib import Path
 from wafergate.domain.quarantine import QuarantineChange, QuarantineState
 from wafergate.domain.review import ReviewAnswer, ReviewItem, ReviewState, Suspicion, standing
 from wafergate.domain.runs import LineFileVersion
-from wafergate.domain.samples import DatasetVersion, Quarantined, ValidationResult
+from wafergate.domain.samples import DatasetVersion, Quarantined
 from wafergate.domain.splits import Split
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs.plan import Plan, plan_split
 from wafergate.line import parse_line
 from wafergate.ports import FactStore

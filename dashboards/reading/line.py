@@ -9,9 +9,10 @@ from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision
 from wafergate.domain.report import DecisionReport
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.formats.verdicts import Grounds
 from wafergate.jobs.alert_subjects import subjects_of
 from wafergate.ports import FactStore

@@ -12,8 +12,9 @@ from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.evaluation import Rate
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.formats import verdicts
 from wafergate.formats.alert_titles import alert_title
 

@@ -13,8 +13,9 @@ import pytest
 from wafergate.adapters.expectations import GreatExpectationsValidator, data_docs
 from wafergate.domain.geometry import Box
 from wafergate.domain.review import Suspicion
-from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample, ValidationFinding
+from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample
 from wafergate.domain.validation import SEVERITIES
+from wafergate.domain.validation_rows import ValidationFinding
 from wafergate.errors import ConfigError, ServiceError
 from wafergate.ports import SuiteValidator
 from wafergate.stages.expect import checks, suite_limits

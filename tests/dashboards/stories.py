@@ -25,10 +25,11 @@ from wafergate.domain.quarantine import QuarantineChange, QuarantineState
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.review import Answer, ReviewAnswer, Suspected, Suspicion, item_of
 from wafergate.domain.runs import LineFileVersion
-from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationFinding, ValidationResult
+from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason
 from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.domain.splits import LeakProof, Split, SplitMode
 from wafergate.domain.training_rows import ModelVersion, TrainingSet
+from wafergate.domain.validation_rows import ValidationFinding, ValidationResult
 from wafergate.errors import ServiceError
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.stages.alerts import flow_alert, gate_alert

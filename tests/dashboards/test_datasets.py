@@ -14,8 +14,9 @@ from tests.rows import NOW
 from wafergate.domain.bounds import lower_bound
 from wafergate.domain.quarantine import QuarantineState
 from wafergate.domain.review import ReviewItem, ReviewState, Suspicion
-from wafergate.domain.samples import BoxPolicy, QuarantineReason, ValidationFinding
+from wafergate.domain.samples import BoxPolicy, QuarantineReason
 from wafergate.domain.validation import SEVERITIES
+from wafergate.domain.validation_rows import ValidationFinding
 from wafergate.stages.expect import checks, suite_limits
 from wafergate.stages.review import suspect
 

@@ -17,7 +17,8 @@ from tests import rows
 from tests.flows.commands import ForkedCommands, Said, run_fresh
 from tests.flows.small import LineRun, write_line
 from wafergate.domain.runs import LineFileVersion
-from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason, ValidationResult
+from wafergate.domain.samples import DatasetVersion, Quarantined, QuarantineReason
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import (
     ConfigError,
     LicenceError,

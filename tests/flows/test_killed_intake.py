@@ -20,7 +20,8 @@ from tests.unit.small_line import parts_in
 from wafergate.adapters.images import encode_png
 from wafergate.adapters.s3_client import connect
 from wafergate.domain.review import ReviewItem
-from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs.parts import Parts
 from wafergate.settings import Settings
 

@@ -27,9 +27,10 @@ from wafergate.domain.production import ProductionFigures, ProductionItem, Revie
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.reproduction import Likeness, Reproduction
 from wafergate.domain.runs import FlowRun, LineFileVersion
-from wafergate.domain.samples import DatasetVersion, Sample, ValidationResult
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training_rows import ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.formats.predictions import read_predictions
 from wafergate.ports import FactStore, InspectionStore

@@ -11,7 +11,8 @@ import urllib3
 from tests.flows.commands import ForkedCommands, Said
 from tests.flows.small import write_line
 from wafergate.domain.gate import LedgerKind
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.ports import FactStore
 from wafergate.settings import Settings
 

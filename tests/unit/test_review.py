@@ -19,7 +19,8 @@ from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.geometry import Box
 from wafergate.domain.review import Answer, ReviewAnswer, ReviewState, Suspected, Suspicion, item_of, standing
-from wafergate.domain.samples import DatasetVersion, LabelledBox, RawBox, RawSample, Sample, ValidationResult
+from wafergate.domain.samples import DatasetVersion, LabelledBox, RawBox, RawSample, Sample
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import NotFoundError, SourceError, TaxonomyError, ValidationFailedError
 from wafergate.jobs.correct import Corrected, bring_back
 from wafergate.jobs.ingest import ingest

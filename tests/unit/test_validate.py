@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wafergate.domain.geometry import Box, iou_matrix
-from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample, ValidationFinding
+from wafergate.domain.samples import BoxPolicy, LabelledBox, Sample
 from wafergate.domain.validation import SEVERITIES, Severity, ValidationPolicy
+from wafergate.domain.validation_rows import ValidationFinding
 from wafergate.errors import ConfigError
 from wafergate.stages.expect import checks, suite_limits
 from wafergate.stages.validate import (

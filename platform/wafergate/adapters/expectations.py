@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from wafergate.domain.samples import ValidationFinding
 from wafergate.domain.validation import Check
+from wafergate.domain.validation_rows import ValidationFinding
 from wafergate.errors import ServiceError
 from wafergate.ports import SuiteOutcome
 from wafergate.stages.expect import checks, names_of

@@ -10,7 +10,7 @@ from wafergate.cli.options import LineName
 from wafergate.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:  # a command's help must not wait for pandas
-    from wafergate.domain.samples import ValidationFinding, ValidationResult
+    from wafergate.domain.validation_rows import ValidationFinding, ValidationResult
     from wafergate.jobs.parts import Parts
 
 __all__ = ["app"]
@@ -35,7 +35,7 @@ def validation_show(
 
     Example: wafergate validation show 3 --line pcb --docs docs-of-3
     """
-    from wafergate.domain.samples import ValidationResult
+    from wafergate.domain.validation_rows import ValidationResult
     from wafergate.jobs.versions import named_version
     from wafergate.terminal import console, table
 

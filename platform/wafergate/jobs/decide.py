@@ -6,9 +6,10 @@ from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs.augment import check_training_set
 from wafergate.jobs.compare import compare
 from wafergate.jobs.latency import known_figures

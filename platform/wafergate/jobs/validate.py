@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from wafergate.domain.identity import identify
-from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample, ValidationResult
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.review import add_items
 from wafergate.line import LineFile

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wafergate.domain.samples import ImageRecord, ValidationFinding
+from wafergate.domain.samples import ImageRecord
+from wafergate.domain.validation_rows import ValidationFinding
 
 __all__ = ["ImageExaminer", "Source", "SuiteOutcome", "SuiteValidator"]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wafergate.domain.samples import Sample, ValidationFinding
+from wafergate.domain.samples import Sample
+from wafergate.domain.validation_rows import ValidationFinding
 from wafergate.domain.words import counted
 from wafergate.errors import ValidationFailedError
 

@@ -13,15 +13,9 @@ from tests.unit.jobs.dies import Files, annotations
 from tests.unit.memory_source import MemorySource, picture
 from tests.unit.small_line import line_of, run_thread
 from wafergate.adapters.images import Examiner
-from wafergate.domain.samples import (
-    DatasetVersion,
-    ImageRecord,
-    Quarantined,
-    QuarantineReason,
-    Sample,
-    ValidationResult,
-)
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, QuarantineReason, Sample
 from wafergate.domain.splits import LeakProof, Split
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import ConfigError, SourceError, SplitError, TaxonomyError, ValidationFailedError
 from wafergate.jobs.examine import examine_files
 from wafergate.jobs.ingest import ingest

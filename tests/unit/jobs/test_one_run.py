@@ -12,7 +12,7 @@ from tests.unit.small_line import ContrastTrainer, Thread, line_of, parts_in, ru
 from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, Verdict
-from wafergate.domain.samples import DatasetVersion, ValidationResult
+from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.training_rows import (
     MemoryStep,
@@ -22,6 +22,7 @@ from wafergate.domain.training_rows import (
     TrainingItem,
     TrainingSet,
 )
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import ConfigError, HardwareError
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.parts import Parts

@@ -40,7 +40,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.domain.reproduction import Reproduction
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.runs import FlowRun, LineFileVersion
-from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample, ValidationResult
+from wafergate.domain.samples import DatasetVersion, ImageRecord, Quarantined, Sample
 from wafergate.domain.serving import RuntimeChoice
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.standing import Renewal
@@ -55,6 +55,7 @@ from wafergate.domain.training_rows import (
     TrainingItem,
     TrainingSet,
 )
+from wafergate.domain.validation_rows import ValidationResult
 from wafergate.domain.weekly import WeeklyReport
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import StorageError
