@@ -33,6 +33,7 @@ from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
 from wafergate.jobs.promote import NextStep, next_step
+from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
 from wafergate.terminal import spread
 from wafergate.wiring import open_parts
@@ -113,7 +114,7 @@ def choose(line: LineFile, training_set_id: str) -> str:
 def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str:
     """Train and export the line's candidate; return the model's id."""
     parts, file = open_parts(), Path(weights) if weights else None
-    start = train_job.choose_start(parts, line, weights=file)
+    start = choose_start(parts, line, weights=file)
     begins = f"weights {start.weights.name}" if start.weights else "random weights"
     say(f"training {start.candidate.name} at {line.models.image_size} px from {begins}")
     with Teller() as progress:
@@ -243,7 +244,7 @@ def retrain(
     if line_file.models.candidate == choose_job.AUTO:
         choose_job.ask_licences(open_parts(), line_file)
     else:
-        train_job.choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
+        choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
     dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
     if not version and not limit:
         dataset = adopt(line_file, dataset, actor)

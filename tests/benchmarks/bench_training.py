@@ -34,8 +34,9 @@ from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.probe import probe
 from wafergate.jobs.split import split
-from wafergate.jobs.train import choose_start, train, training_job
+from wafergate.jobs.train import train
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.training_job import choose_start, training_job
 from wafergate.jobs.validate import validate
 from wafergate.line import LineFile, load_line
 from wafergate.ports import Trainer

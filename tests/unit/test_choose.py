@@ -21,7 +21,8 @@ from wafergate.domain.training_rows import ModelVersion, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError
 from wafergate.jobs.choose import AUTO, choose, with_winner
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.train import choose_start, train
+from wafergate.jobs.train import train
+from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs

@@ -19,7 +19,7 @@ from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError, ServiceError, StorageError
 from wafergate.jobs.fetch_weights import fetch_weights
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.train import choose_start
+from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
 
 pytestmark = pytest.mark.unit

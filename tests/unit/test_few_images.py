@@ -18,7 +18,7 @@ from wafergate.domain.few_images import PLAIN, Teaching, teach
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
 from wafergate.domain.weakest import weakest_class
-from wafergate.jobs.train import Start, training_job
+from wafergate.jobs.training_job import Start, training_job
 from wafergate.line import parse_line
 from wafergate.stages.windows import cut_window, place_window, turn
 

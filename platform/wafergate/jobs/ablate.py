@@ -14,8 +14,8 @@ from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, train_shortly
-from wafergate.jobs.train import Start, choose_start
 from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import as_cut
 from wafergate.line import LineFile
 from wafergate.ports import Progress

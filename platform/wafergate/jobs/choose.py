@@ -21,8 +21,9 @@ from wafergate.jobs.ladder import train_within_memory
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.probe import probe
-from wafergate.jobs.train import choose_start, draft_model, training_job
+from wafergate.jobs.train import draft_model
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.training_job import choose_start, training_job
 from wafergate.jobs.versions import as_cut
 from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile

@@ -16,8 +16,9 @@ from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import originals, train_shortly
-from wafergate.jobs.train import Start, choose_start, draft_model
+from wafergate.jobs.train import draft_model
 from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import as_cut
 from wafergate.line import LineFile
 from wafergate.ports import Progress

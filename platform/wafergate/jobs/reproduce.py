@@ -20,8 +20,9 @@ from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.train import Start, freeze, model_identity, training_job
+from wafergate.jobs.train import freeze, model_identity
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.training_job import Start, training_job
 from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile, parse_line
 from wafergate.ports import FactStore, Progress

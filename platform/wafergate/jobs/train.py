@@ -2,53 +2,32 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
-from wafergate.domain.few_images import PLAIN, teach
-from wafergate.domain.identity import digest_bytes, identify
-from wafergate.domain.models import Candidate, Channels, named_candidate
+from wafergate.domain.identity import identify
+from wafergate.domain.models import Candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Side, Split
-from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
-from wafergate.errors import ConfigError, TrainingError
+from wafergate.errors import TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
-from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.training_job import Start, choose_start, training_job
 from wafergate.jobs.versions import as_cut
-from wafergate.jobs.weights import licence_of, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
-__all__ = [
-    "Asked",
-    "Start",
-    "choose_start",
-    "draft_model",
-    "freeze",
-    "model_identity",
-    "train",
-    "training_job",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a training begins with: the candidate and, unless random, the weights with their SHA-256."""
-
-    candidate: Candidate
-    weights: Path | None
-    digest: str | None
+__all__ = ["Asked", "draft_model", "freeze", "model_identity", "train"]
 
 
 class Asked(NamedTuple):
@@ -64,43 +43,6 @@ class Asked(NamedTuple):
 
 
 NOBODY = Asked()
-_TURNS = {OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270}
-
-
-def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -> Start:
-    """Find the line's candidate and the weights it starts from, licences checked.
-
-    Args:
-        parts: the real parts.
-        line: the line file.
-        weights: a file that takes the place of the candidate's own.
-
-    Raises:
-        ConfigError: no such candidate or not at this input size, or its weights are not there and the line forbids a
-            random start.
-        LicenceError: the policy refuses code, weights or images.
-    """
-    candidate = named_candidate(parts.catalogue, line.models)
-    name = candidate.name
-    if weights is not None and not weights.is_file():
-        message = f"there is no weight file {weights}; check --weights"
-        raise ConfigError(message)
-    own = line.path.parent / candidate.weights if candidate.weights else None
-    file = weights or (own if own is not None and own.is_file() else None)
-    kept = newest_weights(parts, name) if file is None else None
-    digest = digest_bytes(file.read_bytes()) if file else (kept.digest if kept else None)
-    if digest is None and not line.models.random_start:
-        wanted = candidate.weights or "a file given with --weights"
-        message = (
-            f"{name} starts from weights ({wanted}), which are not there: give the file with --weights, bring it with "
-            f"`wafergate weights add FILE --model {name}`, fetch what its makers publish with `wafergate weights fetch "
-            f"{name} --line {line.path.name}`, or set random_start = true in [models] to start from random weights"
-        )
-        raise ConfigError(message)
-    stated = licence_of(parts, name, digest)
-    needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated)
-    require_trainable(line, needed, today=parts.clock().date())
-    return Start(candidate, file or (parts.files.fetch(kept.digest) if kept else None), digest)
 
 
 def train(
@@ -204,46 +146,6 @@ def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: Tr
         versions=artefact.versions,
         created_at=parts.clock(),
         tile=line.tile,
-    )
-
-
-def training_job(
-    line: LineFile, start: Start, folder: Path, items: Sequence[TrainingItem], *, channels: Channels
-) -> TrainingJob:
-    """Return what a trainer is asked for, from the line's policies and the folder the images lie in.
-
-    Args:
-        line: the line file.
-        start: the candidate and its weights.
-        folder: where the images lie.
-        items: the images; how a training teaches depends on how many of them are originals.
-        channels: what they hold.
-    """
-    models, hardware = line.models, line.hardware.train
-    adapts = models.few_images and start.weights is not None
-    originals = sum(item.side == Side.TRAIN.value and not item.operations for item in items)
-    return TrainingJob(
-        candidate=start.candidate,
-        classes=line.classes,
-        data=folder / "data",
-        folder=folder,
-        weights=start.weights,
-        channels=channels,
-        image_size=models.image_size,
-        epochs=models.epochs,
-        batch=models.batch,
-        learning_rate=models.learning_rate,
-        mosaic=models.mosaic,
-        seed=models.seed,
-        device=hardware.device,
-        threads=hardware.threads,
-        flip_horizontal=OperationKind.FLIP_HORIZONTAL in line.augment.operations,
-        flip_vertical=OperationKind.FLIP_VERTICAL in line.augment.operations,
-        memory_mib=hardware.memory_mib,
-        window=models.window,
-        turns=adapts and set(line.augment.operations) >= _TURNS,
-        iou=line.gate.iou,
-        teaching=teach(originals) if adapts else PLAIN,
     )
 
 

@@ -20,7 +20,8 @@ from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.train import choose_start, train
+from wafergate.jobs.train import train
+from wafergate.jobs.training_job import choose_start
 from wafergate.jobs.weights import add_weights, known_candidates
 from wafergate.line import parse_line
 
