@@ -7,6 +7,7 @@ memory is watched over. `WAFERGATE_BENCH_STORE` names a folder that keeps the ge
 
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ LOADS = int(os.environ.get("WAFERGATE_BENCH_LOADS", "200"))
 STORE = os.environ.get("WAFERGATE_BENCH_STORE")
 PARTS = os.environ.get("WAFERGATE_BENCH_PARTS", "reads,views,viewers,loads").split(",")
 WAIT_MS = 120_000
+FIRST_VIEWS = 5
 VIEW_S, READ_MS, VIEWERS, GROWTH_MIB = 1.5, 200.0, 20, 50.0
 
 
@@ -132,18 +134,23 @@ def _views(address: str, lot: str) -> Iterator[Row]:
                 yield _growth(context, url)
 
 
+def _usual(context: Any, url: str) -> float:
+    """Return the median of a few first views, each by a session of its own, seconds."""
+    return statistics.median(_load(context, url) for _ in range(FIRST_VIEWS))
+
+
 def _first_views(context: Any, url: str) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="wafergate-bench-") as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text("import streamlit\n\nstreamlit.write('nothing')\n", encoding="utf-8")
         with served(empty, Path(folder) / "log.txt") as bare:
             _load(context, bare)
-            least = _load(context, bare)
+            least = _usual(context, bare)
     yield Row(
         "first view of an empty Streamlit page: the least a page takes here, s", f"{least:.2f}", "", None, "", "shown"
     )
     for view in VIEWS:
-        took = _load(context, f"{url}/{view.PATH}?line={LINE}")
+        took = _usual(context, f"{url}/{view.PATH}?line={LINE}")
         what = f"dashboard: first view of {view.PATH}, s"
         yield Row(what, f"{took:.2f}", f"{VIEW_S}", took / VIEW_S, "< 1", _verdict(took < VIEW_S))
 
