@@ -145,7 +145,7 @@ def champion_model(parts: Parts, line: str) -> ModelVersion:
     champion = parts.facts.champion(line)
     if champion is None:
         found = parts.facts.find(GateDecision, line=line, limit=1)
-        said = f"; the last gate decision was {found[0].verdict.value}: {found[0].summary}" if found else ""
+        said = f"; the last gate decision was {found[0].summary}" if found else ""
         message = f"line {line!r} has no champion, and only a promoted model inspects: run `wafergate retrain`{said}"
         raise PromotionError(message)
     return parts.facts.get(ModelVersion, champion.model_id)
