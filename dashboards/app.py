@@ -1,16 +1,9 @@
 """Entry point: `streamlit run dashboards/app.py`, which `wafergate up` does."""
 
-from dashboards.context import Doors
-from dashboards.shell import run
-from wafergate.wiring import (
-    open_readonly_facts,
-    open_readonly_files,
-    open_readonly_inspections,
-    open_runs,
-    sign_in_wanted,
-)
+from pathlib import Path
 
-doors = Doors(
-    facts=open_readonly_facts, inspections=open_readonly_inspections, files=open_readonly_files, runs=open_runs
-)
-run(doors, sign_in=sign_in_wanted())
+import streamlit as st
+
+from dashboards.front import front_routes
+
+app = st.App(Path(__file__).parent / "main.py", routes=front_routes())

@@ -70,9 +70,8 @@ class Context:
             door: the store it reads, a field of `Doors`; several give it as many stores, in this order.
         """
         name = f"{load.__module__}.{load.__qualname__}"
-        with st.spinner(self.text.plain("loading")):
-            doors = (door,) if isinstance(door, str) else door
-            result: Result = _read(self.doors, self.store, doors, load, (name, *arguments))
+        doors = (door,) if isinstance(door, str) else door
+        result: Result = _read(self.doors, self.store, doors, load, (name, *arguments))
         return result
 
     def link(self, path: str, label: str, **asked: str) -> None:

@@ -32,10 +32,11 @@ class Palette:
     verdicts: Mapping[Verdict, str]
 
     def variables(self) -> str:
-        """Return the colours as the variables of CSS that charts are drawn with."""
+        """Return the colours as the variables of CSS that a page and its charts are drawn with."""
         colours = {
             "ink": self.text,
             "paper": self.background,
+            "wash": self.wash,
             "faint": self.faint,
             "soft": self.soft,
             "pass": self.verdicts[Verdict.PASS],

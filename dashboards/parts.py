@@ -1,8 +1,8 @@
 """Small pieces that several places of a page share."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards.context import Context
 from dashboards.palette import Palette
 from dashboards.reading.files import page_link
-from dashboards.tables import to_csv
+from dashboards.tables import to_csv, to_markdown
 from dashboards.texts import Text, literal
 from wafergate.domain.line_state import LineState
 from wafergate.errors import ServiceError, WafergateError
@@ -23,7 +23,6 @@ __all__ = [
     "commands",
     "fact",
     "figure",
-    "figure_columns",
     "fold",
     "pick",
     "section",
@@ -37,10 +36,6 @@ __all__ = [
 
 RETRAIN = "wafergate retrain --line LINE.toml --format coco --source FOLDER"
 
-FIGURE = re.compile(r"\**[+\-−–]?(\d[\d,.]*)?( ?%)?( / \d[\d,]*)?( \([\d.–]+\))?\**")
-DIGIT = re.compile(r"\d")
-MOST_COLUMNS = 12
-
 STATES = {
     LineState.COVERED: ("blue", "verified"),
     LineState.AT_RISK: ("orange", "warning"),
@@ -53,12 +48,22 @@ def section(key: str, text: Text, term: str | None = None) -> None:
     st.subheader(text.plain(key), anchor=False, help=text.explain(term) if term else None)
 
 
-def fact(label: str, value: str, *, key: str, explanation: str | None = None) -> None:
-    """Write a label and, below it, a value from data, alone in a container that tests find by its key."""
-    with st.container(gap=None):
-        st.caption(label, help=explanation)
-        with st.container(key=key):
-            st.markdown(f"**{literal(value)}**")
+def fact(
+    label: str, value: str, *, key: str, explanation: str | None = None, notes: Sequence[str] = (), box: bool = False
+) -> None:
+    """Write a label, below it a value from data in bold, and below that notes in small print.
+
+    Args:
+        label: what it is, as Markdown.
+        value: as it stands in the data.
+        key: the container tests find it by.
+        explanation: what the label means.
+        notes: Markdown, a line each.
+        box: whether a frame stands around it, as high as those beside it.
+    """
+    told = [f":small[:gray[{label}]]", f"**{literal(value)}**", *(f":small[:gray[{note}]]" for note in notes)]
+    with st.container(key=key, border=box, height="stretch" if box else "content"):
+        st.markdown("  \n".join(told), help=explanation)
 
 
 def figure(chart: str, key: str, alt: str, text: Text) -> None:
@@ -120,34 +125,10 @@ def unreadable(error: WafergateError, text: Text, *, name: str = "") -> None:
     st.caption(text.say("detail", message=f"{name}: {error}" if name else error))
 
 
-def figure_columns(shown: pd.DataFrame) -> list[int]:
-    """Return the places, from 1, of the columns that hold nothing but figures: digits stand under digits there."""
-    places = []
-    for place, name in enumerate(shown.columns, start=1):
-        cells = [str(cell) for cell in shown[name]]
-        if all(FIGURE.fullmatch(cell) for cell in cells) and any(DIGIT.search(cell) for cell in cells):
-            places.append(place)
-    return places
-
-
 def style_page(palette: Palette) -> None:
-    """Set figures to the right, break lines between words, colour charts by the reader's theme; once a page."""
-    rules = [
-        f"[class*='-right{place}-'] :is(th, td):nth-child({place}) {{ text-align: right !important; }}"
-        f" [class*='-right{place}-'] td:nth-child({place}) p {{ white-space: nowrap; }}"
-        for place in range(1, MOST_COLUMNS + 1)
-    ]
-    # Korean breaks between words, as its readers expect; a long file name still breaks anywhere.
-    words = "word-break: keep-all !important; overflow-wrap: anywhere;"
-    rules.append(f"[data-testid='stMain'] :is(p, li) {{ {words} }}")
-    rules.append("[data-testid='stTable'] th p { overflow-wrap: normal !important; }")
-    rules.append("[data-testid='stTable'] [data-testid='stMarkdownContainer'] { max-width: 44rem; }")
-    rules.append(
-        ".commands { user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; padding: 0.9rem 1rem;"
-        f" background: {palette.wash}; color: {palette.text}; border-radius: 0.25rem; font-size: 0.9rem; }}"
-    )
-    rules.append(f".chart {{ {palette.variables()} }} {svg.chart_style()}")
-    st.html(f"<style>{' '.join(rules)}</style>")
+    """Style tables, commands and charts by the reader's theme, break lines between words; once a page."""
+    rules = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    st.html(f"<style>:root {{ {palette.variables()} }} {rules} {svg.chart_style()}</style>")
 
 
 def show_table(
@@ -163,10 +144,9 @@ def show_table(
         data: the same rows as values for the file, unrounded and unescaped; `shown` itself where it holds plain values.
         key: the container tests find it by; `name` where absent.
     """
-    marks = "".join(f"-right{place}" for place in figure_columns(shown))
     with st.container(key=key or name):
-        with st.container(key=f"{key or name}-cells{marks}-"):
-            st.table(shown, border="horizontal", hide_index=True, alt=text.plain(alt))
+        # Not st.table, whose library of data frames is larger than the rest of a page and reads each cell by itself.
+        st.markdown(f"{text.plain(alt)}\n\n{to_markdown(shown)}")
         st.download_button(
             text.plain("csv"),
             to_csv(shown if data is None else data),

@@ -21,7 +21,7 @@ from wafergate.errors import ConfigError, NotFoundError, WafergateError
 __all__ = ["VIEWS", "run"]
 
 VIEWS: tuple[View, ...] = (today, classes, drift, data, decisions, lots, runs, weekly)
-"""Every page in the order of the menu; the first one opens when the address names none."""
+"""Every page in the order of the menu; the first one also opens at the root."""
 
 # A file of our own: Streamlit fetches icons it knows by name from a font service on the internet.
 ICON = Path(__file__).parent / "icon.svg"
@@ -40,28 +40,16 @@ def run(doors: Doors, *, store: str = "facts", views: Sequence[View] = VIEWS, si
     text = Text(language, choose_zone(st.context.timezone))
     pages: dict[str, StreamlitPage] = {}
     context = Context("", (), text, doors, store, pages)
-    front = views[0]
     for view in views:
-        pages[view.PATH] = st.Page(
-            partial(_show, view, context),
-            title=text.plain(view.TITLE),
-            # The first one stands at the root; its own path must stay free for the page that leads there.
-            url_path="start" if view is front else view.PATH,
-            default=view is front,
-        )
-    named = st.Page(
-        partial(_lead_to, pages[front.PATH]), title=pages[front.PATH].title, url_path=front.PATH, visibility="hidden"
+        pages[view.PATH] = st.Page(partial(_show, view, context), title=text.plain(view.TITLE), url_path=view.PATH)
+    front = st.Page(
+        partial(_show, views[0], context), title=text.plain(views[0].TITLE), default=True, visibility="hidden"
     )
-    page = st.navigation([*pages.values(), named], position="top")
+    page = st.navigation([front, *pages.values()], position="top")
     st.set_page_config(page_title=f"wafergate · {page.title}", page_icon=str(ICON), layout="wide")
     style_page(load_palette("dark" if st.context.theme.type == "dark" else "light"))
     if not sign_in or admitted(text):
         page.run()
-
-
-def _lead_to(page: StreamlitPage) -> None:
-    """Open a page with everything the address asks for."""
-    st.switch_page(page, query_params=st.query_params.to_dict())
 
 
 def _kept(name: str) -> str | None:
@@ -81,13 +69,13 @@ def _keep(name: str, value: str) -> None:
 def _show(view: View, context: Context) -> None:
     """Show a page; where the platform's own errors end it, say what to do instead."""
     text = context.text
-    head, controls = st.columns([3, 2], vertical_alignment="bottom")
-    head.title(text.plain(view.TITLE), anchor=False)
-    with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
-        line_place = st.container(width="content")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(text.plain(view.TITLE), anchor=False)
+        line_place = st.container(horizontal=True, vertical_alignment="bottom", width="content")
         _language_switch(text)
     try:
-        _show_line(view, context, line_place)
+        with line_place.spinner(text.plain("loading")):
+            _show_line(view, context, line_place)
     except ConfigError as error:
         trouble("not_set_up", error, text)
     except NotFoundError as error:

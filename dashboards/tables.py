@@ -1,5 +1,8 @@
 """Tables: pure functions from stored values to data frames, for the page (Markdown cells) and for download (CSV)."""
 
+import re
+from collections.abc import Sequence
+
 import pandas as pd
 
 from dashboards.charts import weakest_first
@@ -22,11 +25,15 @@ __all__ = [
     "rule_data",
     "rule_table",
     "to_csv",
+    "to_markdown",
     "verdict_badge",
 ]
 
 ICONS = {Verdict.PASS: "check_circle", Verdict.UNDECIDED: "help", Verdict.FAIL: "cancel"}
 DIGITS = {"latency": 1, "size": 1, "test_looks": 0, "classes_present": 0}
+FIGURE = re.compile(r"\**[+\-−–]?(\d[\d,.]*)?( ?%)?( / \d[\d,]*)?( \([\d.–]+\))?\**")
+DIGIT = re.compile(r"\d")
+BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 UPPER_RULES = {"overkill"}  # their bound is an upper one: rounded up, not down
 
 
@@ -173,6 +180,14 @@ def glossary_data() -> pd.DataFrame:
     return pd.DataFrame([{"term": key, **entry} for key, entry in terms().items()])
 
 
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return a table whose cells are Markdown as a table of Markdown; figures stand to the right, digit under digit."""
+    rows = [[BAR.sub(r"\1\|", str(cell)) for cell in row] for row in (table.columns, *table.itertuples(index=False))]
+    columns = ([row[place] for row in rows[1:]] for place in range(table.shape[1]))
+    sides = ["--:" if _are_figures(cells) else ":--" for cells in columns]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], sides, *rows[1:]))
+
+
 def to_csv(table: pd.DataFrame) -> bytes:
     """Return a table as CSV in UTF-8 with a byte-order mark; no cell of it can run as a formula in a spreadsheet."""
     guarded = table.map(lambda value: _cell(value) if isinstance(value, str) else value)
@@ -188,6 +203,10 @@ def _with_bounds(rate: Rate, text: Text) -> str:
 def _bound(rule: RuleResult, text: Text) -> str:
     shown = text.at_most if rule.rule in UPPER_RULES else text.at_least
     return shown(rule.bound, DIGITS.get(rule.rule, 3))
+
+
+def _are_figures(cells: Sequence[str]) -> bool:
+    return all(FIGURE.fullmatch(cell) for cell in cells) and any(DIGIT.search(cell) for cell in cells)
 
 
 def _cell(value: str) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards import charts, tables, told
 from dashboards.data_tables import check_name
-from dashboards.parts import commands, figure, section, show_table
+from dashboards.parts import commands, fact, figure, section, show_table
 from dashboards.reading.line import Judged, LineView
 from dashboards.texts import Text, literal
 from wafergate.domain.alerts import Alert, AlertState
@@ -70,15 +70,10 @@ def rates(judged: Judged, looks: int, text: Text) -> None:
     section("rates_title", text)
     evaluation = judged.evaluation
     limits = {rule.rule: rule.limit for rule in judged.decision.rules if not rule.subject}
-    cells = st.columns(4)
-    with cells[0]:
+    with st.container(horizontal=True):
         _rate("escape_rate", evaluation.escapes, limits.get("escapes"), evaluation.confidence, text)
-    with cells[1]:
         _rate("overkill_rate", evaluation.overkill, limits.get("overkill"), evaluation.confidence, text)
-    with cells[2]:
-        value = text.value(evaluation.baseline_accuracy)
-        _tile("baseline", value, [text.say("baseline_note")], text)
-    with cells[3]:
+        _tile("baseline", text.value(evaluation.baseline_accuracy), [text.say("baseline_note")], text)
         lines = [text.say("looks", look=evaluation.look, looks=looks)]
         _tile("test_set", text.plain("test_images", images=text.count(evaluation.images)), lines, text)
 
@@ -97,9 +92,7 @@ def _rate(term: str, rate: Rate, limit: float | None, confidence: float, text: T
 
 
 def _tile(term: str, value: str, lines: list[str], text: Text) -> None:
-    with st.container(border=True, height="stretch", key=f"tile-{term}"):
-        st.metric(text.term(term), value, help=text.explain(term))
-        st.caption("  \n".join(lines))
+    fact(text.term(term), value, key=f"tile-{term}", explanation=text.explain(term), notes=lines, box=True)
 
 
 def verdict(judged: Judged, text: Text) -> None:

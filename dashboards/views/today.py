@@ -108,23 +108,15 @@ def _standing(view: LineView, text: Text) -> None:
 
 def _champion(view: LineView, text: Text) -> None:
     judged, champion = view.shown, view.champion
-    cells = st.columns([2, 2, 2, 4])
-    explanation = text.explain("champion")
-    with cells[0]:
-        name = text.model(view.judged.model) if view.judged else text.plain("no_champion")
-        fact(text.term("champion"), name, key="champion-name", explanation=explanation)
-    if champion is not None:
-        for cell, key, value in (
-            (cells[1], "since", text.when(champion.since)),
-            (cells[2], "by", champion.actor),
-            (cells[3], "why", champion.reason),
-        ):
-            with cell:
-                fact(text.plain(key), value, key=f"champion-{key}")
-    elif judged is not None:
-        with cells[1]:
+    name = text.model(view.judged.model) if view.judged else text.plain("no_champion")
+    with st.container(horizontal=True):
+        fact(text.term("champion"), name, key="champion-name", explanation=text.explain("champion"))
+        if champion is not None:
+            fact(text.plain("since"), text.when(champion.since), key="champion-since")
+            fact(text.plain("by"), champion.actor, key="champion-by")
+            fact(text.plain("why"), champion.reason, key="champion-why")
+        elif judged is not None:
             fact(text.plain("newest_model"), text.model(judged.model), key="newest-model")
-        with cells[2]:
             fact(text.plain("judged_at"), text.when(judged.decision.created_at), key="newest-judged")
 
 

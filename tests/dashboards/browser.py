@@ -155,15 +155,15 @@ def read_page(page: Any) -> dict[str, Any]:
     wait_until_drawn(page)
     classes = {row[0]: row for row in rows_of(page, "class-table")}
 
-    def shown(key: str) -> str:
-        place = page.locator(f".st-key-{key}")
+    def shown(key: str, within: str = "") -> str:
+        place = page.locator(f".st-key-{key} {within}")
         return str(place.first.evaluate(SEEN)) if place.count() else ""
 
     def pair(cell: str) -> tuple[int, ...]:
         return tuple(int(part.replace(",", "")) for part in cell.split("/"))
 
     return {
-        "champion": shown("champion-name"),
+        "champion": shown("champion-name", "strong"),
         "sentence": shown("sentence"),
         "gate": shown("gate-verdict"),
         "recalls": {name: row[1] for name, row in classes.items()},

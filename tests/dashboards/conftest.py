@@ -9,7 +9,7 @@ import pytest
 
 from tests.dashboards.browser import LOAD_MS, chromium, served
 
-APP = Path(__file__).parent / "story_app.py"
+APP = Path(__file__).parent / "served_stories.py"
 
 
 @pytest.fixture(autouse=True)

@@ -118,3 +118,11 @@ def test_an_address_alone_is_enough_to_read_a_dashboard(address: str) -> None:
     read = read_dashboard(f"{address}/?story=covered&lang=en")
     assert read["champion"] == "yolox-nano v2"
     assert set(read["verdicts"].values()) == {"pass"}
+
+
+def test_a_page_finds_its_server_at_the_first_try(address: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/classes?story=covered&lang=en")
+    wait_until_drawn(page)
+    assert [url for url in asked if "health" in url] == [f"{address}/_stcore/health"]

@@ -14,6 +14,7 @@ from dashboards.reading.line import load_judged, load_view
 from dashboards.shell import VIEWS
 from dashboards.texts import Text, literal, phrases, terms
 from tests.dashboards.browser import PATIENCE_S
+from tests.dashboards.markdown_tables import tables_of
 from tests.dashboards.stories import STORIES, open_story
 from wafergate.domain.gate import GateDecision
 from wafergate.formats import verdicts
@@ -156,7 +157,7 @@ def test_every_line_is_told_when_there_are_several() -> None:
 
 def test_a_decision_is_told_rule_by_rule_with_what_it_stands_on() -> None:
     page = _open("failed", lang="en", first="decisions")
-    shown = [table.value for table in page.table]
+    shown = tables_of(page)
     assert [next(iter(table.columns)) for table in shown] == ["When", "Rule", "Defect class", "Candidate"]
     assert len(shown[1]) == len(load_view(open_story("failed"), "die-a").latest.decision.rules)  # type: ignore[union-attr]
     assert literal("9,216 MiB, limit 6,144 MiB") in shown[3].to_string()
@@ -196,12 +197,12 @@ def test_pictures_that_are_not_stored_are_one_sentence() -> None:
 
 def test_a_dataset_version_is_told_with_its_split_its_checks_and_what_waits_for_a_person() -> None:
     page = _open("failed", lang="en", first="data")
-    first_columns = [next(iter(table.value.columns)) for table in page.table]
+    first_columns = [next(iter(table.columns)) for table in tables_of(page)]
     assert first_columns == ["Version", "Check", "Defect class", "Suspicion", "Reason"]
     said = _said(page)
     assert "Labels to look at: **1**. Kept as they are: 1. Corrected: 0." in said
     assert r"Evenness: test 1\.00" in said
-    assert page.table[4].value["Files"].tolist() == ["2", "1"]
+    assert tables_of(page)[4]["Files"].tolist() == ["2", "1"]
 
 
 def test_an_address_opens_the_dataset_version_it_names() -> None:

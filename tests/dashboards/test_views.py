@@ -5,13 +5,17 @@ import io
 from dataclasses import replace
 from datetime import timedelta
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as hy
+from markdown_it import MarkdownIt
 
 from dashboards.charts import recall_intervals
 from dashboards.reading.line import Judged, LineView, list_lines, load_view
 from dashboards.standing import StandingNote, judge_standing
-from dashboards.tables import class_data, class_table, rule_table, to_csv
-from dashboards.texts import Text
+from dashboards.tables import class_data, class_table, rule_table, to_csv, to_markdown
+from dashboards.texts import JOINER, Text, literal
 from tests.dashboards import stories
 from tests.dashboards.drawn import read_chart
 from wafergate.domain.drift import DriftVerdict
@@ -213,3 +217,50 @@ def test_a_class_without_instances_shows_dashes_not_zeros() -> None:
     fray = next(row for row in rows if row["Defect class"] == "Fray")
     assert (fray["Recall"], fray["Lower bound"], fray["F1"], fray["Found"]) == ("**–**", "–", "–", "0 / 0")
     assert "undecided" in fray["Verdict"]
+
+
+def _parsed(markdown: str) -> tuple[list[list[str]], list[str]]:
+    """Return the text of a table's cells and the style of its first row, as another reader of Markdown sees them."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
+    rows: list[list[str]] = []
+    styles: list[str] = []
+    for place, token in enumerate(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        if token.type in ("th_open", "td_open"):
+            rows[-1].append("".join(part.content for part in tokens[place + 1].children or ()))
+            styles += [str(token.attrs.get("style"))] if len(rows) == 1 else []
+    return rows, styles
+
+
+@given(
+    hy.lists(
+        hy.lists(hy.text(hy.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=3, max_size=3),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_table_of_markdown_shows_what_stands_in_its_cells(rows: list[list[str]]) -> None:
+    table = pd.DataFrame([[literal(cell) for cell in row] for row in rows], columns=["a", "b|", "c"])
+    shown, _ = _parsed(to_markdown(table))
+    told = [[" ".join(cell.split()) for cell in row] for row in rows]
+    assert [[cell.replace(JOINER, "") for cell in row] for row in shown] == [
+        ["a", "b|", "c"],
+        *([cell.replace(JOINER, "") for cell in row] for row in told),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "right"),
+    [
+        (["0.966", "–"], True),
+        (["**1.000**", "**–**"], True),
+        (["56 / 58", "1,024 / 2,048"], True),
+        (["0.966 (0.895–0.994)"], True),
+        (["–", ""], False),
+        (["0.9", "void"], False),
+    ],
+)
+def test_figures_stand_under_figures(cells: list[str], right: bool) -> None:
+    _, (style,) = _parsed(to_markdown(pd.DataFrame({"column": cells})))
+    assert style == ("text-align:right" if right else "text-align:left")

@@ -167,7 +167,7 @@ def test_every_table_is_offered_as_csv_with_all_of_its_rows(address: str, page: 
     for view in VIEWS:
         _open(page, address, view.PATH, "failed", lang="ko")
         unfold(page)
-        tables = page.locator("[data-testid='stTable']")
+        tables = page.locator("[data-testid='stMarkdownContainer'] > table")
         buttons = page.locator("[class*='st-key-'][class*='-csv'] button")
         assert (view.PATH, buttons.count()) == (view.PATH, tables.count())
         for place in range(tables.count()):

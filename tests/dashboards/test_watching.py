@@ -24,6 +24,7 @@ from dashboards.texts import HERE, Text, literal
 from tests.dashboards.browser import PATIENCE_S
 from tests.dashboards.drawn import read_chart, signs
 from tests.dashboards.inspected import open_inspections
+from tests.dashboards.markdown_tables import tables_of
 from tests.dashboards.runs import open_runs
 from tests.dashboards.stories import HOSTILE, open_story
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
@@ -251,7 +252,7 @@ def test_as_many_pictures_are_shown_as_the_address_asks_for() -> None:
 def test_a_flow_in_the_address_is_the_only_one_shown() -> None:
     page = _page("runs", "covered", flow="watch", lang="en")
     told = open_runs("covered").runs("die-a", flows=("watch",), limit=100)
-    assert len(page.table[0].value) == len(told) == 1
+    assert len(tables_of(page)[0]) == len(told) == 1
     assert page.selectbox[0].value == "watch"
 
 
@@ -263,9 +264,9 @@ def test_a_day_in_the_address_is_the_last_of_the_week() -> None:
 
 def test_the_class_names_found_on_a_day_stay_text() -> None:
     page = _page("lots", "hostile", lang="en")
-    cells = [str(cell) for table in page.table for cell in table.value.get(TEXT.plain("found_label"), [])]
+    cells = [str(cell) for table in tables_of(page) for cell in table.get(TEXT.plain("found_label"), [])]
     assert any(cell.startswith(literal(HOSTILE)) for cell in cells)
-    assert not [name for table in page.table for name in table.value.columns if HOSTILE in str(name)]
+    assert not [name for table in tables_of(page) for name in table.columns if HOSTILE in str(name)]
 
 
 def test_without_prefect_one_sentence_stands_instead_of_runs() -> None:

@@ -40,7 +40,6 @@ def serving(app: Path, *, host: str, port: int, secrets: Path) -> list[str]:
         "server.address": host,
         "server.port": str(port),
         "server.headless": "true",
-        "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
