@@ -1,5 +1,7 @@
 """What computes the champion: every runtime says what the judging one says, or it is not chosen."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +73,42 @@ def network() -> bytes:
     helper.set_model_props(model, {"made": "here"})
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+MANY_FIRST = """
+import sys, threading
+import numpy as np
+from pathlib import Path
+from wafergate.adapters.onnx.runtimes import open_model
+from wafergate.domain.serving import Runtime
+
+sys.setswitchinterval(1e-5)
+model, runtime = Path(sys.argv[1]).read_bytes(), Runtime(sys.argv[2])
+opened = open_model(model, name="m", runtime=runtime, threads=2, side_by_side=True)
+start = threading.Barrier(16)
+
+
+def first(place):
+    start.wait()
+    for _ in range(50 * place):  # so that some arrive while another is inside
+        pass
+    opened.run(np.zeros((1, 3, 32, 32), np.float32))
+
+
+threads = [threading.Thread(target=first, args=(place,)) for place in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+def test_the_first_images_may_come_from_many_threads_at_once(network: bytes, runtime: Runtime, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(network)
+    for _ in range(2):  # each in a process that has not asked before
+        subprocess.run([sys.executable, "-c", MANY_FIRST, str(model), runtime], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("runtime", installed_runtimes())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,16 @@ def _in_onnxruntime(
     )
 
 
+_FIRST_ASKED = Lock()
+
+
 def _openvino_core() -> Any:
     import openvino  # only its converter, which is not used here, reports to its makers
 
+    # Its table of numpy's types is made when the first type is asked for: two threads that ask at once, as the lanes of
+    # the first images do, wait for each other for ever (seen with 2026.4).
+    with _FIRST_ASKED:
+        openvino.Type.f32.to_dtype()
     return openvino.Core()
 
 
