@@ -64,8 +64,7 @@ def main(arguments: list[str]) -> int:
     names = README_PAGES if readme else arguments[2:] or [view.PATH for view in VIEWS]
     with chromium() as browser:
         for name in names:
-            path = "" if name == VIEWS[0].PATH else name  # Streamlit serves the first page at the root alone
-            url = f"{address.rstrip('/')}/{path}?{query}"
+            url = f"{address.rstrip('/')}/{name}?{query}"
             taken = [take_readme(browser, url, folder / f"{name}.png")] if readme else take(browser, url, folder, name)
             sys.stdout.writelines(f"{file}\n" for file in taken)
     return 0
