@@ -15,6 +15,12 @@ from wafergate.adapters.embedded.sign_in import VARIABLES, secrets_text, wanted
 from wafergate.errors import ConfigError
 
 APP = Path(__file__).parent / "signed_app.py"
+DOOR = f"""
+import streamlit
+from dashboards.front import front_routes
+
+app = streamlit.App({str(APP)!r}, routes=front_routes())
+"""
 GIVEN = {
     "WAFERGATE_OIDC_URL": "https://id.example/.well-known/openid-configuration",
     "WAFERGATE_OIDC_CLIENT_ID": CLIENT,
@@ -77,7 +83,9 @@ def test_a_person_signs_in_at_the_provider_and_sees_the_pages(tmp_path: Path) ->
         given = GIVEN | {"WAFERGATE_OIDC_URL": identity.metadata_url}
         secrets.write_text(secrets_text(given, cookie_secret="0123456789" * 4, address=f"127.0.0.1:{port}"))
         options = ("--secrets.files", str(secrets))
-        with served(APP, tmp_path / "log.txt", *options, port=port) as address, chromium() as browser:
+        door = tmp_path / "door.py"
+        door.write_text(DOOR, encoding="utf-8")
+        with served(door, tmp_path / "log.txt", *options, port=port) as address, chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(LOAD_MS)
             page.goto(f"{address}/lots?lang=en")
