@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.words import LANGUAGES, Words, terms
 
-__all__ = ["LANGUAGES", "Text", "choose_language", "choose_zone", "literal", "terms"]
+__all__ = ["LANGUAGES", "Text", "choose_language", "choose_zone", "literal", "literal_with_commands", "terms"]
 
 HERE = Path(__file__).parent
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/'\"])")
 SPACES = re.compile(r"\s+")
 # Streamlit makes links of bare addresses even when their characters are escaped; an invisible word joiner breaks them.
 ADDRESSES = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+COMMAND = re.compile(r"\\`(wafergate [a-z ]+)\\`")
 JOINER = "\u2060"
 
 
@@ -28,6 +29,11 @@ def literal(text: object) -> str:
     """Return text as one line of Markdown that shows its characters: no link, image, formula, icon or tag."""
     line = SPACES.sub(" ", str(text)).strip()
     return MARKUP.sub(r"\\\1", ADDRESSES.sub(JOINER, line))
+
+
+def literal_with_commands(text: object) -> str:
+    """Return text as `literal` does, but a command of this product between backticks as code."""
+    return COMMAND.sub(r"`\1`", literal(text))
 
 
 @cache

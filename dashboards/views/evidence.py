@@ -8,7 +8,7 @@ from dashboards import charts, tables, told
 from dashboards.data_tables import check_name
 from dashboards.parts import commands, fact, figure, section, show_table
 from dashboards.reading.line import Judged, LineView
-from dashboards.texts import Text, literal
+from dashboards.texts import Text, literal, literal_with_commands
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.evaluation import Rate
@@ -104,7 +104,7 @@ def verdict(judged: Judged, text: Text) -> None:
     st.markdown(literal(verdicts.summary(decision, judged.grounds, text)))
     steps = told.next_steps(decision, judged.evaluation, text)
     if steps:
-        st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal(step)}" for step in steps))
+        st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal_with_commands(step)}" for step in steps))
 
 
 def gate(judged: Judged, text: Text) -> None:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from dashboards.standing import StandingNote
-from dashboards.texts import JOINER, LANGUAGES, Text, choose_language, choose_zone, literal, phrases, terms
+from dashboards.texts import (
+    JOINER,
+    LANGUAGES,
+    Text,
+    choose_language,
+    choose_zone,
+    literal,
+    literal_with_commands,
+    phrases,
+    terms,
+)
 from wafergate.domain.alerts import AlertCause, AlertState
 from wafergate.domain.drift import FEATURES, PREDICTIONS, Advice, DriftCause, DriftVerdict
 from wafergate.domain.gate import LedgerKind, Verdict
@@ -122,3 +132,12 @@ def test_an_unknown_word_is_shown_escaped_and_unexplained() -> None:
     text = Text("ko")
     assert text.term("<new rule>") == r"\<new rule\>"
     assert text.explain("<new rule>") is None
+
+
+def test_only_a_command_of_this_product_is_shown_as_code() -> None:
+    shown = MarkdownIt("commonmark").renderInline(
+        literal_with_commands("enter it with `wafergate taxonomy sign`, then *go*")
+    )
+    assert shown == "enter it with <code>wafergate taxonomy sign</code>, then *go*"
+    for other in ("`rm file`", "`wafergate <b>`", "`wafergate [a](b)`"):
+        assert literal_with_commands(other) == literal(other)
