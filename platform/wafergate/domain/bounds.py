@@ -6,7 +6,6 @@ limits illustrated in the case of the binomial', Biometrika 26 (1934) 404-413, a
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, betainc, betaincinv
 
 __all__ = [
     "excess_probability",
@@ -52,6 +51,8 @@ def lower_bound(hits: ArrayLike, trials: ArrayLike, confidence: float) -> NDArra
         >>> lower_bound([18, 29, 28], [20, 29, 28], 0.95).round(4).tolist()
         [0.7174, 0.9019, 0.8985]
     """
+    from scipy.special import betaincinv  # a command's help must not wait for it
+
     k, n = _checked(hits, trials, confidence)
     bound = betaincinv(np.maximum(k, 1.0), n - k + 1.0, 1.0 - confidence)
     return np.asarray(np.where(k > 0, bound, 0.0), dtype=np.float64)
@@ -73,6 +74,8 @@ def excess_probability(hits: int, trials: int, limit: float) -> float:
 
     It is at or below `1 - confidence` exactly when the lower bound at `confidence` is at or above `limit`.
     """
+    from scipy.special import betainc
+
     return float(betainc(hits, trials - hits + 1, limit)) if hits else 1.0
 
 
@@ -91,6 +94,8 @@ def proving_count(limit: float, confidence: float, misses: int = 0) -> int:
         >>> [proving_count(limit, 0.95) for limit in (0.90, 0.95, 0.98)]
         [29, 59, 149]
     """
+    from scipy.special import bdtr
+
     if not (0 < limit < 1 and 0 < confidence < 1 and misses >= 0):
         message = (
             "limit and confidence must lie between 0 and 1 and misses be 0 or more, "

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from scipy.special import bdtr
-
 from wafergate.domain.bounds import (
     excess_probability,
     lower_bound,
@@ -127,6 +125,8 @@ def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult
 
 
 def _loss_probability(pair: Paired) -> float:
+    from scipy.special import bdtr  # a command's help must not wait for it
+
     differing = pair.only_champion + pair.only_challenger
     return float(bdtr(pair.only_challenger, differing, 0.5)) if differing else 1.0
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wafergate.domain.samples import ImageRecord
 from wafergate.domain.validation_rows import ValidationFinding
+
+if TYPE_CHECKING:  # a command's help must not wait for pandas
+    import pandas as pd
 
 __all__ = ["ImageExaminer", "Source", "SuiteOutcome", "SuiteValidator"]
 
@@ -71,7 +73,7 @@ class SuiteValidator(Protocol):
     """Runs the validation suite over the tables of a dataset version."""
 
     def __call__(
-        self, images: pd.DataFrame, boxes: pd.DataFrame, *, limits: Mapping[str, object], title: str = "Validation"
+        self, images: "pd.DataFrame", boxes: "pd.DataFrame", *, limits: Mapping[str, object], title: str = "Validation"
     ) -> SuiteOutcome:
         """Return what was found; `title` stands over the page.
 

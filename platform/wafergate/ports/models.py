@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wafergate.domain.doubts import LabelScores
@@ -13,6 +12,9 @@ from wafergate.domain.drift import DriftPolicy
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import ModelVersion
+
+if TYPE_CHECKING:  # a command's help must not wait for pandas
+    import pandas as pd
 
 __all__ = ["Detector", "DetectorLoader", "DriftMeter", "LabelScorer", "PublishedWeights", "Trainer"]
 
@@ -76,10 +78,12 @@ class DetectorLoader(Protocol):
 class DriftMeter(Protocol):
     """Measures how far each feature lies between a reference and now."""
 
-    def __call__(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> Mapping[str, float]:
+    def __call__(self, reference: "pd.DataFrame", current: "pd.DataFrame", policy: DriftPolicy) -> Mapping[str, float]:
         """Return each column's distance, or its p-value where the method is a test."""
 
-    def page(self, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, *, threshold: float) -> bytes:
+    def page(
+        self, reference: "pd.DataFrame", current: "pd.DataFrame", policy: DriftPolicy, *, threshold: float
+    ) -> bytes:
         """Return the same as a self-contained HTML page, its drift called by one threshold for every feature."""
 
 

@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import psycopg
-from alembic import command
-from alembic.config import Config
 from psycopg import sql
-from sqlalchemy import create_engine, pool
 
 from wafergate.adapters.postgres.errors import translated
 from wafergate.adapters.postgres.tables import ALERT_CHANGES
@@ -42,6 +39,11 @@ def migrate(admin_url: str, *, application: str, dashboard: str) -> None:
 
 
 def _upgrade(admin_url: str) -> None:
+    # Only here: nothing else needs them, and no other command is to wait for them.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine, pool
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(admin_url), poolclass=pool.NullPool)
