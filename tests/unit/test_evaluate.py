@@ -78,6 +78,15 @@ def test_threshold_without_false_alarms_below_is_half_the_score() -> None:
     assert point.warning == ""
 
 
+@pytest.mark.parametrize(("groups", "warned"), [(1, True), (4, True), (5, False), (12, False)])
+def test_a_class_that_few_groups_show_is_told_however_often_each_was_photographed(groups: int, warned: bool) -> None:
+    truth, said = joined(column([0.9] * 12), alarms([0.1] * 6))  # images without the class do not count
+    told = [f"part {place % groups}" for place in range(12)] + [f"normal {place}" for place in range(len(said) - 12)]
+    point = operating_points(truth, said, ("open",), target_recall=0.98, iou=0.5, groups=told)[0]
+    assert (f"of only {groups} group" in point.warning) == warned
+    assert point.threshold == operating_points(truth, said, ("open",), target_recall=0.98, iou=0.5)[0].threshold
+
+
 def test_unreachable_target_takes_the_best_f2_with_a_warning() -> None:
     truth, said = joined(column([0.9, 0.8, 0.7, 0.02, -1.0]), alarms([0.6, *[0.3] * 40]))
     point = operating_points(truth, said, ("open",), target_recall=0.98, iou=0.5)[0]

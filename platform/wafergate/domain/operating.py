@@ -19,6 +19,7 @@ Scores = NDArray[np.float64]
 
 _ROUNDING = 1e-9
 _FEW = 10  # below this a single instance moves validation recall by more than 0.1
+_FEW_GROUPS = 5  # a new group lies at or above the lowest of n with a chance of n / (n + 1): 0.83 for 5
 _WITHOUT_ANY = 0.25  # where no class has a threshold of its own; every class carries a warning then
 _CONFIDENCE = 0.95
 
@@ -106,6 +107,7 @@ def operating_points(
     iou: float,
     cost: ExpectedCost | None = None,
     overkill: float = 1.0,
+    groups: Sequence[str] = (),
 ) -> tuple[OperatingPoint, ...]:
     """Set the operating threshold of every class on validation.
 
@@ -128,13 +130,15 @@ def operating_points(
         cost: what mistakes cost on the line; None where the line file does not say.
         overkill: share of normal images on which the line allows false alarms, 0..1; 1 for any. Not asked where costs
             are given or validation holds no normal image.
+        groups: group of every image, where known: a class that only a few groups show gets a warning, however often
+            each of them was photographed.
 
     Raises:
         TrainingError: a score or a box is not a finite number.
     """
     scene = flatten_scene(truth, detections, len(classes))
     matching = match(scene, (iou,))
-    seen = [_Seen.of(name, index, scene, matching) for index, name in enumerate(classes)]
+    seen = [_Seen.of(name, index, scene, matching, groups) for index, name in enumerate(classes)]
     if cost is None and overkill < 1 and seen[0].of_normal:
         seen = _within_overkill(seen, target_recall, overkill)
     points = [_own_point(item, target_recall, cost) for item in seen]
@@ -150,8 +154,9 @@ def operating_points(
 class _Seen:
     """What validation shows of one class: scores of found instances, of all false alarms, and by image.
 
-    `afforded` is the score down to which the line's overkill lets the class go, where that is short of the target; 1
-    where it leaves room for no instance.
+    `groups` is how many groups of images show the class, None where groups are not known. `afforded` is the score down
+    to which the line's overkill lets the class go, where that is short of the target; 1 where it leaves room for no
+    instance.
     """
 
     name: str
@@ -160,14 +165,17 @@ class _Seen:
     alarms: Scores
     by_image: Scores
     of_normal: bool
+    groups: int | None
     afforded: float | None = None
 
     @classmethod
-    def of(cls, name: str, index: int, scene: Scene, matching: Matching) -> "_Seen":
-        best = matching.found[scene.truth.classes == index]
+    def of(cls, name: str, index: int, scene: Scene, matching: Matching, groups: Sequence[str]) -> "_Seen":
+        own = scene.truth.classes == index
+        best = matching.found[own]
         idle = ~matching.hits[0] & (scene.detections.classes == index)
         alarms = scene.scores[idle].astype(np.float64)
-        return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index))
+        shown_by = len({groups[image] for image in scene.truth.images[own]}) if groups else None
+        return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index), shown_by)
 
 
 def _within_overkill(seen: Sequence[_Seen], target: float, overkill: float) -> list[_Seen]:
@@ -224,6 +232,11 @@ def _own_point(seen: _Seen, target: float, cost: ExpectedCost | None) -> Operati
         )
     if instances < _FEW and basis != "best_f2":
         warnings.append(f"the threshold {threshold:.3f} rests on only {counted(instances, 'validation instance')}")
+    elif seen.groups is not None and seen.groups < _FEW_GROUPS and basis != "best_f2":
+        warnings.append(
+            f"the threshold {threshold:.3f} rests on {instances} validation instances of only "
+            f"{counted(seen.groups, 'group')}, which look alike"
+        )
     if basis == "lowest_cost" and not seen.of_normal:
         warnings.append("validation holds no normal image, so overkill is taken from false alarms on defective ones")
     return OperatingPoint(

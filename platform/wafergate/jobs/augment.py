@@ -18,7 +18,7 @@ from wafergate.ports import Progress
 from wafergate.stages.augment import plan
 from wafergate.stages.leaks import check_leaks, item_of_sample, items_of_training
 
-__all__ = ["augment", "check_training_set", "newest_split", "plan_augmentation", "samples_on"]
+__all__ = ["augment", "check_training_set", "groups_on", "newest_split", "plan_augmentation", "samples_on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,12 @@ def samples_on(parts: Parts, split_id: str, side: Side) -> list[Sample]:
     wanted = {member.position for member in members}
     dataset = parts.facts.get(Split, split_id).dataset_id
     return [sample for sample in parts.facts.find(Sample, dataset_id=dataset) if sample.position in wanted]
+
+
+def groups_on(parts: Parts, split_id: str, samples: Sequence[Sample]) -> list[str]:
+    """Return the group of each sample of a split."""
+    group = {member.name: member.group for member in parts.facts.find(SplitMember, split_id=split_id)}
+    return [group[sample.name] for sample in samples]
 
 
 def check_training_set(parts: Parts, training_set_id: str) -> LeakProof:

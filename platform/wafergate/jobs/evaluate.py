@@ -7,11 +7,11 @@ from wafergate.domain.evaluation import Detections, Evaluation, SliceFigures, Tr
 from wafergate.domain.identity import identify
 from wafergate.domain.judging import Judged, judge
 from wafergate.domain.samples import Sample
-from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.splits import Side, Split
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SplitError
 from wafergate.formats.predictions import read_predictions, write_predictions
-from wafergate.jobs.augment import samples_on
+from wafergate.jobs.augment import groups_on, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.past import looks
@@ -48,11 +48,10 @@ def evaluate(
     detections, predictions = _raw_predictions(parts, model, samples, progress=progress)
     truth = [Truth.of(sample.boxes, model.classes) for sample in samples]
     judged = judge(truth, detections, model.classes, thresholds=model.thresholds, iou=policy.iou)
-    groups = {member.name: member.group for member in parts.facts.find(SplitMember, split_id=split.id, side=side.value)}
     found = figures(
         judged,
         confidence=policy.confidence,
-        groups=[groups[sample.name] for sample in samples],
+        groups=groups_on(parts, split.id, samples),
         prevalence=line.prevalence or None,
     )
     row = Evaluation(

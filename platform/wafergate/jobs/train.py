@@ -16,7 +16,7 @@ from wafergate.domain.splits import Side, Split
 from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import TrainingError
-from wafergate.jobs.augment import samples_on
+from wafergate.jobs.augment import groups_on, samples_on
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
@@ -96,7 +96,8 @@ def train(
     )
     model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
     validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
-    points = freeze(parts, line, model, validation, onnx=artefact.onnx, progress=progress)
+    groups = groups_on(parts, training_set.split_id, validation)
+    points = freeze(parts, line, model, validation, groups, onnx=artefact.onnx, progress=progress)
     thresholds = {point.defect_class: point.threshold for point in points}
     model = replace(model, thresholds=thresholds, operating=points)
     new = parts.facts.save(model)
@@ -220,6 +221,7 @@ def freeze(
     line: LineFile,
     model: ModelVersion,
     validation: Sequence[Sample],
+    groups: Sequence[str] = (),
     *,
     onnx: Path | None = None,
     progress: Progress,
@@ -231,6 +233,7 @@ def freeze(
         line: the line file.
         model: what the file is; it need not be stored yet.
         validation: the validation side.
+        groups: group of each of its images, which tells thresholds that rest on few; empty where nobody asks.
         onnx: the file; None fetches the model's own.
         progress: told of images.
 
@@ -251,4 +254,5 @@ def freeze(
         iou=line.gate.iou,
         cost=ExpectedCost.at(line.cost, line.prevalence),
         overkill=line.gate.overkill,
+        groups=groups,
     )
