@@ -42,12 +42,15 @@ def _unreadable(detail: str) -> tuple[Problem, ...]:
 
 def parse_table(file: BinaryIO) -> MetadataTable:
     """Read a metadata table; empty cells tell nothing, and the first of two rows for one image is kept."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        return _parse(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True))
+        return _parse(csv.reader(text, strict=True))
     except UnicodeDecodeError as error:
         why = undecodable(error, file.tell() - len(error.object))
     except csv.Error as error:
         why = str(error)
+    finally:
+        text.detach()  # the file is the caller's to close
     return MetadataTable(
         problems=_unreadable(f"it is not a CSV file in UTF-8 ({why}), so no image has metadata from it")
     )
