@@ -57,7 +57,10 @@ def teach(originals: int) -> Teaching:
     """Return the way to teach a network that brings weights, by the number of original training images.
 
     One from random weights is taught plainly: it has everything to learn, and images that turn and change their
-    number are more to learn in the same few steps.
+    number are more to learn in the same few steps; a test line of few epochs then finds nothing of one class. That
+    holds for short trainings alone: over the 28 epochs of the generated line, validation of two draws of it found 16
+    of 16 of every class when taught like this and 15 of 16 of the weakest when taught plainly (mAP at IoU 0.5 0.98 and
+    0.96, plainly 0.90 and 0.92).
 
     | originals | classes | backbone | kept state |
     |---|---|---|---|
