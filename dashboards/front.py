@@ -36,7 +36,8 @@ def front_routes() -> list[Route]:
 
     def lead(request: Request) -> Response:
         # Relative, so that it holds behind a proxy that takes a prefix away.
-        return RedirectResponse(f"./{PATHS[0]}?{request.url.query}".removesuffix("?"))
+        asked = request.url.query
+        return RedirectResponse(f"./{PATHS[0]}?{asked}" if asked else f"./{PATHS[0]}")
 
     above = f"/{base}" if base else ""
     return [Route(f"{above}/", lead), *(Route(f"{above}/{path}", answer) for path in PATHS)]
