@@ -33,7 +33,7 @@ from wafergate.stages.augment import plan
 from wafergate.stages.evaluate import evaluate
 
 MIN_SCORE = 0.01
-PROBED, PROBED_EPOCHS = 48, 2
+PROBED, PROBED_EPOCHS = 48, 8
 """Training images and epochs of the trainings that tell what time costs."""
 
 
@@ -48,6 +48,7 @@ class Recipe:
         window: side of the training windows, pixels; 0 for whole images.
         channels: what the model sees.
         augment: whether rare classes get augmented images beforehand.
+        mosaic: probability of four images in one.
         image_size: side of the input, pixels.
     """
 
@@ -57,6 +58,7 @@ class Recipe:
     window: int = 0
     channels: Channels = Channels.IMAGE
     augment: bool = False
+    mosaic: float = 0.0
     image_size: int = 416
 
 
@@ -102,7 +104,7 @@ def job_of(real: RealSet, recipe: Recipe, folder: Path, *, epochs: int, seed: in
         epochs=epochs,
         batch=8,
         learning_rate=0.0,
-        mosaic=0.0,
+        mosaic=recipe.mosaic,
         seed=seed,
         device="cpu",
         threads=1,

@@ -45,12 +45,19 @@ def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch:
     weights.touch()
     ran: list[Cell] = []
 
-    def measure(cell: Cell, _seconds: int, _model: Path) -> dict[str, object]:
+    planned: list[Cell] = []
+
+    def plan(cell: Cell, _seconds: int) -> int:
+        planned.append(cell)
+        return 3
+
+    def measure(cell: Cell, epochs: int, _model: Path) -> dict[str, object]:
         ran.append(cell)
         classes = {name: {"found": 9, "instances": 10, "recall": 0.9, "precision": None} for name in ("a", "b")}
-        return {"epochs": 3, "seconds": 7, "thresholds": {}, "test": {"classes": classes, "overkill": 0.5}}
+        return {"epochs": epochs, "seconds": 7, "thresholds": {}, "test": {"classes": classes, "overkill": 0.5}}
 
     monkeypatch.setattr(bench_few_images, "WEIGHTS", weights)
+    monkeypatch.setattr(bench_few_images, "plan_epochs", plan)
     monkeypatch.setattr(bench_few_images, "measure", measure)
     monkeypatch.setenv("WAFERGATE_FEW_IMAGES", str(tmp_path / "cells"))
     monkeypatch.setenv("WAFERGATE_FEW_IMAGES_CELLS", "1")
@@ -59,6 +66,7 @@ def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch:
         assert len(ran) == done
         assert sum(row.verdict == "not yet run" for row in rows) == len(list(cells())) - done
     assert len(set(map(str, ran))) == 2
+    assert len(planned) == len({(cell.real, cell.recipe) for cell in cells()})  # once, for all seeds
     row = next(row for row in rows if row.what.endswith("lowest recall"))
     assert (row.ours, row.verdict) == ("0.90", "met")
     assert any(row.what.endswith("overkill") and row.verdict == "missed" for row in rows)
