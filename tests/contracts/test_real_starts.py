@@ -25,7 +25,7 @@ LINES = Path(__file__).parents[1] / "data"
 
 def short(line: LineFile, *, candidate: str) -> LineFile:
     """Return the line as it is but for two epochs on small images, without augmentation."""
-    models = replace(line.models, candidate=candidate, image_size=96, epochs=2, random_start=True)
+    models = replace(line.models, candidate=candidate, image_size=96, window=0, epochs=2, random_start=True)
     return line.model_copy(update={"models": models, "augment": replace(line.augment, operations=())})
 
 
