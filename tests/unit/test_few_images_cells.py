@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.benchmarks import bench_few_images
+from tests.benchmarks import bench_few_images, few_images_recipes
 from tests.benchmarks.bench_few_images import RECALL, SECONDS, Cell, cells
+from tests.benchmarks.few_images_recipes import Recipe
 from tests.benchmarks.few_images_sets import BLOCK, NEAR, board_sides, tile_side
+from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.splits import Side
+from wafergate.domain.training import TrainingJob
 
 pytestmark = pytest.mark.unit
 GROUPS = ("group00041", "group13000", "group20085", "group44000", "group50600", "group77000", "group92000")
@@ -78,3 +81,25 @@ def test_without_a_folder_nothing_is_trained(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bench_few_images, "WEIGHTS", tmp_path / "weights.pt")
     monkeypatch.delenv("WAFERGATE_FEW_IMAGES", raising=False)
     assert [row.verdict for row in bench_few_images.run()] == ["set WAFERGATE_FEW_IMAGES to a folder of cells"]
+
+
+@pytest.mark.parametrize(("stock", "epochs"), [(False, 28), (True, 29)])
+def test_the_epochs_of_a_cell_cost_what_its_time_pays_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stock: bool, epochs: int
+) -> None:
+    """A training costs 20 s, 40 s an epoch and 5 s a validation: ours validates ten times, stock every tenth epoch."""
+    for kind in ("images", "labels"):
+        for side in ("train", "val"):
+            (tmp_path / "data" / kind / side).mkdir(parents=True)
+            (tmp_path / "data" / kind / side / "a.png").touch()
+
+    def train(job: TrainingJob, _recipe: Recipe, _tell: object) -> tuple[Path, float]:
+        return tmp_path, 20 + 40 * job.epochs + 5 * any((job.data / "images" / "val").iterdir())
+
+    monkeypatch.setattr(few_images_recipes, "train", train)
+    recipe = Recipe("any", stock=stock)
+    candidate = Candidate("any", "libreyolo", "LibreYOLOXn", "MIT")
+    job = TrainingJob(
+        candidate, ("a",), tmp_path / "data", tmp_path / "job", None, Channels.IMAGE, 64, 1, 8, 0.0, 0.0, 0, "cpu"
+    )
+    assert few_images_recipes.affordable_epochs(job, recipe, 1_200, lambda _: None) == epochs
