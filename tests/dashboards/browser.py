@@ -95,15 +95,21 @@ def wait_until_drawn(page: Any, timeout_ms: float = LOAD_MS) -> None:
     )
 
 
+# The server draws what a line hides once it is told that the line is open: the page is at rest before and after that.
+OPENED = """() => [...document.querySelectorAll('[data-testid="stExpander"] details[open]')]
+    .every(line => line.querySelector('[data-testid="stElementContainer"]'))"""
+
+
 def unfold(page: Any) -> None:
     """Open every line that hides something, and wait for what it hid."""
     closed = page.locator("[data-testid='stExpander'] details:not([open]) > summary")
     while closed.count():
         before = closed.count()
-        closed.first.click()
+        closed.first.press("Enter")  # a click goes astray while the line before it still opens
         page.wait_for_function(
             f"() => document.querySelectorAll('[data-testid=\"stExpander\"] details:not([open])').length < {before}"
         )
+        page.wait_for_function(OPENED)
         wait_until_drawn(page)
 
 
