@@ -1,14 +1,15 @@
 """How a cell of the benchmark of few images is trained, in how much time, and how it is judged.
 
-Time is processor time of the training's process, on one thread: 10 minutes on 2 cores are 1,200 s, whatever else runs
-on the machine and however long threads would wait for each other. Both recipes get it: a short training of the same
-recipe tells what an epoch and what the rest costs, and the epochs follow.
+Time is processor time of the training's process, on one thread: 10 minutes on 2 cores are 1,200 s, however long
+threads would wait for each other. Ours and the stock recipe get it: a short training of the same recipe tells what an
+epoch and what the rest costs, and the epochs follow. What leaves out or adds a part of ours is shown as many pixels as
+ours, which costs nearly the same and is exact: the speed of a shared machine drifts by more than what one part costs.
 """
 
 import multiprocessing
 import resource
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,9 +71,8 @@ def write_folder(real: RealSet, recipe: Recipe, folder: Path) -> None:
     """Write what a recipe trains on, as the product does: `folder/data/images/train` and so on."""
     parts, channels = real.parts, recipe.channels
     variants: dict[str, list[Variant]] = {}
-    if recipe.augment:
-        for variant in plan(real.sides[Side.TRAIN], real.line.classes, real.line.augment).images:
-            variants.setdefault(variant.origin, []).append(variant)
+    for variant in _variants(real, recipe):
+        variants.setdefault(variant.origin, []).append(variant)
     donors = {sample.name: sample for sample in real.sides[Side.TRAIN]}
     items = []
     for side in (Side.TRAIN, Side.VALIDATION):
@@ -86,6 +86,16 @@ def write_folder(real: RealSet, recipe: Recipe, folder: Path) -> None:
                     TrainingItem("", len(items), made.origin, made.operations, image, *size, made.boxes, side.value)
                 )
     write_yolo(parts, items, real.line.classes, folder, tile=real.line.tile, progress=silent)
+
+
+def _variants(real: RealSet, recipe: Recipe) -> Sequence[Variant]:
+    return plan(real.sides[Side.TRAIN], real.line.classes, real.line.augment).images if recipe.augment else ()
+
+
+def pixels_an_epoch(real: RealSet, recipe: Recipe) -> int:
+    """Return how many pixels a network is shown in an epoch of ours: of every training image the whole or a window."""
+    images = len(real.sides[Side.TRAIN]) + len(_variants(real, recipe))
+    return images * int(min(recipe.window or recipe.image_size, recipe.image_size)) ** 2
 
 
 def job_of(real: RealSet, recipe: Recipe, folder: Path, *, epochs: int, seed: int) -> TrainingJob:

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.benchmarks import bench_few_images, few_images_recipes
-from tests.benchmarks.bench_few_images import RECALL, SECONDS, Cell, cells
+from tests.benchmarks.bench_few_images import RECALL, RECIPES, SECONDS, Cell, cells, equal_epochs
 from tests.benchmarks.few_images_recipes import Recipe
 from tests.benchmarks.few_images_sets import BLOCK, NEAR, board_sides, tile_side
 from wafergate.domain.models import Candidate, Channels
@@ -54,6 +55,10 @@ def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch:
         planned.append(cell)
         return 3
 
+    def equal(cell: Cell, ours: int) -> int:
+        assert ours == 3
+        return plan(cell, SECONDS)
+
     def measure(cell: Cell, epochs: int, _model: Path) -> dict[str, object]:
         ran.append(cell)
         classes = {name: {"found": 9, "instances": 10, "recall": 0.9, "precision": None} for name in ("a", "b")}
@@ -61,6 +66,7 @@ def test_a_finished_cell_is_shown_and_not_run_again(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(bench_few_images, "WEIGHTS", weights)
     monkeypatch.setattr(bench_few_images, "plan_epochs", plan)
+    monkeypatch.setattr(bench_few_images, "equal_epochs", equal)
     monkeypatch.setattr(bench_few_images, "measure", measure)
     monkeypatch.setenv("WAFERGATE_FEW_IMAGES", str(tmp_path / "cells"))
     monkeypatch.setenv("WAFERGATE_FEW_IMAGES_CELLS", "1")
@@ -81,6 +87,20 @@ def test_without_a_folder_nothing_is_trained(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bench_few_images, "WEIGHTS", tmp_path / "weights.pt")
     monkeypatch.delenv("WAFERGATE_FEW_IMAGES", raising=False)
     assert [row.verdict for row in bench_few_images.run()] == ["set WAFERGATE_FEW_IMAGES to a folder of cells"]
+
+
+@pytest.mark.parametrize(
+    ("real", "name", "epochs"),
+    [("boards", "without golden", 95), ("boards", "without windows", 36), ("tiles", "with windows", 95)],
+)
+def test_a_part_of_ours_is_left_out_at_as_many_pixels_as_ours(
+    monkeypatch: pytest.MonkeyPatch, *, real: str, name: str, epochs: int
+) -> None:
+    """Windows of 256 px and whole boards at 416 px: 95 epochs of the one are 95 * 256^2 / 416^2 of the other."""
+    sides = SimpleNamespace(sides={Side.TRAIN: [None] * 7})
+    monkeypatch.setattr(bench_few_images, "load_set", lambda _name, _work: sides)
+    recipe = next(each for each in RECIPES[real] if each.name == name)
+    assert equal_epochs(Cell(real, recipe, 0), 95) == epochs
 
 
 @pytest.mark.parametrize(("stock", "epochs"), [(False, 28), (True, 29)])
