@@ -200,7 +200,9 @@ def _plan(kept: Path, seconds: int) -> None:
         if cell.recipe in (ours, stock):
             epochs = plan_epochs(cell, seconds)
         else:
-            epochs = equal_epochs(cell, int(Cell(cell.real, ours, 0).epochs_file(kept, seconds).read_text("utf-8")))
+            epochs = equal_epochs(
+                cell, int(Cell(cell.real, ours, 0).epochs_file(kept, seconds).read_text(encoding="utf-8"))
+            )
         _keep(target, str(epochs))
 
 

@@ -95,7 +95,8 @@ def _variants(real: RealSet, recipe: Recipe) -> Sequence[Variant]:
 def pixels_an_epoch(real: RealSet, recipe: Recipe) -> int:
     """Return how many pixels a network is shown in an epoch of ours: of every training image the whole or a window."""
     images = len(real.sides[Side.TRAIN]) + len(_variants(real, recipe))
-    return images * int(min(recipe.window or recipe.image_size, recipe.image_size)) ** 2
+    side = min(recipe.window, recipe.image_size) or recipe.image_size
+    return images * side * side
 
 
 def job_of(real: RealSet, recipe: Recipe, folder: Path, *, epochs: int, seed: int) -> TrainingJob:
