@@ -88,6 +88,34 @@ def test_the_higher_score_and_the_larger_box_stand_for_a_defect_seen_twice():
     assert said.scores.tolist() == pytest.approx([0.9])
 
 
+def seen(*rows):
+    """Return detections of class 0 from rows of x1, y1, x2, y2, score."""
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    return Detections(table[:, :4], table[:, 4], np.zeros(len(table), np.int64))
+
+
+def test_of_a_defect_that_two_tiles_saw_whole_the_surer_box_stays_and_loose_ones_gain_nothing():
+    windows = [Box(0, 0, 200, 100), Box(100, 0, 300, 100)]
+    first = seen((120, 30, 140, 50, 0.9), (112, 20, 150, 62, 0.02))
+    said = merge_tiles(windows, [first, seen((21, 31, 41, 51, 0.95))])
+    assert said.boxes.tolist() == [[121, 31, 141, 51], [112, 20, 150, 62]]
+    assert said.scores.tolist() == pytest.approx([0.95, 0.02])
+
+
+def test_a_small_defect_is_not_swallowed_by_a_large_faint_box_of_another_tile():
+    windows = [Box(0, 0, 200, 100), Box(100, 0, 300, 100)]
+    said = merge_tiles(windows, [seen((80, 5, 188, 95, 0.15)), seen((40, 40, 50, 50, 0.95))])
+    assert said.boxes.tolist() == [[140, 40, 150, 50], [80, 5, 188, 95]]
+    assert said.scores.tolist() == pytest.approx([0.95, 0.15])
+
+
+def test_a_part_that_ends_short_of_its_tiles_edge_by_a_little_is_still_a_part():
+    windows = [Box(0, 0, 200, 100), Box(100, 0, 300, 100)]
+    said = merge_tiles(windows, [seen((150, 30, 197, 50, 0.9)), seen((51, 30, 150, 50, 0.5))])
+    assert said.boxes.tolist() == [[151, 30, 250, 50]]
+    assert said.scores.tolist() == pytest.approx([0.9])
+
+
 def test_a_champion_taught_on_tiles_inspects_whole_images_by_tiles(tmp_path: Path):
     folder = tmp_path / "dies"
     batch = Batch(images=dict.fromkeys(("particle", "scratch", "bridge", "void"), 14), normal=12, lots=10)

@@ -1,6 +1,6 @@
 """Inspect an image tile by tile, as the model was taught, and put what the tiles say back together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from wafergate.ports import Detector
 __all__ = ["in_tiles", "merge_tiles"]
 
 _SAME = 0.5
+_EDGE = 0.02
+"""A box ends at an edge that is nearer than this share of the tile's side: what is cut is rarely drawn to the pixel."""
 
 
 def in_tiles(detector: Detector, policy: TilePolicy) -> Detector:
@@ -36,10 +38,12 @@ def in_tiles(detector: Detector, policy: TilePolicy) -> Detector:
 def merge_tiles(windows: Sequence[Box], found: Sequence[Detections]) -> Detections:
     """Return the detections of one image from those of its tiles, best score first.
 
-    Where tiles overlap, a defect is seen twice: two detections of a class from different tiles are one where they
-    share at least half of the smaller. The larger box stays, because the other may be the part that a tile's edge
-    left, and it takes the higher score. Detections of one tile are never joined, the detector has told them apart.
-    Tiles that only touch share nothing: a defect on the seam stays two detections. The embeddings stay one a tile.
+    Where tiles overlap, a defect is seen twice, by two detections of its class from different tiles. A box that ends at
+    an inner edge of its tile may be a part of one: where a larger box of another tile holds at least half of it, it is
+    that part, and the larger box stays with the higher of the two scores. Boxes that no edge cut are the same defect
+    where their intersection over union is at least a half, and the one with the higher score stays. Detections of one
+    tile are never joined, the detector has told them apart. Tiles that only touch share nothing: a defect on the seam
+    stays two detections. The embeddings stay one a tile.
 
     Args:
         windows: pixels of the image that each tile shows.
@@ -51,27 +55,48 @@ def merge_tiles(windows: Sequence[Box], found: Sequence[Detections]) -> Detectio
     classes = np.concatenate([np.zeros(0, np.int64), *(item.classes for item in found)])
     tile = np.repeat(np.arange(len(found)), [len(item) for item in found])
     area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    cut = _cut_by_inner_edge(windows, boxes, tile)
+    rival = _rivals(classes, tile)
+    absorbed = np.zeros(len(boxes), bool)
+    for index in np.argsort(area, kind="stable").tolist():  # smallest first: a part may be part of a part
+        if not cut[index] or not area[index]:
+            continue
+        shared = _shared(boxes, boxes[index])
+        whole = rival(index) & ~absorbed & (area > area[index]) & (shared >= _SAME * area[index])
+        if whole.any():
+            union = area + area[index] - shared
+            nearest = int(np.where(whole, shared / union, -1.0).argmax())
+            scores[nearest] = max(scores[nearest], scores[index])
+            absorbed[index] = True
     kept: list[int] = []
-    best = scores.copy()
-    for index in np.argsort(-area, kind="stable").tolist():
-        same = [
-            other
-            for other in kept
-            if classes[other] == classes[index]
-            and tile[other] != tile[index]
-            and _shared(boxes[other], boxes[index]) >= _SAME * area[index] > 0
-        ]
-        if same:
-            nearest = max(same, key=lambda other: (_shared(boxes[other], boxes[index]), -other))
-            best[nearest] = max(best[nearest], scores[index])
-        else:
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if absorbed[index]:
+            continue
+        shared = _shared(boxes[kept], boxes[index])
+        union = area[kept] + area[index] - shared
+        if not (rival(index)[kept] & (shared >= _SAME * union) & (union > 0)).any():
             kept.append(index)
-    order = np.array(sorted(kept, key=lambda index: (-best[index], index)), np.int64)
+    order = np.array(kept, np.int64)
     seen = [item.embedding for item in found if item.embedding is not None]
-    return Detections(boxes[order], best[order], classes[order], np.concatenate(seen) if seen else None)
+    return Detections(boxes[order], scores[order], classes[order], np.concatenate(seen) if seen else None)
 
 
-def _shared(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return the area two boxes share, square pixels."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    return float(np.prod(np.clip(sides, 0, None)))
+def _rivals(classes: NDArray[np.int64], tile: NDArray[np.int64]) -> Callable[[int], NDArray[np.bool_]]:
+    """Return a function that tells which boxes another tile saw of the class of a box."""
+    return lambda index: (classes == classes[index]) & (tile != tile[index])
+
+
+def _cut_by_inner_edge(
+    windows: Sequence[Box], boxes: NDArray[np.float32], tile: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which boxes end where their tile ends and the image goes on."""
+    edges = np.array([window.as_tuple() for window in windows], np.float64).reshape(-1, 4)
+    outer = np.concatenate([edges[:, :2].min(axis=0, initial=np.inf), edges[:, 2:].max(axis=0, initial=-np.inf)])
+    near = _EDGE * np.tile(edges[:, 2:] - edges[:, :2], 2)
+    return np.asarray(((np.abs(boxes - edges[tile]) <= near[tile]) & (edges != outer)[tile]).any(axis=1), bool)
+
+
+def _shared(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the area that each box shares with one, square pixels."""
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    return np.asarray(np.prod(np.clip(sides, 0, None), axis=1), np.float32)
