@@ -294,3 +294,43 @@ def test_a_killed_curve_goes_on_with_the_runs_still_open(small: tuple[Parts, Lin
 def test_a_plan_out_of_range_is_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         CurvePlan(**change)  # type: ignore[arg-type]
+
+
+def at_folds(size: int, *found: tuple[int, int, int]) -> list[CurvePoint]:
+    """Return a point for each fold from images taught, instances found and instances judged."""
+    return [
+        CurvePoint(size, fold, images, Rate.exact(hits, trials, 0.95))
+        for fold, (images, hits, trials) in enumerate(found, start=1)
+    ]
+
+
+def test_a_fold_that_was_taught_nothing_of_a_class_or_judges_nothing_of_it_says_nothing() -> None:
+    telling = [(5, 20, 60), (10, 32, 60), (20, 41, 60), (40, 48, 60)]
+    points = [
+        point
+        for size, (images, hits, trials) in zip(SIZES, telling, strict=True)
+        for point in at_folds(size, (images, hits, trials), (0, 0, 30), (images, 0, 0))
+    ]
+    alone = [point for point in points if point.course == 1]
+    assert fitted(points, same_judges=False).law == fitted(alone, same_judges=False).law
+    in_one_fold = [point for size in SIZES for point in at_folds(size, (0, 0, 30), (size, 0, 0))]
+    assert "after a training that was taught it" in fitted(in_one_fold, same_judges=False).told
+
+
+def test_a_size_that_few_instances_judged_is_known_less_well() -> None:
+    every = [
+        point
+        for size, rate in zip(SIZES, (0.4, 0.55, 0.7, 0.8), strict=True)
+        for point in at_folds(size, *[(size, round(rate * 40), 40)] * 3)
+    ]
+    once = [point for point in every if point.size < SIZES[-1] or point.course == 1]
+    widths = [fitted(points, same_judges=False) for points in (every, once)]
+    wide = [(row.gain_upper or 0) - (row.gain_lower or 0) for row in widths]
+    assert wide[1] > 1.1 * wide[0]
+
+
+def test_a_curve_of_one_training_a_size_says_that_it_does_not_know_how_they_differ() -> None:
+    points = measured(PowerLaw(0.9, 1.0, 0.5), instances=300, seed=3)
+    thrice = [replace(point, course=course) for course in (1, 2, 3) for point in points]
+    assert "give --repeats 3" in fitted(points).told
+    assert "--repeats" not in fitted(thrice).told

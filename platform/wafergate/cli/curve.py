@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a command's help must not wait for numpy
 __all__ = ["app"]
 
 Sizes = Annotated[str, typer.Option("--sizes", help="Images a class, growing, separated by commas.")]
-Repeats = Annotated[int, typer.Option("--repeats", help="Orders of the images; each is a curve of its own.")]
+Repeats = Annotated[int, typer.Option("--repeats", help="Orders of the images, each a curve; 0: 3, or 1 with folds.")]
 Folds = Annotated[int, typer.Option("--folds", help="Let so many folds judge each other; 0: validation judges.")]
 More = Annotated[int, typer.Option("--more", help="What so many more images would buy.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=0, help="Of each training; 0 takes the line file's.")]
@@ -32,7 +32,7 @@ def curve(
     line: Line,
     version: Version = "",
     sizes: Sizes = "5,10,20,40",
-    repeats: Repeats = 1,
+    repeats: Repeats = 0,
     folds: Folds = 0,
     more: More = 50,
     epochs: Epochs = 0,
@@ -45,7 +45,7 @@ def curve(
     The test set is never touched. A stopped command goes on with the runs
     still open.
 
-    Example: wafergate curve --line line.toml --sizes 5,10,20,40 --repeats 3
+    Example: wafergate curve --line line.toml --sizes 5,10,20,40
     """
     from wafergate.domain.learning_curve import LearningCurve
     from wafergate.jobs.curve import CurvePlan, draw_curve
@@ -55,7 +55,7 @@ def curve(
     if not all(part.isdecimal() for part in wanted):
         message = f"--sizes needs whole numbers such as 5,10,20,40, found {sizes!r}"
         raise ConfigError(message)
-    plan = CurvePlan(tuple(map(int, wanted)), repeats, folds, more)
+    plan = CurvePlan(tuple(map(int, wanted)), repeats or (1 if folds else 3), folds, more)
     line_file, parts = load_line(line), ready()
     dataset = find_version(parts.facts, line_file.name, version)
     with bar() as progress:
