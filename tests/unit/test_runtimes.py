@@ -241,6 +241,8 @@ def test_the_fastest_that_agrees_is_chosen() -> None:
     assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 50, same)]) is Runtime.OPENVINO
     assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 50, other)]) is Runtime.ONNXRUNTIME
     assert fastest([judge, RuntimeFigures(Runtime.OPENVINO, 0, same, "cannot open it")]) is Runtime.ONNXRUNTIME
+    nothing = RuntimeFigures(Runtime.OPENVINO, 50, Agreement(0, 0, 0.0))
+    assert fastest([judge, nothing]) is Runtime.ONNXRUNTIME, "nothing was detected that could differ"
 
 
 def _saying(said: Detections, seconds: float) -> Callable[[object, Path], Detector]:

@@ -18,13 +18,16 @@ from wafergate.domain.evaluation import Detections, Evaluation
 from wafergate.domain.geometry import Box
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import LabelledBox, Sample
+from wafergate.domain.serving import Runtime
 from wafergate.domain.splits import Side, Split, SplitMember
-from wafergate.domain.tiling import TilePolicy, tile_side
+from wafergate.domain.tiling import TilePolicy, tile_side, tile_windows
 from wafergate.domain.training_rows import ModelVersion, TrainingItem
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.augment import augment, check_training_set, samples_on
 from wafergate.jobs.decide import decide
+from wafergate.jobs.ingest import ingest
 from wafergate.jobs.inspect_lot import inspect_lot
+from wafergate.jobs.latency import measure_latency
 from wafergate.jobs.novelty import refer
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote
@@ -204,3 +207,31 @@ def test_a_version_of_tiles_is_not_cut_again_and_another_cut_is_another_model(ti
     taught = [shape for _, position, shape in tiled.trainer.given[before:] if position in originals]
     assert set(taught) == {(96, 48, 3)}
     assert {sample.width for sample in parts.facts.find(Sample, dataset_id=tiles)} == {48}
+
+
+def test_a_model_of_tiles_that_overlap_is_timed_on_what_a_camera_gives(tmp_path: Path) -> None:
+    folder = tmp_path / "dies"
+    batch = Batch(images=dict.fromkeys(("particle", "scratch", "bridge", "void"), 14), normal=12, lots=10)
+    write_sample(folder, seed=3, batches=(batch,), size=96)
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shown: list[tuple[int, ...]] = []
+
+    def watching(model: ModelVersion, onnx: Path) -> Any:
+        detector = open_contrast(model, onnx)
+
+        def detect(images: Sequence[Any], *, min_score: float) -> list[Detections]:
+            shown.extend(image.shape for image in images)
+            return detector(images, min_score=min_score)
+
+        return detect
+
+    parts, line = parts_in(tmp_path / "parts"), line_of()
+    runtimes = {Runtime.ONNXRUNTIME: watching, Runtime.OPENVINO: watching}
+    parts = replace(parts, load_detector=watching, runtimes=lambda _serve: runtimes)
+    overlapping = TilePolicy(3, 3, overlap=16)
+    tiles = tile(parts, line, ingest(parts, line, MemorySource(files), "coco").id, policy=overlapping).id
+    model = train(parts, line, augment(parts, line, split(parts, line, tiles).id).id).id
+    shown.clear()
+    measure_latency(parts, line, model)
+    given_ = {(int(w.y2 - w.y1), int(w.x2 - w.x1), 3) for _, _, w in tile_windows(overlapping, 96, 96)}
+    assert set(shown) == given_, "tiles of whole images, and no tiles of tiles"

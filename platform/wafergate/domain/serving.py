@@ -139,12 +139,18 @@ def _from(said: Detections, levels: np.ndarray[tuple[int], np.dtype[np.float64]]
 def fastest(measured: Sequence[RuntimeFigures]) -> Runtime:
     """Return the fastest runtime of those that differ in no detection; equal rates by their order.
 
+    The first one is what the others were held against, and serves where nothing was detected that could differ.
+
     One that rounds to bfloat16 is measured and never taken by itself: some images cannot show what it does to a score
     beside a threshold on all others, and the gate judged in float32. A line file may name it.
     """
+    reference, *others = measured
     able = [
         item
-        for item in measured
-        if not item.refused and not item.agreement.differing and item.runtime is not Runtime.OPENVINO_BF16
+        for item in others
+        if not item.refused
+        and item.agreement.detections
+        and not item.agreement.differing
+        and item.runtime is not Runtime.OPENVINO_BF16
     ]
-    return max(able, key=lambda item: item.images_per_s).runtime
+    return max([reference, *able], key=lambda item: item.images_per_s).runtime

@@ -9,7 +9,7 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.parts import Parts, ahead, composed, silent
-from wafergate.jobs.versions import taught_on
+from wafergate.jobs.versions import taught_on, uncut
 from wafergate.ports import Detector, Progress
 from wafergate.stages.merge_tiles import in_tiles
 
@@ -50,6 +50,21 @@ def cuts_of(parts: Parts, model: ModelVersion) -> list[TilePolicy]:
     A model may have been taught on tiles that its training cut, or on a dataset version that was made of tiles.
     """
     return [*([model.tile] if model.tile.active else ()), *taught_on(parts, model.dataset_id)]
+
+
+def camera_images(parts: Parts, model: ModelVersion, samples: Sequence[Sample], *, most: int) -> list[Sample]:
+    """Return samples of a model's dataset version as a camera gave them: of tiles the whole images they were cut from.
+
+    Each image once, at most `most` of them, spread evenly over their names.
+    """
+    whole = uncut(parts, model.dataset_id)
+    if whole != model.dataset_id:
+        origins = {sample.part.name if sample.part else sample.name for sample in samples}
+        samples = [sample for sample in parts.facts.find(Sample, dataset_id=whole) if sample.name in origins]
+    once = sorted({sample.image: sample for sample in reversed(samples)}.values(), key=lambda sample: sample.name)
+    if len(once) <= most:
+        return once
+    return [once[(2 * place + 1) * len(once) // (2 * most)] for place in range(most)]
 
 
 def run_detector(

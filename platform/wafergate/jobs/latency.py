@@ -11,7 +11,7 @@ from wafergate.domain.latency import BATCHES, Latency, ServingFigures, summarise
 from wafergate.domain.splits import Side
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.augment import samples_on
-from wafergate.jobs.detect import MIN_SCORE, by_tiles, cuts_of
+from wafergate.jobs.detect import MIN_SCORE, by_tiles, camera_images, cuts_of
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.jobs.serve import serving_detector, serving_runtime
 from wafergate.line import LineFile
@@ -76,8 +76,8 @@ def measure_latency(
     if parts.facts.find(ServingFigures, id=row_id):
         return Outcome(row_id, reused=True)
     samples = samples_on(parts, model.split_id, Side.VALIDATION) or samples_on(parts, model.split_id, Side.TRAIN)
-    step = max(1, len(samples) // _IMAGES)
-    images = list(ahead(lambda sample: composed(parts, sample, model.channels), samples[::step][:_IMAGES]))
+    shown = camera_images(parts, model, samples, most=_IMAGES)
+    images = list(ahead(lambda sample: composed(parts, sample, model.channels), shown))
     progress("measuring latency", 0, len(BATCHES))
     detector = by_tiles(serving_detector(parts, line, model), cuts_of(parts, model))
     latency = time_detector(detector, images, least=MIN_SCORE)

@@ -13,9 +13,8 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.embeddings import read_embeddings, write_embeddings
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import samples_on
-from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
+from wafergate.jobs.detect import by_tiles, camera_images, cuts_of, run_detector
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.versions import uncut
 from wafergate.ports import Progress
 from wafergate.stages.novelty import LEAST_IMAGES, fit, measure
 
@@ -52,19 +51,8 @@ def refer(parts: Parts, model: ModelVersion, *, progress: Progress = silent) -> 
 
 
 def taught_images(parts: Parts, model: ModelVersion) -> list[Sample]:
-    """Return the images a model learnt from, as a camera gives them: of tiles the whole images they were cut from.
-
-    At most `MOST_IMAGES`, spread evenly over their names.
-    """
-    samples = samples_on(parts, model.split_id, Side.TRAIN)
-    whole = uncut(parts, model.dataset_id)
-    if whole != model.dataset_id:
-        origins = {sample.part.name if sample.part else sample.name for sample in samples}
-        samples = [sample for sample in parts.facts.find(Sample, dataset_id=whole) if sample.name in origins]
-    once = sorted({sample.image: sample for sample in reversed(samples)}.values(), key=lambda sample: sample.name)
-    if len(once) <= MOST_IMAGES:
-        return once
-    return [once[(2 * place + 1) * len(once) // (2 * MOST_IMAGES)] for place in range(MOST_IMAGES)]
+    """Return the images a model learnt from, as a camera gives them, at most `MOST_IMAGES`; see `camera_images`."""
+    return camera_images(parts, model, samples_on(parts, model.split_id, Side.TRAIN), most=MOST_IMAGES)
 
 
 def familiar(parts: Parts, reference: ModelReference) -> Familiar | None:

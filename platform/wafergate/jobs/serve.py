@@ -13,7 +13,7 @@ from wafergate.domain.splits import Side
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import samples_on
-from wafergate.jobs.detect import by_tiles, cuts_of
+from wafergate.jobs.detect import by_tiles, camera_images, cuts_of
 from wafergate.jobs.parts import Outcome, Parts, ahead, composed, silent
 from wafergate.line import LineFile
 from wafergate.ports import Detector, DetectorLoader, Progress
@@ -84,8 +84,8 @@ def choose_runtime(parts: Parts, line: LineFile, model: ModelVersion, *, progres
     if parts.facts.find(RuntimeChoice, id=row_id):
         return Outcome(row_id, reused=True)
     samples = samples_on(parts, model.split_id, Side.VALIDATION) or samples_on(parts, model.split_id, Side.TRAIN)
-    step = max(1, len(samples) // _IMAGES)
-    images = list(ahead(lambda sample: composed(parts, sample, model.channels), samples[::step][:_IMAGES]))
+    shown = camera_images(parts, model, samples, most=_IMAGES)
+    images = list(ahead(lambda sample: composed(parts, sample, model.channels), shown))
     measured = _measure(parts, parts.runtimes(line.hardware.serve), model, images, progress)
     row = RuntimeChoice(row_id, model.id, machine, len(images), measured, fastest(measured), parts.clock())
     return Outcome(row_id, not parts.facts.save(row))
