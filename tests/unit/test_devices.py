@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafergate.adapters.machine import training_devices
+from wafergate.adapters.machine import describe, training_devices
 from wafergate.adapters.training_group import group_environments
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.devices import card_numbers, device_names
@@ -87,3 +87,18 @@ def test_every_process_of_a_group_finds_the_others_and_one_alone_finds_none() ->
     assert [each["RANK"] for each in group] == [each["LOCAL_RANK"] for each in group] == ["0", "1", "2"]
     assert {each["MASTER_PORT"] for each in group} == {group[0]["MASTER_PORT"]}
     assert {(each["WORLD_SIZE"], each["CUDA_VISIBLE_DEVICES"]) for each in group} == {("3", "0,2,5")}
+
+
+def test_a_machine_is_named_by_the_cards_that_are_computed_on(three_cards: pytest.MonkeyPatch) -> None:
+    assert describe("cuda:1", "torch").startswith("Card B 16000 MiB, ")
+    assert describe("auto", "torch").startswith("Card A 16000 MiB, ")
+    assert describe("cuda:0,2", "torch").startswith("Card A 16000 MiB + Card C 16000 MiB, ")
+    processor = describe("cpu", "torch")
+    assert "Card" not in processor
+    three_cards.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert describe("cuda", "torch").startswith("Card C 16000 MiB, ")
+    three_cards.setenv("CUDA_VISIBLE_DEVICES", "GPU-1234")
+    assert describe("cuda", "torch").startswith("GPU-1234, ")
+    three_cards.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert describe("auto", "torch") == processor
+    assert describe("cuda:7", "torch") == processor, "of cards that are not here training itself tells"

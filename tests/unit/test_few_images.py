@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.unit.test_evaluate import alarms, column, joined
-from wafergate.adapters.libreyolo_few_images import NORMAL, Lessons
+from wafergate.adapters.libreyolo_few_images import NORMAL, Lessons, judged_at_a_time
 from wafergate.domain.few_images import PLAIN, Teaching, teach
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.operating import operating_points
+from wafergate.domain.training import TrainingJob
 from wafergate.domain.weakest import weakest_class
 from wafergate.jobs.training_job import Start, training_job
 from wafergate.line import parse_line
@@ -47,6 +48,20 @@ def test_only_a_network_that_brings_weights_is_taught_by_the_number_of_originals
     )
     assert (brings.teaching, brings.turns) == (teach(0), True)
     assert (fresh.teaching, fresh.turns) == (PLAIN, False)
+
+
+@given(st.sampled_from([0, 128, 256, 640, 900]), st.integers(0, 8), st.integers(1, 8))
+def test_judging_in_a_training_takes_no_more_pixels_at_a_time_than_its_steps(
+    window: int, micro: int, batch: int
+) -> None:
+    job = TrainingJob(
+        Candidate("n", "libreyolo", "LibreYOLOXn", "MIT"), ("a",), Path(), Path(), None, Channels.IMAGE, 640, 1, batch,
+        0.0, 0.0, 0, "cpu", window=window, micro_batch=micro,
+    )  # fmt: skip
+    at_a_time = judged_at_a_time(job)
+    step = (micro or batch) * (min(window or 640, 640)) ** 2
+    assert at_a_time * 640**2 <= max(step, 640**2)
+    assert (at_a_time + 1) * 640**2 > step, "and no fewer than fit"
 
 
 @given(st.floats(0, 0.5), st.floats(0, 0.5), st.integers(1, 60), st.integers(1, 9))

@@ -1,6 +1,7 @@
 """How a training in its own process is followed and how its end is told; the backend is a few lines of Python here."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from wafergate.adapters.training_data import write_fitted_data
-from wafergate.adapters.training_process import train_in_process
+from wafergate.adapters.training_process import _translated, train_in_process
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.errors import ConfigError, OutOfMemoryError, TrainingError, WafergateError
@@ -294,3 +295,22 @@ def test_squares_hold_the_image_where_the_detector_puts_it_and_boxes_move_along(
     assert [int(square[row, 0, 0]) for row in (0, 15, 16, 47, 48, 63)] == [114, 114, 90, 90, 114, 114]
     words = (tmp_path / "fitted/labels/train/a.txt").read_text().split()
     assert [float(word) for word in words] == [1, 0.25, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "could not create a primitive",
+        "DataLoader worker (pid 7) is killed by signal: Killed.",
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        "shared memory.",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_however_memory_runs_out_fewer_images_are_the_answer_and_what_was_held_is_told(
+    job: TrainingJob, said: str
+) -> None:
+    found = _translated(RuntimeError(said), job)
+    assert isinstance(found, OutOfMemoryError)
+    assert re.search(r"it held \d+ of this machine's \d+ MiB$", str(found))

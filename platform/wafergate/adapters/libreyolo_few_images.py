@@ -28,7 +28,7 @@ from wafergate.domain.training import TrainingJob
 from wafergate.domain.weakest import weakest_class
 from wafergate.stages.windows import cut_window, place_window, turn
 
-__all__ = ["Lessons", "few_images", "stages_of"]
+__all__ = ["Lessons", "few_images", "judged_at_a_time", "stages_of"]
 
 TRAINERS = {
     "LibreYOLOX": ("libreyolo.models.yolox.trainer", "YOLOXTrainer"),
@@ -205,6 +205,15 @@ def _thaw(network: Any, job: TrainingJob, epoch: int) -> tuple[Any, ...]:
     return tuple(layer for stage in stages[:first] for layer in stage.modules() if isinstance(layer, kinds))
 
 
+def judged_at_a_time(job: TrainingJob) -> int:
+    """Return how many whole validation images have no more pixels than one training step, at least one.
+
+    So what the ladder takes from training it takes from judging as well.
+    """
+    side = min(job.window, job.image_size) or job.image_size
+    return max(1, (job.micro_batch or job.batch) * side**2 // job.image_size**2)
+
+
 class _Exam:
     """Judges a network on validation as the line will: at its IoU, class by class, through the detector's own code."""
 
@@ -240,7 +249,8 @@ class _Exam:
 
         ask = partial(detect_batch, forward, decoder=decoder, image_size=job.image_size, min_score=MIN_SCORE)
         try:
-            parts = (self._images[start : start + job.batch] for start in range(0, len(self._images), job.batch))
+            step = judged_at_a_time(job)
+            parts = (self._images[start : start + step] for start in range(0, len(self._images), step))
             return [said for part in parts for said in ask(part)]
         finally:
             network.head.export = False

@@ -95,11 +95,20 @@ def visible_cards() -> tuple[str, ...]:
 
 
 def describe(device: str, backend: str) -> str:
-    """Name what a candidate is measured on: the card or the processor, and the versions of what runs on it."""
+    """Name what a candidate is measured on: the cards or the processor, and the versions of what runs on it."""
     machine = find_machine()
-    gpu = machine.gpus[0].name if machine.gpus and device != "cpu" else None
     versions = [f"{name} {_version(name)}" for name in (backend, "torch", "onnxruntime")]
-    return f"{gpu or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
+    return f"{_cards(device, machine) or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
+
+
+def _cards(device: str, machine: Machine) -> str:
+    """Name the cards that a device means; empty for the processor, and for cards that are not here."""
+    try:
+        numbers = [name.partition(":")[2] for name in training_devices(device) if name != "cpu"]
+    except HardwareError:
+        return ""
+    known = {str(number): f"{gpu.name} {gpu.memory_mib:.0f} MiB" for number, gpu in enumerate(machine.gpus)}
+    return " + ".join(known.get(number, number) for number in numbers)
 
 
 def _version(package: str) -> str:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import psutil
 from pydantic import TypeAdapter
 
 from wafergate.adapters.training_group import Followers, group_environments
@@ -50,11 +52,19 @@ OUT_OF_MEMORY = (
     "cublas_status_alloc_failed",
     "std::bad_alloc",
     "memoryerror",
+    "cudnn_status_alloc_failed",
+    # oneDNN at a process's limit
+    "could not create a primitive",
+    "could not create a memory",
+    # a process that loads images, ended by the system or short of shared memory
+    "is killed by signal: killed",
+    "is killed by signal: bus error",
+    "out of shared memory",
     # a thread's stack is memory as well
     "can't start new thread",
     "thread creation failed",
 )
-"""How CUDA, PyTorch's CPU allocator, OpenCV, the C++ runtime and the system say that memory ran out."""
+"""How CUDA, PyTorch's CPU allocator, oneDNN, OpenCV, the C++ runtime and the system say that memory ran out."""
 
 
 class Reporter(Protocol):
@@ -216,7 +226,8 @@ def _death(code: int, job: TrainingJob) -> WafergateError:
     """Say why a process ended without a word."""
     log = job.folder / LOG_NAME
     if code == -signal.SIGKILL:
-        return OutOfMemoryError(f"{_named(job)} was killed by the system, most likely for want of memory")
+        there = f"this machine has {psutil.virtual_memory().total / 2**20:.0f} MiB"
+        return OutOfMemoryError(f"{_named(job)} was killed by the system, most likely for want of memory; {there}")
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = f": {lines[-1][:200]}" if lines else ""
     if any(sign in line.lower() for line in lines[-20:] for sign in OUT_OF_MEMORY):
@@ -289,8 +300,19 @@ def _translated(error: Exception, job: TrainingJob) -> WafergateError:
         return error
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
-        return OutOfMemoryError(f"memory ran out in {_named(job)}: {text[:200]}")
+        return OutOfMemoryError(f"memory ran out in {_named(job)}: {text[:200]}; {_held()}")
     return TrainingError(f"training {job.candidate.name} failed: {type(error).__name__}: {text[:400]}")
+
+
+def _held() -> str:
+    """Say how much memory this process has held, of how much there is."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        card = torch.cuda.current_device()
+        held = torch.cuda.max_memory_reserved(card) / 2**20
+        return f"it held {held:.0f} of the card's {torch.cuda.get_device_properties(card).total_memory / 2**20:.0f} MiB"
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return f"it held {held:.0f} of this machine's {psutil.virtual_memory().total / 2**20:.0f} MiB"
 
 
 def main(entry: str, descriptor: int) -> None:

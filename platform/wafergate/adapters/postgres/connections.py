@@ -39,7 +39,13 @@ class Connections:
                 psycopg.connect(self._conninfo, connect_timeout=5).close()
                 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
                 self._pool = ConnectionPool(
-                    self._conninfo, configure=_tell_utc, min_size=1, max_size=self._most, timeout=15, open=True
+                    self._conninfo,
+                    configure=_tell_utc,
+                    check=ConnectionPool.check_connection,  # a server that was started again is not one that is gone
+                    min_size=1,
+                    max_size=self._most,
+                    timeout=15,
+                    open=True,
                 )
             with self._pool.connection() as connection:
                 yield connection

@@ -134,6 +134,9 @@ class PostgresFacts:
             connection = psycopg.connect(self._conninfo, connect_timeout=5, autocommit=True)
         with connection:
             with translated(self._conninfo):
+                # of a machine that lost its power the server would hear nothing for two hours
+                for setting, seconds in (("idle", 60), ("interval", 10), ("count", 3)):
+                    connection.execute("SELECT set_config(%s, %s, false)", [f"tcp_keepalives_{setting}", str(seconds)])
                 held = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
                 if held != (True,):
                     waiting()
