@@ -13,6 +13,7 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import PromotionError
 from wafergate.jobs import alerts as alerts_job
 from wafergate.jobs import promote as promote_job
+from wafergate.jobs.licences import require_releasable
 from wafergate.line import LineFile
 from wafergate.terminal import approval_command
 from wafergate.wiring import alert_channel, open_parts
@@ -21,8 +22,9 @@ __all__ = ["awaiting_approval", "promote", "release", "send_alerts"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def promote(decision_id: str, actor: str, reason: str) -> str:
-    """Make a passed model champion; return its id."""
+def promote(line: LineFile, decision_id: str, actor: str, reason: str) -> str:
+    """Make a passed model champion, if its licences are allowed today; return its id."""
+    require_releasable(open_parts(), line, open_parts().facts.get(GateDecision, decision_id).model_id)
     done = promote_job.promote(open_parts(), decision_id, actor=actor, reason=reason)
     model = open_parts().facts.get(ModelVersion, done.id)
     say(f"model {model.number} {'is champion already' if done.reused else 'is now champion'}")
@@ -63,8 +65,10 @@ def release(line: LinePath, actor: str, reason: str, decision: str = "", rollbac
         if found.line != line_file.name:
             message = f"decision {decision} is of line {found.line!r}, not of {line_file.name!r}"
             raise PromotionError(message)
-        return promote(decision, actor, reason)
+        return promote(line_file, decision, actor, reason)
     model_id = "" if rollback_to == "previous" else rollback_to
+    earlier = promote_job.earlier_champion(open_parts(), line_file.name, model_id)
+    require_releasable(open_parts(), line_file, earlier.subject)
     done = promote_job.rollback(open_parts(), line_file.name, actor=actor, reason=reason, model_id=model_id)
     say(f"rolled back to model {open_parts().facts.get(ModelVersion, done.id).number} ({LedgerKind.ROLLED_BACK})")
     return done.id

@@ -28,12 +28,14 @@ from wafergate.jobs import decide as decide_job
 from wafergate.jobs import evaluate as evaluate_job
 from wafergate.jobs import latency as latency_job
 from wafergate.jobs import near_duplicates as likeness_job
+from wafergate.jobs import probe as probe_job
 from wafergate.jobs import report as report_job
 from wafergate.jobs import split as split_job
 from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
 from wafergate.jobs.promote import NextStep, next_step
 from wafergate.jobs.training_job import choose_start
+from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.terminal import spread
 from wafergate.wiring import open_parts
@@ -110,7 +112,39 @@ def choose(line: LineFile, training_set_id: str) -> str:
     return row.winner
 
 
-@task
+def require_no_file(weights: str) -> None:
+    """Refuse one weight file for several candidates.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if weights:
+        message = (
+            "--weights takes the place of one candidate's file, and [models] candidate = 'auto' lets several compete: "
+            "name the candidate, or bring the file with `wafergate weights add`"
+        )
+        raise ConfigError(message)
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def require_room(line: LineFile, weights: str) -> None:
+    """Ask licences and weights of the line's candidate, then whether it can be trained on this machine at all."""
+    parts, file = open_parts(), Path(weights) if weights else None
+    start = choose_start(parts, line, weights=file)
+    if file is not None and start.digest and not licence_of(parts, start.digest):
+        taken = start.candidate.weights_licence or "no licence"
+        say(
+            f"note: nobody stated the licence of {file.name}: taken as that of {start.candidate.name}'s own weights, "
+            f"{taken}; `wafergate weights add` keeps a file with its licence"
+        )
+    with Teller() as progress:
+        standing = probe_job.require_room(parts, line, start.candidate, progress=progress)
+    say(f"{standing.candidate} can be trained here: one image at a time takes {standing.memory_mib:.0f} MiB")
+    if standing.dropped_by:
+        say(f"  note: {standing.reason}; the gate asks that of the trained model")
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def train(line: LineFile, training_set_id: str, weights: str, actor: str) -> str:
     """Train and export the line's candidate; return the model's id."""
     parts, file = open_parts(), Path(weights) if weights else None
@@ -242,9 +276,10 @@ def retrain(
     line_file = begin("retrain", line, parameters | {"actor": actor})
     # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
     if line_file.models.candidate == choose_job.AUTO:
+        require_no_file(weights)
         choose_job.ask_licences(open_parts(), line_file)
     else:
-        choose_start(open_parts(), line_file, weights=Path(weights) if weights else None)
+        require_room(line_file, weights)
     dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
     if not version and not limit:
         dataset = adopt(line_file, dataset, actor)
@@ -259,7 +294,7 @@ def retrain(
     decision = decide(line_file, evaluation, actor)
     step = next_step(open_parts(), decision)
     if step is NextStep.PROMOTE:
-        promote(decision, actor, "the gate passed")
+        promote(line_file, decision, actor, "the gate passed")
     send_alerts(line_file)
     report(line_file, decision)
     return awaiting_approval(decision) if step is NextStep.AWAIT_APPROVAL else decision

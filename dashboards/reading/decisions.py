@@ -9,6 +9,7 @@ from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.domain.weights import WeightFile
 from wafergate.ports import FactStore
 
 __all__ = ["Chosen", "Story", "load_decision", "load_story"]
@@ -44,6 +45,7 @@ class Chosen:
         comparison: the model beside the champion of its time.
         beaten: that champion.
         choice: why this candidate was trained and no other.
+        weights_licence: of the very file that training started from; empty where it started from none.
     """
 
     judged: Judged
@@ -51,6 +53,7 @@ class Chosen:
     comparison: Comparison | None
     beaten: ModelVersion | None
     choice: ModelChoice | None
+    weights_licence: str = ""
 
 
 def load_story(facts: FactStore, line: str) -> Story:
@@ -74,10 +77,14 @@ def load_decision(facts: FactStore, decision_id: str) -> Chosen:
     comparisons = facts.find(Comparison, evaluation_id=judged.evaluation.id, limit=1)
     choices = facts.find(ModelChoice, training_set_id=judged.model.training_set_id, limit=1)
     beaten = facts.find(ModelVersion, id=comparisons[0].champion_id, limit=1) if comparisons else []
+    start = judged.model.start
+    stated = facts.find(WeightFile, digest=start, limit=1) if start else []
+    weights_licence = (stated[0].licence if stated else judged.model.candidate.weights_licence) if start else ""
     return Chosen(
         judged,
         reports[0] if reports else None,
         comparisons[0] if comparisons else None,
         beaten[0] if beaten else None,
         choices[0] if choices else None,
+        weights_licence,
     )

@@ -14,7 +14,6 @@ from dashboards.texts import Text, literal
 from dashboards.views import evidence
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.gate import LedgerEntry
-from wafergate.domain.training_rows import ModelVersion
 
 __all__ = ["PATH", "TITLE", "render"]
 
@@ -38,7 +37,7 @@ def render(context: Context) -> None:
         stored_page(chosen.report.page, "open_report", context)
     _comparison(chosen, text)
     _choice(chosen.choice, text)
-    _licences(chosen.judged.model, chosen.judged.dataset.licence, text)
+    _licences(chosen, text)
 
 
 def _name(decision_id: str, story: Story, text: Text) -> str:
@@ -104,12 +103,12 @@ def _choice(choice: ModelChoice | None, text: Text) -> None:
     )
 
 
-def _licences(model: ModelVersion, dataset: str, text: Text) -> None:
+def _licences(chosen: Chosen, text: Text) -> None:
     section("licences_title", text, "licence")
-    candidate = model.candidate
+    candidate, dataset = chosen.judged.model.candidate, chosen.judged.dataset.licence
     lines = [text.say("licence_code", licence=candidate.code_licence)]
-    if candidate.weights_licence:
-        lines.append(text.say("licence_weights", licence=candidate.weights_licence))
+    if chosen.weights_licence:
+        lines.append(text.say("licence_weights", licence=chosen.weights_licence))
     lines.append(text.say("licence_data", licence=dataset))
     if candidate.licence_source:
         lines.append(text.say("licence_source", source=candidate.licence_source))

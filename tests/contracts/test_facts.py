@@ -19,6 +19,7 @@ from wafergate.adapters.memory import MemoryFacts
 from wafergate.adapters.postgres import PostgresFacts
 from wafergate.adapters.postgres.tables import KINDS, table_of
 from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.choice import BriefTraining, RungResult
 from wafergate.domain.devices import card_numbers
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerEntry, LedgerKind, Verdict, broken_links
@@ -27,7 +28,7 @@ from wafergate.domain.production import ProductionFigures
 from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
 from wafergate.domain.training import TrainedArtefact, TrainingJob
-from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
+from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch
 from wafergate.errors import NotFoundError, PromotionError, ServiceError
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.ports import FactStore, LedgerDraft
@@ -90,6 +91,18 @@ def test_every_kind_of_row_comes_back_as_it_went_in(facts: FactStore, line: str)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_value_object_has_its_columns(facts: FactStore, kind: type) -> None:
     assert isinstance(facts.find(kind, limit=1), list)
+
+
+def test_a_brief_training_and_a_step_down_come_back_as_they_went_in(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a")
+    now = rows.training_set(line).created_at
+    brief = BriefTraining(f"{line}-rung", rows.training_set(line).id, "nano", RungResult(3, 0.25, "void", 0.5), now)
+    step = MemoryStep(f"{line}-step", "m", 2, 8, 8, 4, 300.0, "no room", now, "here")
+    for row in (brief, step):
+        assert facts.save(row)
+        assert facts.get(type(row), row.id) == row
+    assert facts.find(MemoryStep, model_id="m", machine="here", budget_mib=300.0) == [step]
+    assert facts.find(MemoryStep, model_id="m", machine="there", budget_mib=300.0) == []
 
 
 def test_a_drift_report_comes_back_with_its_slices_and_advice(facts: FactStore, line: str) -> None:

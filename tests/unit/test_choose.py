@@ -1,5 +1,6 @@
 """Which candidate is trained: what licences and hardware drop, and what validation decides among the rest."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,15 +13,20 @@ from hypothesis import strategies as st
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in, run_thread
-from wafergate.domain.choice import CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
+from wafergate.adapters.memory import MemoryFacts
+from wafergate.domain.choice import BriefTraining, CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
 from wafergate.domain.latency import Latency
 from wafergate.domain.models import HardwareProfile
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.serving import ServeProfile
+from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import TrainedArtefact
-from wafergate.domain.training_rows import ModelVersion, TrainingSet
-from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError
+from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingItem, TrainingSet
+from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError, TrainingError
 from wafergate.jobs.choose import AUTO, choose, with_winner
+from wafergate.jobs.ladder import hold_devices
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.probe import probe, require_room, room_for
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
@@ -151,7 +157,11 @@ def test_what_does_not_fit_at_all_stops_with_every_need(
 def test_an_input_size_that_is_not_a_candidates_own_stops_or_drops_it_before_anything_is_trained(
     thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
 ) -> None:
-    picky = candidate("picky").replace('"MIT"', '"MIT"\nsmallest_image = 256\nimage_step = 64')
+    picky = (
+        candidate("picky")
+        .replace('"MIT"', '"MIT"\nsmallest_image = 256\nimage_step = 64')
+        .replace('backend = "picky"', 'backend = "contrast"')
+    )
     of = line(picky + "[hardware.train]\nmemory_mib = 350")
     said = r"image_size must be a multiple of 64 from 256 to 4096 for picky, found 96"
     with pytest.raises(ConfigError, match=said):
@@ -237,3 +247,163 @@ def test_rounds_end_with_one_candidate_and_never_train_in_full(candidates: int, 
     assert left == 1
     assert list(rounds) == sorted(rounds)
     assert all(1 <= each <= max(1, epochs // 2) for each in rounds)
+
+
+class Failing(Weighed):
+    """A trainer that fails as soon as it is asked for more than a probe."""
+
+    def __init__(self, trainer: ContrastTrainer, mib: float, error: Exception, *, probes: bool = True) -> None:
+        super().__init__(trainer, mib)
+        self.error, self.probes = error, probes
+
+    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
+        if not (self.probes and job.epochs == 1 and job.weights is None and (job.folder / "data/images/val").is_dir()
+                and not any((job.folder / "data/images/val").iterdir())):  # fmt: skip
+            raise self.error
+        return super().__call__(job, **tell)
+
+
+@pytest.mark.parametrize("probes", [True, False])
+@pytest.mark.parametrize(
+    "error", [TrainingError("the loss is nan"), HardwareError("no room"), ConfigError("an extra is not installed")]
+)
+def test_a_candidate_that_cannot_be_trained_is_dropped_and_the_others_compete(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile], error: Exception, probes: bool
+) -> None:
+    broken = Failing(BlindTrainer(), NEEDS["blind"], error, probes=probes)
+    some = replace(parts, trainers={**parts.trainers, "blind": broken})
+    row = some.facts.get(
+        ModelChoice, choose(some, line(f"[hardware.train]\nmemory_mib = {4000 + probes}"), thread[1]).id
+    )
+    standing = next(one for one in row.standings if one.candidate == "blind")
+    assert (standing.dropped_by, standing.reason, row.winner) == ("training", str(error), "contrast")
+
+
+def test_a_backend_that_does_not_exist_stops_before_anything_is_measured(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    of = line(candidate("typo").replace('backend = "typo"', 'backend = "contrst"'))
+    with pytest.raises(ConfigError, match="candidate typo needs a backend of contrast, blind, heavy; found 'contrst'"):
+        choose(parts, of, thread[1])
+    assert {trainer.runs for trainer in trainers.values()} == {0}
+
+
+def test_a_choice_that_was_interrupted_goes_on_after_the_trainings_it_finished(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 4000")
+    cut = replace(parts, trainers={**parts.trainers, "blind": Failing(BlindTrainer(), 300.0, OSError("power"))})
+    cut = replace(cut, facts=MemoryFacts(clock=parts.clock))
+    for kind in (DatasetVersion, Split, TrainingSet):
+        for row in parts.facts.find(kind):
+            rows = {Split: SplitMember, DatasetVersion: Sample, TrainingSet: TrainingItem}[kind]
+            key = {Split: "split_id", DatasetVersion: "dataset_id", TrainingSet: "training_set_id"}[kind]
+            cut.facts.save(row, parts.facts.find(rows, **{key: row.id}))
+    with pytest.raises(OSError, match="power"):
+        choose(cut, of, thread[1])
+    (brief,) = cut.facts.find(BriefTraining)
+    assert (brief.candidate, brief.training_set_id) == ("contrast", thread[1])
+    before = trainers["contrast"].runs
+    whole = replace(cut, trainers=parts.trainers)
+    assert whole.facts.get(ModelChoice, choose(whole, of, thread[1]).id).winner == "contrast"
+    assert trainers["contrast"].runs == before
+
+
+def test_other_weights_to_start_from_are_another_choice(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile], tmp_path: Path
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 4000")
+    first = choose(parts, of, thread[1])
+    (tmp_path / "contrast.json").write_text("[]")
+    second = choose(parts, of, thread[1])
+    assert (second.reused, second.id != first.id) == (False, True)
+
+
+class Crowded(Weighed):
+    """A trainer that has room for so many images at a time, and remembers what it was asked."""
+
+    def __init__(self, trainer: ContrastTrainer, mib: float, fits: int) -> None:
+        super().__init__(trainer, mib)
+        self.fits = fits
+        self.asked: list[int] = []
+
+    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
+        self.asked.append(job.micro_batch or job.batch)
+        if self.asked[-1] > self.fits:
+            message = f"room for {self.fits}"
+            raise OutOfMemoryError(message)
+        return super().__call__(job, **tell)
+
+
+def crowded(parts: Parts, fits: int) -> tuple[Parts, Crowded]:
+    trainer = Crowded(ContrastTrainer(), 400.0, fits)
+    return replace(parts, trainers={**parts.trainers, "contrast": trainer}), trainer
+
+
+@pytest.mark.parametrize(
+    ("fits", "asked", "kept"), [(8, [1, 8], [1, 8]), (5, [1, 8, 2, 4], [1, 2, 4]), (1, [1, 8, 2], [1])]
+)
+def test_one_image_and_all_are_probed_and_what_lies_between_only_where_all_do_not_fit(
+    parts: Parts, line: Callable[..., LineFile], fits: int, asked: list[int], kept: list[int]
+) -> None:
+    some, trainer = crowded(parts, fits)
+    of = with_winner(line(), "contrast")
+    known = next(one for one in of.models.candidates if one.name == "contrast")
+    found = probe(some, of, known)
+    assert (trainer.asked, [use.images for use in found.memory]) == (asked, kept)
+    assert probe(some, of, known) == found
+    assert trainer.asked == asked
+    assert room_for(some, of, known) == kept[-1]
+
+
+def test_a_training_begins_with_as_many_images_at_a_time_as_the_probe_found_room_for(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile]
+) -> None:
+    some, trainer = crowded(parts, 5)
+    of = with_winner(line("[hardware.train]\nmemory_mib = 3333"), "contrast")
+    require_room(some, of, next(one for one in of.models.candidates if one.name == "contrast"))
+    trainer.asked.clear()
+    model = some.facts.get(ModelVersion, train(some, of, thread[1]).id)
+    assert (trainer.asked, model.batch, model.micro_batch) == ([4], 8, 8)
+    assert not some.facts.find(MemoryStep, model_id=model.id)
+
+
+def test_a_candidate_that_cannot_train_one_image_is_refused_and_asked_again_when_the_machine_may_be_idle(
+    parts: Parts, line: Callable[..., LineFile]
+) -> None:
+    some, trainer = crowded(parts, 0)
+    of = with_winner(line(), "contrast")
+    known = next(one for one in of.models.candidates if one.name == "contrast")
+    with pytest.raises(HardwareError, match=r"contrast at 96 px cannot be trained here: one image at a time does not"):
+        require_room(some, of, known)
+    trainer.fits = 8
+    assert require_room(some, of, known).dropped_by == ""
+    tight, trainer = crowded(parts, 0)
+    limited = with_winner(line("[hardware.train]\nmemory_mib = 77"), "contrast")
+    for _ in range(2):
+        with pytest.raises(HardwareError, match=r"does not fit into 77 MiB.*room for 0\. Choose a smaller candidate"):
+            require_room(tight, limited, known)
+    assert trainer.asked == [1], "within a limit it is the same again"
+
+
+def test_a_probe_waits_for_a_training_that_runs_on_the_same_device(parts: Parts, line: Callable[..., LineFile]) -> None:
+    known = line().models.candidates[0]
+    told: list[str] = []
+    held, done = threading.Event(), threading.Event()
+
+    def waiting(stage: str, *_: object, **__: object) -> None:
+        told.append(stage)
+        held.set()
+
+    def ask() -> None:
+        probe(parts, line("[hardware.train]\nmemory_mib = 4321"), known, progress=waiting)
+        done.set()
+
+    thread = threading.Thread(target=ask)
+    with hold_devices(parts, line().hardware.train.device, lambda: None):
+        thread.start()
+        assert held.wait(30)
+        assert told == ["waiting: another training runs on this machine"]
+        assert not done.is_set()
+    thread.join(30)
+    assert done.is_set()

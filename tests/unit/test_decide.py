@@ -12,7 +12,7 @@ from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Pa
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.latency import Latency, ServingFigures
-from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, licence_standing
+from wafergate.domain.licences import LicencedPart, LicenceException, LicencePolicy, explain_licence, licence_standing
 from wafergate.domain.parity import ExportParity
 from wafergate.domain.serving import Runtime, ServeProfile
 from wafergate.domain.splits import LeakProof, SplitMode
@@ -461,3 +461,17 @@ def test_accuracy_is_asked_for_by_no_rule() -> None:
     honest, flattering = evaluation_of(), replace(evaluation_of(), baseline_accuracy=0.999)
     assert decided(honest).rules == decided(flattering).rules
     assert not any("accuracy" in rule.question.lower() for rule in RULES)
+
+
+def test_a_joined_licence_is_refused_by_the_parts_that_are_missing_and_may_be_named_as_a_whole() -> None:
+    both = "MIT AND GPL-3.0-only"
+    policy = LicencePolicy(allowed=("MIT",))
+    assert explain_licence(both, policy, today=TODAY) == (
+        "MIT AND GPL-3.0-only is not in [licences] allowed (MIT; without GPL-3.0-only)"
+    )
+    assert licence_standing(both, LicencePolicy(allowed=("MIT", both)), today=TODAY) == "allowed"
+    accepted = LicencePolicy(allowed=("MIT",), exceptions={both: LicenceException("Kim", "on trial")})
+    assert licence_standing(both, accepted, today=TODAY) == "exception"
+    assert (
+        explain_licence(both, accepted, today=TODAY) == f"{both} is accepted in [licences.exceptions] by Kim: on trial"
+    )

@@ -119,10 +119,22 @@ def test_a_model_that_finds_something_else_is_different(trained: tuple[Parts, Mo
 def test_of_several_line_files_the_one_that_gives_the_models_id_is_found(trained: tuple[Parts, ModelVersion]) -> None:
     parts, model = trained
     found = line_file_of(parts.facts, model)
-    assert found.models.epochs == 2
-    assert found.text in {FROM_WEIGHTS.text, line_of(recall="recall = 0.6").text}  # a recall limit trains nothing else
+    assert found.text == FROM_WEIGHTS.text, "that of its own run, though a recall limit trains nothing else"
+    by_hand = line_file_of(parts.facts, replace(model, run_id=""))
+    assert by_hand.text in {FROM_WEIGHTS.text, line_of(recall="recall = 0.6").text}
     with pytest.raises(NotFoundError, match="trained without a flow"):
         line_file_of(parts.facts, replace(model, id="0" * 64))
+
+
+def test_a_line_file_that_augments_otherwise_now_is_not_the_one_that_trained_it(
+    trained: tuple[Parts, ModelVersion],
+) -> None:
+    parts, model = trained
+    later = line_of(random_start="random_start = false", per_original='per_original = 1\noperations = ["turn_90"]')
+    parts.facts.save(LineFileVersion(later.digest, later.name, later.text, parts.clock()))
+    by_hand = replace(model, run_id="")
+    assert line_file_of(parts.facts, by_hand).augment.operations != later.augment.operations
+    assert line_file_of(parts.facts, model).text == FROM_WEIGHTS.text
 
 
 @pytest.mark.parametrize("length", [8, 36])

@@ -25,7 +25,8 @@ def licences(
     from wafergate.domain.licences import explain_licence, may_be_used
     from wafergate.errors import ConfigError
     from wafergate.jobs.licences import licensed_parts
-    from wafergate.jobs.weights import known_candidates, newest_weights
+    from wafergate.jobs.training_job import find_weights
+    from wafergate.jobs.weights import known_candidates, licence_of
     from wafergate.terminal import console, pairs, paragraph, table
 
     line_file, parts = load_line(line), ready()
@@ -35,10 +36,8 @@ def licences(
         raise ConfigError(message)
     cells = []
     for name in [model] if model else known:
-        kept = newest_weights(parts, name)
-        said = licensed_parts(
-            line_file, known[name], from_weights=True, weights_licence=kept.licence if kept is not None else ""
-        )
+        stated = licence_of(parts, find_weights(parts, line_file, known[name])[1])
+        said = licensed_parts(line_file, known[name], from_weights=True, weights_licence=stated)
         verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}
         cells.append((name, named["code"], named["weights"], verdict))

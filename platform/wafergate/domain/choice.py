@@ -7,7 +7,7 @@ from datetime import datetime
 from wafergate.domain.latency import Latency
 from wafergate.domain.serving import Runtime
 
-__all__ = ["BrokenLimit", "CandidateStanding", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
+__all__ = ["BriefTraining", "BrokenLimit", "CandidateStanding", "MemoryUse", "ModelChoice", "Probe", "RungResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Probe:
         candidate: name in the catalogue.
         image_size: pixels.
         machine: processor or card and versions, in words.
-        memory: with one image at a time, then twice as many each time, as far as memory went.
+        memory: with one image at a time and with all that were asked for or, where those did not fit, with twice as
+            many each time as far as memory went; fewest first.
         latency: of the exported model at batch 1 and 2 in `runtime`; empty where not even one image fitted.
         size_mib: of the exported model.
         ended: why no larger number of images was tried; empty when all asked for were.
@@ -74,6 +75,25 @@ class RungResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BriefTraining:
+    """What a brief training came to, kept so that a choice that was interrupted goes on after it.
+
+    Attributes:
+        id: from everything that the result rests on.
+        training_set_id: what was learnt from.
+        candidate: its name.
+        result: what it came to.
+        created_at: when.
+    """
+
+    id: str
+    training_set_id: str
+    candidate: str
+    result: RungResult
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BrokenLimit:
     """A limit of `[hardware]` that a candidate broke: its key, what was measured and the limit, in the limit's unit."""
 
@@ -93,8 +113,8 @@ class CandidateStanding:
         latency_ms: median for one image; None where it was not measured.
         size_mib: of the exported model; None where it was not measured.
         rungs: brief trainings, shortest first.
-        dropped_by: `image size`, `licence`, `weights`, `memory`, `latency`, `size` or `validation`; empty for the
-            winner.
+        dropped_by: `image size`, `licence`, `weights`, `memory`, `latency`, `size`, `training` or `validation`; empty
+            for the winner.
         reason: one sentence with the number that dropped it and the limit.
         broken: the same as figures, where it was a limit of the hardware.
     """

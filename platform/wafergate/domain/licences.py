@@ -86,13 +86,16 @@ def licence_standing(licence: str, policy: LicencePolicy, *, today: date) -> Lic
 
     Args:
         licence: an SPDX identifier, or several joined by `AND` (all hold at once) or `OR` (one may be chosen), as in
-            SPDX 2.3 annex D, without parentheses; `AND` binds tighter.
+            SPDX 2.3 annex D, without parentheses; `AND` binds tighter. A policy may also name the whole expression.
         policy: the line's.
         today: exceptions end.
     """
-    choices = [re.split(r"\s+AND\s+", choice.strip()) for choice in re.split(r"\s+OR\s+", licence)]
-    ranks = [max(_rank(one, policy, today) for one in choice) for choice in choices]
-    return _BEST_FIRST[min(ranks)]
+    ranks = [max(_rank(one, policy, today) for one in choice) for choice in _choices(licence)]
+    return _BEST_FIRST[min(_rank(licence.strip(), policy, today), *ranks)]
+
+
+def _choices(licence: str) -> list[list[str]]:
+    return [re.split(r"\s+AND\s+", choice.strip()) for choice in re.split(r"\s+OR\s+", licence)]
 
 
 def _rank(licence: str, policy: LicencePolicy, today: date) -> int:
@@ -117,7 +120,8 @@ def may_be_used(parts: Iterable[LicencedPart], policy: LicencePolicy, *, today: 
 def explain_licence(licence: str, policy: LicencePolicy, *, today: date) -> str:
     """Say in one sentence what the policy says of a licence, and which of its entries says so."""
     standing = licence_standing(licence, policy, today=today)
-    accepted = [policy.exceptions[one] for one in re.split(r"\s+(?:AND|OR)\s+", licence) if one in policy.exceptions]
+    said = [licence.strip(), *re.split(r"\s+(?:AND|OR)\s+", licence.strip())]
+    accepted = [policy.exceptions[one] for one in dict.fromkeys(said) if one in policy.exceptions]
     match standing:
         case "allowed":
             return f"{licence} is in [licences] allowed"
@@ -129,4 +133,6 @@ def explain_licence(licence: str, policy: LicencePolicy, *, today: date) -> str:
         case "refused":
             ended = "".join(f"; the exception of {one} has ended" for one in accepted if not one.holds(today))
             told = f"{licence} is" if licence else "nobody names a licence, so it is"
-            return f"{told} not in [licences] allowed ({', '.join(policy.allowed)}){ended}"
+            missing = sorted({one for choice in _choices(licence) for one in choice if _rank(one, policy, today) > 2})
+            lacking = "" if missing == [licence] else f"; without {', '.join(missing)}"
+            return f"{told} not in [licences] allowed ({', '.join(policy.allowed)}{lacking}){ended}"

@@ -158,7 +158,7 @@ class MemoryStep:
     """One step down the ladder: memory ran out, and training went on with fewer images at a time (rule M13).
 
     Attributes:
-        id: from model, epoch and the two sizes.
+        id: from model, epoch, the two sizes, machine and budget.
         model_id: the model that is being trained.
         epoch: how many epochs were kept.
         batch: images behind one step of the optimiser, before and after.
@@ -167,6 +167,7 @@ class MemoryStep:
         budget_mib: memory the training may take, MiB; 0 where nothing but the machine limits it.
         detail: the backend's own words.
         created_at: when it happened.
+        machine: where, in words; empty where a version before this one stored it.
     """
 
     id: str
@@ -178,6 +179,7 @@ class MemoryStep:
     budget_mib: float
     detail: str
     created_at: datetime
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,12 +141,11 @@ def _licensed(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, di
     policies = {
         "allowed": LicencePolicy(allowed=known),
         "research": LicencePolicy(allowed=(), research_only=known),
-        "refused": LicencePolicy(allowed=()),
     }
     given = {name: explain_licence(licence, policy, today=date.max) for name, policy in policies.items()}
     told = next((name for name in ("allowed", "research") if rule.evidence == given[name]), "")
     # In English the stored sentence says more: what is allowed.
-    listed = rule.evidence.startswith(given["refused"].removesuffix(")")) and rule.evidence.endswith(")")
+    listed = rule.evidence.startswith(f"{licence} is not in [licences] allowed (") and rule.evidence.endswith(")")
     if not told and listed and words.language != "en":
         told = "refused"
     _, ended, who = rule.evidence.partition("; the exception of ")

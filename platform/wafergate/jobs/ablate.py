@@ -1,6 +1,5 @@
 """A split to short trainings at several augmentation factors, so that the caps are a finding and not a belief."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, train_shortly
-from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.training_folder import work_folder
 from wafergate.jobs.training_job import Start, choose_start
-from wafergate.jobs.versions import as_cut
+from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
@@ -72,7 +71,7 @@ def ablate(
     if not chosen or chosen[0] < 0 or chosen[-1] > 20:
         message = f"--factors needs whole numbers from 0 to 20, found {', '.join(map(str, factors)) or 'none'}"
         raise ConfigError(message)
-    line = as_cut(parts, line, parts.facts.get(Split, split_id).dataset_id)
+    line = on_version(parts, line, parts.facts.get(Split, split_id).dataset_id)
     start = choose_start(parts, line, weights=weights)
     work = _Work(parts, line, start, split_id, on_epoch, progress)
     runs = [_run(work, factor, epochs or line.models.epochs) for factor in chosen]
@@ -110,24 +109,25 @@ def _run(work: _Work, factor: int, epochs: int) -> FactorRun:
     if not validation:
         message = "an ablation is judged on validation, which holds no image: lower [split] test_per_class"
         raise TrainingError(message)
-    folder = fresh_folder(parts.work / row_id)
-    artefact = train_shortly(
-        parts,
-        line,
-        work.start,
-        parts.facts.find(TrainingItem, training_set_id=taught.id),
-        folder,
-        channels=taught.channels,
-        on_epoch=lambda report: work.on_epoch(factor, report),
-        progress=work.progress,
-    )
-    stage = "judging on validation"
-    classes = judge_at_score(parts, line, work.start, artefact, validation, stage=stage, progress=work.progress)
-    row = FactorRun(
-        row_id, taught.id, factor, taught.augmented, shorter, SCORE, classes, artefact.seconds, parts.clock()
-    )
-    parts.facts.save(row)
-    shutil.rmtree(folder, ignore_errors=True)
+    with work_folder(parts, row_id, work.progress) as folder:
+        for known in parts.facts.find(FactorRun, id=row_id):
+            return known
+        artefact = train_shortly(
+            parts,
+            line,
+            work.start,
+            parts.facts.find(TrainingItem, training_set_id=taught.id),
+            folder,
+            channels=taught.channels,
+            on_epoch=lambda report: work.on_epoch(factor, report),
+            progress=work.progress,
+        )
+        stage = "judging on validation"
+        classes = judge_at_score(parts, line, work.start, artefact, validation, stage=stage, progress=work.progress)
+        row = FactorRun(
+            row_id, taught.id, factor, taught.augmented, shorter, SCORE, classes, artefact.seconds, parts.clock()
+        )
+        parts.facts.save(row)
     return row
 
 

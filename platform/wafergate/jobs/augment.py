@@ -56,7 +56,7 @@ def plan_augmentation(parts: Parts, line: LineFile, split_id: str, *, policy: Au
         AugmentError: the plan passes its caps; the message has the numbers.
     """
     policy = policy or line.augment
-    row_id = identify("plan", split_id, line.classes, policy)
+    row_id = plan_identity(line, split_id, policy)
     if parts.facts.find(AugmentationPlan, id=row_id):
         return Outcome(row_id, reused=True)
     made = plan(samples_on(parts, split_id, Side.TRAIN), line.classes, policy)
@@ -76,6 +76,11 @@ def plan_augmentation(parts: Parts, line: LineFile, split_id: str, *, policy: Au
         for place, i in enumerate(made.images)
     ]
     return Outcome(row_id, not parts.facts.save(row, images))
+
+
+def plan_identity(line: LineFile, split_id: str, policy: AugmentPolicy) -> str:
+    """Return the id of the plan that a policy makes for the classes of a line."""
+    return identify("plan", split_id, line.classes, policy)
 
 
 def augment(

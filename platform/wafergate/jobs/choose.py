@@ -1,10 +1,10 @@
 """A training set to the candidate that is trained in full: what fits the licences and the hardware, best first."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from wafergate.domain.choice import CandidateStanding, ModelChoice, Probe, RungResult
+from wafergate.domain.choice import BriefTraining, CandidateStanding, ModelChoice, RungResult
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
@@ -17,14 +17,14 @@ from wafergate.domain.words import counted
 from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.detect import open_judge, run_detector
-from wafergate.jobs.ladder import train_within_memory
+from wafergate.jobs.drafts import draft_model
+from wafergate.jobs.ladder import train_within_memory, trainer_of
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.probe import probe
-from wafergate.jobs.train import draft_model
-from wafergate.jobs.training_folder import fresh_folder, write_yolo
-from wafergate.jobs.training_job import choose_start, training_job
-from wafergate.jobs.versions import as_cut
+from wafergate.jobs.probe import probe, room_for
+from wafergate.jobs.training_folder import work_folder, write_yolo
+from wafergate.jobs.training_job import Start, choose_start, training_job
+from wafergate.jobs.versions import on_version
 from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -32,6 +32,9 @@ from wafergate.stages.choose import drop_misfits, halve, rung_epochs
 from wafergate.stages.evaluate import evaluate
 
 __all__ = ["AUTO", "ask_licences", "choose", "named", "with_winner"]
+
+_ONE_FAILS = (ConfigError, HardwareError, TrainingError)
+"""What keeps one candidate from being trained here, and says nothing of the others."""
 
 AUTO = "auto"
 """`[models] candidate` that leaves the choice to the platform."""
@@ -41,14 +44,17 @@ def named(parts: Parts, line: LineFile) -> Mapping[str, Candidate]:
     """Return the candidates the choice is between: those of `[models] choose_from`, or all that are known.
 
     Raises:
-        ConfigError: one is unknown.
+        ConfigError: one, or the backend of one, is unknown.
     """
     known = known_candidates(parts, line)
     unknown = [name for name in line.models.choose_from if name not in known]
     if unknown:
         message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {unknown[0]!r}"
         raise ConfigError(message)
-    return {name: known[name] for name in line.models.choose_from or known}
+    chosen = {name: known[name] for name in line.models.choose_from or known}
+    for candidate in chosen.values():
+        trainer_of(parts, candidate)
+    return chosen
 
 
 def with_winner(line: LineFile, candidate: str) -> LineFile:
@@ -68,7 +74,8 @@ def choose(
 
     Licence and weights are asked first, before anything is measured or trained; then memory, latency and size; what is
     left trains briefly, the better half a little longer, until one remains (rule M1). A single candidate that fits is
-    not trained for comparison.
+    not trained for comparison, and one whose training fails is dropped by that. Brief trainings are kept: a choice that
+    was interrupted goes on after them.
 
     Args:
         parts: the real parts.
@@ -83,21 +90,25 @@ def choose(
         HardwareError: no candidate fits; names what each needs.
     """
     training_set = parts.facts.get(TrainingSet, training_set_id)
-    line = as_cut(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
+    line = on_version(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
     candidates = named(parts, line)
     standings = ask_licences(parts, line)
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     profiles = (line.hardware.train, line.hardware.serve)
     machines = sorted({parts.machine(line.hardware.train.device, one.backend) for one in candidates.values()})
-    limits = (line.gate.iou, line.gate.target_recall, line.gate.overkill)
-    own = (sorted(candidates.items()), settings, profiles, line.licences, *limits)
+    own = (sorted(candidates.items()), settings, profiles, line.licences, *_limits(line))
     entered = sorted(name for name, standing in standings.items() if not standing.dropped_by)
-    row_id = identify("choice", training_set_id, own, entered, machines, *line.cuts)
+    starts = [choose_start(parts, with_winner(line, name)).digest for name in entered]
+    row_id = identify("choice", training_set_id, own, entered, starts, machines, *line.cuts)
     if parts.facts.find(ModelChoice, id=row_id):
         return Outcome(row_id, reused=True)
     for name in entered:
-        found = parts.facts.get(Probe, probe(parts, line, candidates[name], progress=progress).id)
-        standings[name] = drop_misfits(standings[name], found, train=profiles[0], serve=profiles[1])
+        try:
+            found = probe(parts, line, candidates[name], progress=progress)
+        except _ONE_FAILS as error:
+            standings[name] = replace(standings[name], dropped_by="training", reason=str(error))
+        else:
+            standings[name] = drop_misfits(standings[name], found, train=profiles[0], serve=profiles[1])
         _say(tell, standings[name])
     _require(standings, HardwareError)
     winner = _compete(parts, line, training_set_id, standings, tell, progress)
@@ -167,13 +178,21 @@ def _compete(
 ) -> str:
     left = [name for name, standing in standings.items() if not standing.dropped_by]
     for epochs in rung_epochs(len(left), line.models.epochs):
+        if len(left) == 1:
+            break
         results = {}
         for name in left:
-            results[name] = _brief(parts, with_winner(line, name), training_set_id, epochs, progress)
-            standings[name] = replace(standings[name], rungs=(*standings[name].rungs, results[name]))
-            told = results[name]
+            try:
+                told = _brief(parts, with_winner(line, name), training_set_id, epochs, progress)
+            except _ONE_FAILS as error:
+                standings[name] = replace(standings[name], dropped_by="training", reason=str(error))
+                _say(tell, standings[name])
+                continue
+            results[name] = told
+            standings[name] = replace(standings[name], rungs=(*standings[name].rungs, told))
             recall = f"lowest recall {told.lowest_recall:.2f} ({told.weakest})"
             tell(f"{name}, {counted(epochs, 'epoch')}: {recall}, mean AP {told.map50:.2f}")
+        _require(standings, HardwareError)
         kept, reasons = halve(results, sizes={name: standings[name].size_mib or 0.0 for name in left})
         for name, reason in reasons.items():
             standings[name] = replace(standings[name], dropped_by="validation", reason=reason)
@@ -182,21 +201,35 @@ def _compete(
 
 
 def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, progress: Progress) -> RungResult:
-    """Train briefly and judge the exported model on validation; nothing of it is stored as a model."""
+    """Train briefly and judge the exported model on validation, unless that was done; nothing is stored as a model."""
     line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     start = choose_start(parts, line)
+    trained = (start.candidate, start.digest, line.models, line.hardware.train, *line.cuts)
+    row_id = identify("rung", training_set_id, trained, _limits(line))
+    with work_folder(parts, row_id, progress) as folder:
+        for known in parts.facts.find(BriefTraining, id=row_id):
+            return known.result
+        result = _brief_result(parts, line, start, training_set_id, folder, progress)
+        parts.facts.save(BriefTraining(row_id, training_set_id, start.candidate.name, result, parts.clock()))
+    return result
+
+
+def _limits(line: LineFile) -> tuple[object, ...]:
+    """Return what judging on validation rests on."""
+    return (line.gate.iou, line.gate.target_recall, line.gate.overkill, line.cost, line.prevalence)
+
+
+def _brief_result(
+    parts: Parts, line: LineFile, start: Start, training_set_id: str, folder: Path, progress: Progress
+) -> RungResult:
     training_set = parts.facts.get(TrainingSet, training_set_id)
     items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-    row_id = identify(
-        "rung", training_set_id, start.candidate, start.digest, line.models, line.hardware.train, *line.cuts
-    )
-    folder = fresh_folder(parts.work / row_id)
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
     job = training_job(line, start, folder, items, channels=training_set.channels)
     artefact = train_within_memory(
         parts,
-        job,
-        row_id,
+        replace(job, micro_batch=room_for(parts, line, start.candidate)),
+        folder.name,
         on_epoch=lambda report: progress(f"trying {start.candidate.name}", report.epoch, report.epochs),
         on_step=lambda _step: None,
         checkpoint_seconds=float("inf"),
@@ -206,9 +239,7 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
     validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
     stage = f"judging {start.candidate.name} on validation"
     said = run_detector(parts, detector, validation, training_set.channels, stage=stage, progress=progress)
-    result = _judge(line, validation, said, epochs=epochs)
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+    return _judge(line, validation, said, epochs=line.models.epochs)
 
 
 def _judge(

@@ -1,6 +1,5 @@
 """A dataset version to its learning curve: short trainings on growing subsets, judged by images none of them saw."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +17,9 @@ from wafergate.jobs.augment import samples_on
 from wafergate.jobs.out_of_fold import cut_folds
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, originals, train_shortly
-from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.training_folder import work_folder
 from wafergate.jobs.training_job import Start, choose_start
-from wafergate.jobs.versions import as_cut
+from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.fit_curve import fit_curve
@@ -128,7 +127,7 @@ def draw_curve(
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     split = next(iter(parts.facts.find(Split, dataset_id=dataset_id, limit=1)), None)
-    line = as_cut(parts, line, dataset_id)
+    line = on_version(parts, line, dataset_id)
     courses, taught = _courses(parts, line, dataset_id, plan, split)
     work = _Work(parts, line, choose_start(parts, line, weights=weights), on_epoch, progress)
     runs = [(course.number, size, run) for course in courses for size, run in _runs(work, dataset_id, course)]
@@ -234,32 +233,33 @@ def _run(
     """Train on a subset, repeated up to the size of the largest, and judge what was exported."""
     parts, line = work.parts, work.line
     called = f"{size} a class, course {course.number}"
-    folder = fresh_folder(parts.work / run_id)
-    artefact = train_shortly(
-        parts,
-        line,
-        work.start,
-        [replace(item, position=at) for at, item in enumerate(islice(cycle(items), len(course.largest)))],
-        folder,
-        channels=line.models.channels,
-        on_epoch=lambda report: work.on_epoch(called, report),
-        progress=work.progress,
-    )
-    row = CurveRun(
-        id=run_id,
-        dataset_id=subset[0].dataset_id,
-        taught=len(subset),
-        judged=len(course.judged),
-        images=_shown(subset, line.classes),
-        score=SCORE,
-        classes=judge_at_score(
-            parts, line, work.start, artefact, course.judged, stage=f"judging {called}", progress=work.progress
-        ),
-        seconds=artefact.seconds,
-        created_at=parts.clock(),
-    )
-    parts.facts.save(row)
-    shutil.rmtree(folder, ignore_errors=True)
+    with work_folder(parts, run_id, work.progress) as folder:
+        for known in parts.facts.find(CurveRun, id=run_id):
+            return known
+        artefact = train_shortly(
+            parts,
+            line,
+            work.start,
+            [replace(item, position=at) for at, item in enumerate(islice(cycle(items), len(course.largest)))],
+            folder,
+            channels=line.models.channels,
+            on_epoch=lambda report: work.on_epoch(called, report),
+            progress=work.progress,
+        )
+        row = CurveRun(
+            id=run_id,
+            dataset_id=subset[0].dataset_id,
+            taught=len(subset),
+            judged=len(course.judged),
+            images=_shown(subset, line.classes),
+            score=SCORE,
+            classes=judge_at_score(
+                parts, line, work.start, artefact, course.judged, stage=f"judging {called}", progress=work.progress
+            ),
+            seconds=artefact.seconds,
+            created_at=parts.clock(),
+        )
+        parts.facts.save(row)
     return row
 
 

@@ -13,11 +13,10 @@ from wafergate.domain.validation_rows import ValidationResult
 from wafergate.jobs.augment import check_training_set
 from wafergate.jobs.compare import compare
 from wafergate.jobs.latency import known_figures
-from wafergate.jobs.licences import licensed_parts
+from wafergate.jobs.licences import parts_of_model
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
 from wafergate.jobs.taxonomy import agreed
-from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
 from wafergate.stages.alerts import approval_alert, gate_alert
@@ -70,12 +69,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         serving=known_figures(parts, line, model.id, progress=progress),
         size_mib=model.size_mib,
         today=parts.clock().date(),
-        licences=licensed_parts(
-            line,
-            model.candidate,
-            from_weights=model.start is not None,
-            weights_licence=licence_of(parts, model.candidate.name, model.start),
-        ),
+        licences=parts_of_model(parts, line, model),
         licence_policy=line.licences,
         validation_success=validation.success if validation else None,
         taxonomy_signed=agreed(parts, dataset),

@@ -9,8 +9,8 @@ from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError, ServiceError, StorageError
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.training_folder import fresh_folder
-from wafergate.jobs.weights import add_weights, known_candidates
+from wafergate.jobs.training_folder import work_folder
+from wafergate.jobs.weights import add_weights, known_candidates, newest_weights
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
@@ -20,7 +20,7 @@ __all__ = ["fetch_weights", "weights_address"]
 def fetch_weights(
     parts: Parts, line: LineFile, name: str, *, actor: str, again: bool = False, progress: Progress = silent
 ) -> Outcome:
-    """Fetch the published weights of a candidate into the store, unless they are there.
+    """Fetch the published weights of a candidate into the store, unless training starts from them already.
 
     Args:
         parts: the real parts.
@@ -44,20 +44,20 @@ def fetch_weights(
     _require_licence(parts, line, candidate)
     url = weights_address(parts, candidate)
     kept = [row for row in parts.facts.find(WeightFile, candidate=name) if row.source.split(" ")[0] == url]
-    if kept and not again:
-        return Outcome(kept[0].id, reused=True)
-    folder = fresh_folder(parts.work / f"weights-{name}")
-    try:
-        file = folder / Path(url.partition("?")[0]).name
-        _download(parts, candidate, url, file, progress)
-        _require_digest(candidate, url, digest_bytes(file.read_bytes()), kept)
-        parts.published[candidate.backend].check(file)
-        source = f"{url} ({candidate.licence_source})"
-        return add_weights(
-            parts, file, name, licence=candidate.weights_licence, source=source, actor=actor, known=known
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    newest = newest_weights(parts, name)
+    if kept and not again and newest is not None and newest.digest == kept[0].digest:
+        return Outcome(newest.id, reused=True)
+    with work_folder(parts, f"weights-{name}", progress) as folder:
+        try:
+            file = folder / Path(url.partition("?")[0]).name
+            _download(parts, candidate, url, file, progress)
+            _require_digest(candidate, url, digest_bytes(file.read_bytes()), kept)
+            source = f"{url} ({candidate.licence_source})"
+            return add_weights(
+                parts, file, name, licence=candidate.weights_licence, source=source, actor=actor, known=known
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # of a download that failed nothing is worth a look
 
 
 def _require_licence(parts: Parts, line: LineFile, candidate: Candidate) -> None:

@@ -2,12 +2,13 @@
 
 import platform
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from wafergate.domain.identity import identify
+from wafergate.domain.models import Candidate
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, TrainingCheckpoint
 from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError
@@ -15,7 +16,7 @@ from wafergate.jobs.checkpoints import kept_checkpoints, remove_superseded
 from wafergate.jobs.parts import Parts
 from wafergate.ports import Trainer
 
-__all__ = ["CHECKPOINT_SECONDS", "train_within_memory"]
+__all__ = ["CHECKPOINT_SECONDS", "hold_devices", "train_within_memory", "trainer_of"]
 
 CHECKPOINT_SECONDS = 60.0
 """How long a training may run before its state is stored again: a killed machine costs that long and an epoch."""
@@ -41,7 +42,7 @@ def train_within_memory(
         job: what to train.
         model_id: the model it will be; checkpoints and steps are kept under it.
         on_epoch: told every epoch.
-        on_step: told every step down.
+        on_step: told every step down, and once more the lowest one of a run before on this machine, which binds.
         checkpoint_seconds: how long a training may run before its state is stored again.
         on_wait: told when another training holds one of the job's devices; two at once would share its memory.
 
@@ -50,11 +51,41 @@ def train_within_memory(
         HardwareError: memory ran out with one image at a time.
         TrainingError: see `Trainer`.
     """
-    trainer = _trainer(parts, job)
-    with ExitStack() as held:
-        for device in sorted(parts.devices(job.device)):  # in one order everywhere: nobody waits in a circle
-            held.enter_context(parts.facts.exclusive(f"training on {platform.node()}, {device}", waiting=on_wait))
+    trainer = trainer_of(parts, job.candidate)
+    with hold_devices(parts, job.device, on_wait):
         return _climb_down(parts, job, model_id, trainer, on_epoch, on_step, checkpoint_seconds)
+
+
+@contextmanager
+def hold_devices(parts: Parts, device: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold what a training computes on, alone among all runs on this machine.
+
+    Args:
+        parts: the real parts.
+        device: as in `wafergate.domain.devices`.
+        on_wait: told when another run holds one of them.
+
+    Raises:
+        HardwareError: a card that is asked for is not there.
+    """
+    with ExitStack() as held:
+        for name in sorted(parts.devices(device)):  # in one order everywhere: nobody waits in a circle
+            held.enter_context(parts.facts.exclusive(f"training on {platform.node()}, {name}", waiting=on_wait))
+        yield
+
+
+def trainer_of(parts: Parts, candidate: Candidate) -> Trainer:
+    """Return the trainer of a candidate's backend.
+
+    Raises:
+        ConfigError: there is no such backend.
+    """
+    if candidate.backend not in parts.trainers:
+        message = (
+            f"candidate {candidate.name} needs a backend of {', '.join(parts.trainers)}; found {candidate.backend!r}"
+        )
+        raise ConfigError(message)
+    return parts.trainers[candidate.backend]
 
 
 def _climb_down(
@@ -67,28 +98,27 @@ def _climb_down(
     checkpoint_seconds: float,
 ) -> TrainedArtefact:
     kept = _Kept(parts, model_id, checkpoint_seconds)
-    steps = parts.facts.find(MemoryStep, model_id=model_id)
-    at_a_time = min((step.after for step in steps), default=job.micro_batch or job.batch)
+    machine = parts.machine(job.device, job.candidate.backend)
+    at_a_time = job.micro_batch or job.batch
+    before = parts.facts.find(MemoryStep, model_id=model_id, machine=machine, budget_mib=job.memory_mib)
+    if before:
+        lowest = min(before, key=lambda step: step.after)
+        on_step(lowest)
+        at_a_time = min(at_a_time, lowest.after)
     job = replace(job, resume=kept.fetch(job.folder), micro_batch=at_a_time)
     while True:
         try:
             return trainer(job, on_epoch=on_epoch, on_checkpoint=kept.take)
         except OutOfMemoryError as error:
-            step = _step(parts, job, model_id, error, epoch=kept.epoch)
+            step = _step(parts, job, model_id, error, epoch=kept.epoch, machine=machine)
             parts.facts.save(step)
             on_step(step)
             job = replace(job, micro_batch=step.after, resume=kept.newest)
 
 
-def _trainer(parts: Parts, job: TrainingJob) -> Trainer:
-    backend = job.candidate.backend
-    if backend not in parts.trainers:
-        message = f"candidate {job.candidate.name} needs a backend of {', '.join(parts.trainers)}; found {backend!r}"
-        raise ConfigError(message)
-    return parts.trainers[backend]
-
-
-def _step(parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError, *, epoch: int) -> MemoryStep:
+def _step(
+    parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError, *, epoch: int, machine: str
+) -> MemoryStep:
     if job.micro_batch <= 1:
         budget = (
             f"the {job.memory_mib:.0f} MiB of [hardware.train] memory_mib" if job.memory_mib else "this machine has"
@@ -100,7 +130,7 @@ def _step(parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError
         raise HardwareError(message) from error
     after = job.micro_batch // 2
     return MemoryStep(
-        id=identify("memory-step", model_id, epoch, job.micro_batch, after),
+        id=identify("memory-step", model_id, epoch, job.micro_batch, after, machine, job.memory_mib),
         model_id=model_id,
         epoch=epoch,
         batch=job.batch,
@@ -109,6 +139,7 @@ def _step(parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError
         budget_mib=job.memory_mib,
         detail=str(error),
         created_at=parts.clock(),
+        machine=machine,
     )
 
 

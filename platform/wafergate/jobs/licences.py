@@ -1,13 +1,18 @@
 """Licences of everything a model is made of, asked before training and again at the gate (rule M2)."""
 
+from collections.abc import Iterable
 from datetime import date
 
-from wafergate.domain.licences import LicencedPart, explain_licence, licence_standing
+from wafergate.domain.licences import LicencedPart, LicencePolicy, explain_licence, licence_standing, may_be_used
 from wafergate.domain.models import Candidate
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import LicenceError
+from wafergate.jobs.parts import Parts
+from wafergate.jobs.versions import on_version
+from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 
-__all__ = ["licensed_parts", "require_trainable"]
+__all__ = ["licensed_parts", "parts_of_model", "require_releasable", "require_trainable"]
 
 
 def licensed_parts(
@@ -16,7 +21,7 @@ def licensed_parts(
     """Return code, images and, where training starts from them, weights, each with its licence.
 
     Args:
-        line: says the licence of the images.
+        line: says the licence of the images; `on_version` where the dataset version is known.
         candidate: says the licence of the code, and of the weights its makers publish.
         from_weights: whether training starts from weights.
         weights_licence: of the very file, where somebody said it.
@@ -27,22 +32,54 @@ def licensed_parts(
     return tuple(found)
 
 
-def require_trainable(line: LineFile, parts: tuple[LicencedPart, ...], *, today: date) -> None:
+def parts_of_model(parts: Parts, line: LineFile, model: ModelVersion) -> tuple[LicencedPart, ...]:
+    """Return what a stored model is made of: the images under the licence they were taken in under."""
+    return licensed_parts(
+        on_version(parts, line, model.dataset_id),
+        model.candidate,
+        from_weights=model.start is not None,
+        weights_licence=licence_of(parts, model.start),
+    )
+
+
+def require_releasable(parts: Parts, line: LineFile, model_id: str) -> None:
+    """Refuse to make a model champion whose licences the policy does not allow today: an exception may have ended.
+
+    Raises:
+        LicenceError: names every part that stands against it with its licence and the policy's line.
+    """
+    model, policy, today = parts.facts.get(ModelVersion, model_id), line.licences, parts.clock().date()
+    said = parts_of_model(parts, line, model)
+    verdict, blamed = may_be_used(said, policy, today=today)
+    if verdict != "yes":
+        named = _named([part for part in said if part.subject in blamed], policy, today)
+        message = (
+            f"model {model.number} may not be released: {named}. Add the licence to [licences] allowed, or to "
+            "exceptions with who accepted it and why"
+        )
+        raise LicenceError(message)
+
+
+def require_trainable(line: LineFile, said: Iterable[LicencedPart], *, today: date) -> None:
     """Refuse before anything is trained or downloaded what the line's policy refuses.
 
     Raises:
         LicenceError: names every refused part with its licence and the policy's line.
     """
     policy = line.licences
-    refused = [part for part in parts if licence_standing(part.licence, policy, today=today) == "refused"]
+    refused = [part for part in said if licence_standing(part.licence, policy, today=today) == "refused"]
     if refused:
-        named = "; ".join(
-            f"the {part.subject} {'is' if part.subject == 'code' else 'are'} under "
-            f"{part.licence or 'no named licence'}: {explain_licence(part.licence, policy, today=today)}"
-            for part in refused
-        )
+        named = _named(refused, policy, today)
         message = (
             f"{named}. Choose another candidate, or add the licence to [licences] allowed, research_only, or "
             "exceptions with who accepted it and why"
         )
         raise LicenceError(message)
+
+
+def _named(refused: Iterable[LicencedPart], policy: LicencePolicy, today: date) -> str:
+    return "; ".join(
+        f"the {part.subject} {'is' if part.subject == 'code' else 'are'} under {part.licence or 'no named licence'}: "
+        f"{explain_licence(part.licence, policy, today=today)}"
+        for part in refused
+    )

@@ -1,6 +1,5 @@
 """A dataset version to an estimate of its recall by grouped k-fold, fold by fold (no gate accepts it)."""
 
-import shutil
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,13 @@ from wafergate.domain.samples import Sample
 from wafergate.domain.training import EpochReport
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.detect import open_judge, run_detector
+from wafergate.jobs.drafts import draft_model
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import originals, train_shortly
-from wafergate.jobs.train import draft_model
-from wafergate.jobs.training_folder import fresh_folder
+from wafergate.jobs.training_folder import work_folder
 from wafergate.jobs.training_job import Start, choose_start
-from wafergate.jobs.versions import as_cut
+from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures
@@ -96,7 +95,7 @@ def out_of_fold(
     """
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
-    line = as_cut(parts, line, dataset_id)
+    line = on_version(parts, line, dataset_id)
     start = choose_start(parts, line, weights=weights)
     cut = cut_folds(parts, line, dataset_id, folds=folds)
     samples = cut.samples
@@ -150,33 +149,34 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
     """Train on the other folds, let the exported model judge this one, and store what it said."""
     parts, line, cut = work.parts, work.line, work.cut
     taught, judged = cut.others(fold), cut.of(fold)
-    folder = fresh_folder(parts.work / fold_id)
-    artefact = train_shortly(
-        parts,
-        line,
-        work.start,
-        originals(parts, taught, line.models.channels, progress=work.progress),
-        folder,
-        channels=line.models.channels,
-        on_epoch=lambda report: work.on_epoch(fold + 1, report),
-        progress=work.progress,
-    )
-    detector = open_judge(parts, draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
-    stage = f"judging fold {fold + 1}"
-    detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
-    row = FoldRun(
-        id=fold_id,
-        dataset_id=cut.samples[0].dataset_id,
-        fold=fold + 1,
-        folds=max(cut.fold_of) + 1,
-        taught=len(taught),
-        judged=len(judged),
-        predictions=parts.files.put(write_predictions([item.name for item in judged], detections, line.classes)),
-        seconds=artefact.seconds,
-        created_at=parts.clock(),
-    )
-    parts.facts.save(row)
-    shutil.rmtree(folder, ignore_errors=True)
+    with work_folder(parts, fold_id, work.progress) as folder:
+        for known in parts.facts.find(FoldRun, id=fold_id):
+            return known
+        artefact = train_shortly(
+            parts,
+            line,
+            work.start,
+            originals(parts, taught, line.models.channels, progress=work.progress),
+            folder,
+            channels=line.models.channels,
+            on_epoch=lambda report: work.on_epoch(fold + 1, report),
+            progress=work.progress,
+        )
+        detector = open_judge(parts, draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
+        stage = f"judging fold {fold + 1}"
+        detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
+        row = FoldRun(
+            id=fold_id,
+            dataset_id=cut.samples[0].dataset_id,
+            fold=fold + 1,
+            folds=max(cut.fold_of) + 1,
+            taught=len(taught),
+            judged=len(judged),
+            predictions=parts.files.put(write_predictions([item.name for item in judged], detections, line.classes)),
+            seconds=artefact.seconds,
+            created_at=parts.clock(),
+        )
+        parts.facts.save(row)
     return row
 
 

@@ -1,89 +1,141 @@
 """Measure what a candidate needs: memory of real training steps, and speed and size of its exported model."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from wafergate.domain.choice import MemoryUse, Probe
+from wafergate.domain.choice import CandidateStanding, MemoryUse, Probe
 from wafergate.domain.identity import identify
 from wafergate.domain.latency import Latency
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.serving import Runtime
 from wafergate.domain.training import TrainedArtefact, TrainingJob
-from wafergate.errors import OutOfMemoryError
+from wafergate.errors import HardwareError, OutOfMemoryError
 from wafergate.jobs.detect import by_tiles
+from wafergate.jobs.drafts import draft_model
+from wafergate.jobs.ladder import hold_devices, trainer_of
 from wafergate.jobs.latency import time_detector
-from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.serve import require_runtime
-from wafergate.jobs.train import draft_model
+from wafergate.jobs.training_folder import work_folder
 from wafergate.line import LineFile
 from wafergate.ports import DetectorLoader, Progress
+from wafergate.stages.choose import drop_misfits
 
-__all__ = ["probe"]
+__all__ = ["probe", "require_room", "room_for"]
 
 STEPS = 2
 """Training steps for each number of images: the optimiser's own memory is there from the second on."""
 
 
-def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progress = silent) -> Outcome:
-    """Measure a candidate at the line's input size on this machine, once.
+def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progress = silent) -> Probe:
+    """Measure a candidate at the line's input size on this machine, once, while no other training runs there.
 
-    Training runs for real, on generated images in a process of its own, with 1, 2, 4 … images at a time up to the
-    line's batch, until memory runs out: that of the machine, or `[hardware.train] memory_mib`, held to as in the
-    training that follows. Weights do not change what it takes, so it starts from random ones.
+    Training runs for real, on generated images in a process of its own: with one image at a time, then with the line's
+    batch and, where that does not fit, with 2, 4 … until memory runs out: that of the machine, or `[hardware.train]
+    memory_mib`, held to as in the training that follows. Weights do not change what it takes, so it starts from random
+    ones. Where not even one image fitted and no limit was set, nothing is stored: other work may have taken the memory.
 
     Raises:
         ConfigError: the backend or the runtime is not installed, or the backend knows no such architecture.
+        HardwareError: a card that is asked for is not there.
         TrainingError: a training ended for another reason than memory.
     """
-    models = line.models
+    trainer_of(parts, candidate)
+    row_id = _identity(parts, line, candidate)
+
+    def waiting() -> None:
+        progress("waiting: another training runs on this machine", 0, 0)
+
+    for known in parts.facts.find(Probe, id=row_id):
+        return known
+    with work_folder(parts, row_id, progress) as folder, hold_devices(parts, line.hardware.train.device, waiting):
+        for known in parts.facts.find(Probe, id=row_id):
+            return known
+        row = _measured(parts, line, candidate, folder, row_id, progress)
+        if row.memory or line.hardware.train.memory_mib:
+            parts.facts.save(row)
+    return row
+
+
+def require_room(
+    parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progress = silent
+) -> CandidateStanding:
+    """Refuse a candidate that cannot train one image at a time here, before anything else is done (rule M13).
+
+    Returns:
+        What was measured; `dropped_by` names a limit of `[hardware.serve]` that the gate will hold against it.
+
+    Raises:
+        HardwareError: it cannot; names what it needs and what there is. Or see `probe`.
+    """
+    train, serve = line.hardware.train, line.hardware.serve
+    found = probe(parts, line, candidate, progress=progress)
+    standing = drop_misfits(CandidateStanding(candidate.name, {}), found, train=train, serve=serve)
+    if standing.dropped_by == "memory":
+        message = (
+            f"{candidate.name} at {line.models.image_size} px cannot be trained here: {standing.reason}. Choose a "
+            "smaller candidate or a smaller models.image_size"
+        )
+        raise HardwareError(message)
+    return standing
+
+
+def room_for(parts: Parts, line: LineFile, candidate: Candidate) -> int:
+    """Return how many images at a time a training may begin with: the batch, or fewer where a probe found that."""
+    batch = line.models.batch
+    found = parts.facts.find(Probe, id=_identity(parts, line, candidate))
+    return min(batch, found[0].largest(line.hardware.train.memory_mib) or batch) if found else batch
+
+
+def _identity(parts: Parts, line: LineFile, candidate: Candidate) -> str:
+    models, serve, limit = line.models, line.hardware.serve, line.hardware.train.memory_mib
     machine = parts.machine(line.hardware.train.device, candidate.backend)
-    serve = line.hardware.serve
     serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"))
-    limit = line.hardware.train.memory_mib
     asked = (models.image_size, len(line.classes), models.batch, *((limit,) if limit else ()))
     trained = (candidate.backend, candidate.architecture, *asked, machine)
-    row_id = identify("probe", *trained, *serving, *line.cuts)
-    if parts.facts.find(Probe, id=row_id):
-        return Outcome(row_id, reused=True)
-    folder = parts.work / row_id
-    shutil.rmtree(folder, ignore_errors=True)
+    return identify("probe", *trained, *serving, *line.cuts)
+
+
+def _measured(
+    parts: Parts, line: LineFile, candidate: Candidate, folder: Path, row_id: str, progress: Progress
+) -> Probe:
     memory: list[MemoryUse] = []
     artefact: TrainedArtefact | None = None
     ended = ""
-    sizes = _sizes(models.batch)
-    for done, images in enumerate(sizes, start=1):
+    for done, images in enumerate(_sizes(line.models.batch), start=1):
         job = _job(parts, line, candidate, folder / str(images), images=images)
         try:
-            artefact = parts.trainers[candidate.backend](job, on_epoch=lambda _report: None)
+            artefact = trainer_of(parts, candidate)(job, on_epoch=lambda _report: None)
         except OutOfMemoryError as error:
             ended = str(error)
-            break
-        memory.append(MemoryUse(images, artefact.peak_memory_mib))
-        progress(f"measuring {candidate.name}", done, len(sizes))
+            if images < line.models.batch or images == 1:
+                break
+        else:
+            memory.append(MemoryUse(images, artefact.peak_memory_mib))
+            if images == line.models.batch:
+                break
+        progress(f"measuring {candidate.name}", done, 0)
     runtime, latency = _measure(parts, line, candidate, artefact) if artefact else (Runtime.ONNXRUNTIME, ())
-    size = artefact.onnx.stat().st_size / 2**20 if artefact else 0.0
-    shutil.rmtree(folder, ignore_errors=True)
-    row = Probe(
+    return Probe(
         id=row_id,
         candidate=candidate.name,
-        image_size=models.image_size,
-        machine=machine,
+        image_size=line.models.image_size,
+        machine=parts.machine(line.hardware.train.device, candidate.backend),
         memory=tuple(memory),
         latency=latency,
-        size_mib=size,
+        size_mib=artefact.onnx.stat().st_size / 2**20 if artefact else 0.0,
         ended=ended,
         created_at=parts.clock(),
         runtime=runtime,
     )
-    return Outcome(row_id, not parts.facts.save(row))
 
 
 def _sizes(batch: int) -> list[int]:
-    doubled = [2**power for power in range(batch.bit_length()) if 2**power < batch]
-    return [*doubled, batch]
+    """Return one image, all of them, and then what lies between, which is asked where all did not fit."""
+    between = [2**power for power in range(1, batch.bit_length()) if 2**power < batch]
+    return [1, *([batch, *between] if batch > 1 else [])]
 
 
 def _job(parts: Parts, line: LineFile, candidate: Candidate, folder: Path, *, images: int) -> TrainingJob:

@@ -18,7 +18,15 @@ from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.errors import PromotionError
 from wafergate.jobs.parts import Outcome, Parts
 
-__all__ = ["NextStep", "champion_model", "check_release", "next_step", "promote", "rollback"]
+__all__ = [
+    "NextStep",
+    "champion_model",
+    "check_release",
+    "earlier_champion",
+    "next_step",
+    "promote",
+    "rollback",
+]
 
 
 class NextStep(StrEnum):
@@ -99,6 +107,20 @@ def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str 
         PromotionError: there is no earlier champion, or the model never was one.
         StorageError: its exported file was changed.
     """
+    entry = earlier_champion(parts, line, model_id)
+    decision_id = str(entry.details.get("decision", ""))
+    _check_artefact(parts, entry.subject)
+    champion = Champion(line, entry.subject, decision_id, actor, reason, parts.clock())
+    parts.facts.promote(champion, kind=LedgerKind.ROLLED_BACK, details={})
+    return Outcome(entry.subject, reused=False)
+
+
+def earlier_champion(parts: Parts, line: str, model_id: str = "") -> LedgerEntry:
+    """Return the entry that made a model champion which is not champion now: the one before, or the one named.
+
+    Raises:
+        PromotionError: there is no earlier champion, or the model never was one.
+    """
     if model_id.isdecimal():
         numbered = parts.facts.find(ModelVersion, line=line, number=int(model_id))
         model_id = next((model.id for model in numbered), model_id)
@@ -116,12 +138,7 @@ def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str 
         what = f"model {model_id!r} as an earlier champion" if model_id else "an earlier champion"
         message = f"line {line!r} does not have {what}; `wafergate ledger show` lists them"
         raise PromotionError(message)
-    entry = wanted[0]
-    decision_id = str(entry.details.get("decision", ""))
-    _check_artefact(parts, entry.subject)
-    champion = Champion(line, entry.subject, decision_id, actor, reason, parts.clock())
-    parts.facts.promote(champion, kind=LedgerKind.ROLLED_BACK, details={})
-    return Outcome(entry.subject, reused=False)
+    return wanted[0]
 
 
 def _reign(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:

@@ -1,6 +1,5 @@
 """A stored model trained again from what its rows remember, and compared with itself."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +12,16 @@ from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact
-from wafergate.domain.training_rows import ModelVersion, TrainingItem
+from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, NotFoundError
-from wafergate.jobs.augment import samples_on
+from wafergate.jobs.augment import plan_identity, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
-from wafergate.jobs.licences import licensed_parts, require_trainable
+from wafergate.jobs.licences import parts_of_model, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.train import freeze, model_identity
-from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.training_folder import work_folder, write_yolo
 from wafergate.jobs.training_job import Start, training_job
-from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile, parse_line
 from wafergate.ports import FactStore, Progress
 
@@ -63,20 +61,25 @@ def find_model(facts: FactStore, named: str, line: str = "") -> ModelVersion:
 
 
 def line_file_of(facts: FactStore, model: ModelVersion) -> LineFile:
-    """Return the stored line file that a model was trained under.
+    """Return the stored line file that a model was trained under: that of its flow run, where one trained it.
 
-    A model's id is made from the settings it was trained with, so the right line file is the one that gives its id.
+    A model's id is made from the settings it was trained with, and its training set's plan from classes and
+    augmentation: only a line file that gives both trains it again.
 
     Raises:
         NotFoundError: none of the stored ones does.
     """
     start = Start(model.candidate, None, model.start)
-    for version in facts.find(LineFileVersion, line=model.line):
+    taught = facts.get(TrainingSet, model.training_set_id)
+    runs = facts.find(FlowRun, id=model.run_id) if model.run_id else []
+    kept = facts.find(LineFileVersion, id=runs[0].line_file) if runs else facts.find(LineFileVersion, line=model.line)
+    for version in kept:
         try:
             line = parse_line(version.text, Path(f"{model.line}.toml")).model_copy(update={"tile": model.tile})
         except ConfigError:
             continue  # of a version of wafergate with other keys
-        if model_identity(line, start, model.training_set_id) == model.id:
+        planned = taught.plan_id in {None, plan_identity(line, taught.split_id, line.augment)}
+        if planned and model_identity(line, start, model.training_set_id) == model.id:
             return line
     message = (
         f"no stored line file of {model.line!r} gives model {model.number} ({model.id[:12]}): it was trained without a "
@@ -114,37 +117,36 @@ def reproduce(
         TrainingError: training or export failed.
     """
     line = line_file_of(parts.facts, model)
-    stated = licence_of(parts, model.candidate.name, model.start)
-    needed = licensed_parts(line, model.candidate, from_weights=model.start is not None, weights_licence=stated)
-    require_trainable(line, needed, today=parts.clock().date())
+    require_trainable(line, parts_of_model(parts, line, model), today=parts.clock().date())
     machine = parts.machine(line.hardware.train.device, model.candidate.backend)
     row_id = identify("reproduction", model.id, machine, code)
     if parts.facts.find(Reproduction, id=row_id):
         return Outcome(row_id, reused=True)
-    items = parts.facts.find(TrainingItem, training_set_id=model.training_set_id)
-    folder = fresh_folder(parts.work / row_id)
-    artefact = _train(parts, line, model, items, folder, on_epoch=on_epoch, progress=progress)
-    onnx = parts.files.put(artefact.onnx.read_bytes())
-    validation = samples_on(parts, model.split_id, Side.VALIDATION)
-    agreement, thresholds = _compare(parts, line, model, replace(model, onnx=onnx), validation, progress)
-    row = Reproduction(
-        id=row_id,
-        line=model.line,
-        model_id=model.id,
-        line_file=line.digest,
-        onnx=onnx,
-        likeness=judge_likeness(model.onnx, onnx, agreement),
-        agreement=agreement,
-        thresholds=thresholds,
-        machine=machine,
-        code=(_code_of(parts.facts, model), code),
-        libraries=_differing(model.versions, artefact.versions),
-        seconds=artefact.seconds,
-        actor=actor,
-        created_at=parts.clock(),
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(row_id, not parts.facts.save(row))
+    with work_folder(parts, row_id, progress) as folder:
+        if parts.facts.find(Reproduction, id=row_id):
+            return Outcome(row_id, reused=True)
+        items = parts.facts.find(TrainingItem, training_set_id=model.training_set_id)
+        artefact = _train(parts, line, model, items, folder, on_epoch=on_epoch, progress=progress)
+        onnx = parts.files.put(artefact.onnx.read_bytes())
+        validation = samples_on(parts, model.split_id, Side.VALIDATION)
+        agreement, thresholds = _compare(parts, line, model, replace(model, onnx=onnx), validation, progress)
+        row = Reproduction(
+            id=row_id,
+            line=model.line,
+            model_id=model.id,
+            line_file=line.digest,
+            onnx=onnx,
+            likeness=judge_likeness(model.onnx, onnx, agreement),
+            agreement=agreement,
+            thresholds=thresholds,
+            machine=machine,
+            code=(_code_of(parts.facts, model), code),
+            libraries=_differing(model.versions, artefact.versions),
+            seconds=artefact.seconds,
+            actor=actor,
+            created_at=parts.clock(),
+        )
+        return Outcome(row_id, not parts.facts.save(row))
 
 
 def _train(

@@ -11,9 +11,9 @@ from wafergate.domain.splits import Side
 from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.jobs.detect import open_judge, run_detector
+from wafergate.jobs.drafts import draft_model
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Parts, ahead, composed
-from wafergate.jobs.train import draft_model
 from wafergate.jobs.training_folder import write_yolo
 from wafergate.jobs.training_job import Start, training_job
 from wafergate.line import LineFile

@@ -1,6 +1,5 @@
 """A training set to a model version: trained, exported, its thresholds frozen on validation."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import NamedTuple
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import OperatingPoint, Truth
 from wafergate.domain.identity import identify
-from wafergate.domain.models import Candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import Side, Split
@@ -17,17 +15,17 @@ from wafergate.domain.training import EpochReport, TrainedArtefact
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch, TrainingItem, TrainingSet
 from wafergate.errors import TrainingError
 from wafergate.jobs.augment import groups_on, samples_on
-from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.training_folder import fresh_folder, write_yolo
+from wafergate.jobs.probe import room_for
+from wafergate.jobs.training_folder import work_folder, write_yolo
 from wafergate.jobs.training_job import Start, choose_start, training_job
-from wafergate.jobs.versions import as_cut
+from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 
-__all__ = ["Asked", "draft_model", "freeze", "model_identity", "train"]
+__all__ = ["Asked", "freeze", "model_identity", "train"]
 
 
 class Asked(NamedTuple):
@@ -75,39 +73,40 @@ def train(
         TrainingError: training or export failed, or the exported model cannot be run.
         StorageError: the work folder or the file store's cache has no room.
     """
-    start = choose_start(parts, line, weights=weights)
     training_set = parts.facts.get(TrainingSet, training_set_id)
-    line = as_cut(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
+    line = on_version(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
+    start = choose_start(parts, line, weights=weights)
     row_id = model_identity(line, start, training_set_id)
     if parts.facts.find(ModelVersion, id=row_id):
         return Outcome(row_id, reused=True)
-    items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-    folder = fresh_folder(parts.work / row_id)
-    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-    job = training_job(line, start, folder, items, channels=training_set.channels)
-    artefact = train_within_memory(
-        parts,
-        job,
-        row_id,
-        on_epoch=_recorder(parts, row_id, by.actor, on_epoch),
-        on_step=on_step,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
-    )
-    model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
-    validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
-    groups = groups_on(parts, training_set.split_id, validation)
-    points = freeze(parts, line, model, validation, groups, onnx=artefact.onnx, progress=progress)
-    thresholds = {point.defect_class: point.threshold for point in points}
-    model = replace(model, thresholds=thresholds, operating=points)
-    new = parts.facts.save(model)
-    remove_checkpoints(parts, kept_checkpoints(parts, row_id), reason="the model is stored")
-    shutil.rmtree(folder, ignore_errors=True)
+    with work_folder(parts, row_id, progress) as folder:
+        if parts.facts.find(ModelVersion, id=row_id):
+            return Outcome(row_id, reused=True)
+        if start.weights is not None:
+            parts.files.put(start.weights.read_bytes())  # `reproduce` begins with them again
+        items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
+        write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
+        job = training_job(line, start, folder, items, channels=training_set.channels)
+        artefact = train_within_memory(
+            parts,
+            replace(job, micro_batch=room_for(parts, line, start.candidate)),
+            row_id,
+            on_epoch=_recorder(parts, row_id, by.actor, on_epoch),
+            on_step=on_step,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+            on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
+        )
+        model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
+        validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
+        groups = groups_on(parts, training_set.split_id, validation)
+        points = freeze(parts, line, model, validation, groups, onnx=artefact.onnx, progress=progress)
+        thresholds = {point.defect_class: point.threshold for point in points}
+        new = parts.facts.save(replace(model, thresholds=thresholds, operating=points))
     return Outcome(row_id, not new)
 
 
 def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:
-    """Return the id of the model that a line file, `as_cut` for its dataset version, makes of a training set."""
+    """Return the id of the model that a line file, `on_version` for its dataset version, makes of a training set."""
     settings = replace(line.models, candidate="", candidates=(), choose_from=(), random_start=False)
     # the thresholds stored with the model rest on these
     frozen = (
@@ -119,35 +118,6 @@ def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:
     candidate = start.candidate
     trained = (candidate.backend, candidate.architecture, start.digest, settings, frozen)
     return identify("model", training_set_id, *trained, *line.cuts)
-
-
-def draft_model(parts: Parts, line: LineFile, candidate: Candidate, artefact: TrainedArtefact) -> ModelVersion:
-    """Describe a trained model well enough to open it; without an id it can never be stored or promoted."""
-    return ModelVersion(
-        id="",
-        line=line.name,
-        number=0,
-        training_set_id="",
-        split_id="",
-        dataset_id="",
-        candidate=candidate,
-        classes=line.classes,
-        channels=line.models.channels,
-        image_size=line.models.image_size,
-        weights="",
-        onnx="",
-        decoder=artefact.decoder,
-        thresholds={},
-        start=None,
-        epochs=artefact.epochs,
-        batch=artefact.batch,
-        seed=line.models.seed,
-        seconds=artefact.seconds,
-        size_mib=0.0,
-        versions=artefact.versions,
-        created_at=parts.clock(),
-        tile=line.tile,
-    )
 
 
 def _recorder(
@@ -182,8 +152,6 @@ def _describe(
     *,
     row_id: str,
 ) -> ModelVersion:
-    if start.weights is not None:
-        parts.files.put(start.weights.read_bytes())  # `reproduce` begins with them again
     onnx = artefact.onnx.read_bytes()
     split = parts.facts.get(Split, training_set.split_id)
     return ModelVersion(

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from wafergate.domain.splits import Side
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import StorageError
-from wafergate.jobs.parts import Parts, ahead
+from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
+from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.ports import Progress
 from wafergate.stages.tile import taught_tiles
 
-__all__ = ["fresh_folder", "write_yolo"]
+__all__ = ["fresh_folder", "work_folder", "write_yolo"]
 
 
 def fresh_folder(folder: Path) -> Path:
@@ -32,6 +34,29 @@ def fresh_folder(folder: Path) -> Path:
         message = f"the work folder {folder} cannot be made: {error.strerror}; check WAFERGATE_WORK_DIR"
         raise StorageError(message) from error
     return folder
+
+
+@contextmanager
+def work_folder(parts: Parts, name: str, progress: Progress = silent) -> Iterator[Path]:
+    """Hold an empty folder for a piece of work that only one run anywhere does at a time.
+
+    Whoever comes second waits, and must look then whether the work is done. At the end the folder is removed, and so
+    are the checkpoints that were stored under its name; what failed leaves both.
+
+    Args:
+        parts: the real parts.
+        name: of the work and of its folder: the id of the row that it makes.
+        progress: told when another run holds it.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    waiting = "waiting: another run does the same"
+    with parts.facts.exclusive(f"work on {name}", waiting=lambda: progress(waiting, 0, 0)):
+        folder = fresh_folder(parts.work / name)
+        yield folder
+        remove_checkpoints(parts, kept_checkpoints(parts, name), reason="what it was trained for is stored")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_yolo(

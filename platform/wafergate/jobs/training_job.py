@@ -17,7 +17,7 @@ from wafergate.jobs.parts import Parts
 from wafergate.jobs.weights import licence_of, newest_weights
 from wafergate.line import LineFile
 
-__all__ = ["Start", "choose_start", "training_job"]
+__all__ = ["Start", "choose_start", "find_weights", "training_job"]
 
 _TURNS = {OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270}
 
@@ -49,10 +49,7 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
     if weights is not None and not weights.is_file():
         message = f"there is no weight file {weights}; check --weights"
         raise ConfigError(message)
-    own = line.path.parent / candidate.weights if candidate.weights else None
-    file = weights or (own if own is not None and own.is_file() else None)
-    kept = newest_weights(parts, name) if file is None else None
-    digest = digest_bytes(file.read_bytes()) if file else (kept.digest if kept else None)
+    file, digest = find_weights(parts, line, candidate, weights=weights)
     if digest is None and not line.models.random_start:
         wanted = candidate.weights or "a file given with --weights"
         message = (
@@ -61,10 +58,25 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
             f"{name} --line {line.path.name}`, or set random_start = true in [models] to start from random weights"
         )
         raise ConfigError(message)
-    stated = licence_of(parts, name, digest)
+    stated = licence_of(parts, digest)
     needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated)
     require_trainable(line, needed, today=parts.clock().date())
-    return Start(candidate, file or (parts.files.fetch(kept.digest) if kept else None), digest)
+    return Start(candidate, file or (parts.files.fetch(digest) if digest else None), digest)
+
+
+def find_weights(
+    parts: Parts, line: LineFile, candidate: Candidate, *, weights: Path | None = None
+) -> tuple[Path | None, str | None]:
+    """Return the file a training would start from, None where it lies in the store or nowhere, and its SHA-256.
+
+    That is the file given, else the candidate's own beside the line file, else the one brought last.
+    """
+    own = line.path.parent / candidate.weights if candidate.weights else None
+    file = weights or (own if own is not None and own.is_file() else None)
+    if file is not None:
+        return file, digest_bytes(file.read_bytes())
+    kept = newest_weights(parts, candidate.name)
+    return None, kept.digest if kept else None
 
 
 def training_job(

@@ -7,7 +7,7 @@ from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore
 
-__all__ = ["as_cut", "find_version", "named_version", "taught_on", "uncut"]
+__all__ = ["find_version", "named_version", "on_version", "taught_on", "uncut"]
 
 
 def find_version(facts: FactStore, line: str, named: str = "", *, whole: bool = False) -> DatasetVersion:
@@ -56,11 +56,16 @@ def named_version(facts: FactStore, named: str, line: str = "") -> DatasetVersio
     return find_version(facts, lines[0], named)
 
 
-def as_cut(parts: Parts, line: LineFile, dataset_id: str) -> LineFile:
-    """Return the line as it trains on a dataset version: what is made of tiles already is not cut by `[tile]` again."""
-    if line.tile.active and taught_on(parts, dataset_id):
-        return line.model_copy(update={"tile": WHOLE})
-    return line
+def on_version(parts: Parts, line: LineFile, dataset_id: str) -> LineFile:
+    """Return the line as it trains on a dataset version and is judged with it.
+
+    The images keep the licence they were taken in under, whatever `[intake] licence` says by now (rule M2), and what is
+    made of tiles already is not cut by `[tile]` again.
+    """
+    licence = parts.facts.get(DatasetVersion, dataset_id).licence
+    intake = line.intake.model_copy(update={"licence": licence})
+    tile = WHOLE if line.tile.active and taught_on(parts, dataset_id) else line.tile
+    return line.model_copy(update={"intake": intake, "tile": tile})
 
 
 def taught_on(parts: Parts, dataset_id: str) -> list[TilePolicy]:

@@ -22,12 +22,13 @@ def known_candidates(parts: Parts, line: LineFile | None = None) -> Mapping[str,
 def add_weights(
     parts: Parts, file: Path, candidate: str, *, licence: str, source: str, actor: str, known: Mapping[str, Candidate]
 ) -> Outcome:
-    """Put a weight file into the store; the same file for the same candidate is kept once.
+    """Put a weight file into the store, as the one its candidate starts from; again where it is that already.
 
-    Nothing of it is run or unpacked here; a backend reads it without running code when training starts.
+    The backend reads it as a training will, without running code that it may carry.
 
     Raises:
-        ConfigError: no such file or candidate, or no licence.
+        ConfigError: no such file or candidate, no licence or another one than before, it holds anything but weights, or
+            the candidate's backend is not installed.
     """
     if candidate not in known:
         message = f"--model must be one of {', '.join(sorted(known))}; found {candidate!r}"
@@ -44,18 +45,24 @@ def add_weights(
         message = f"the weight file {file} is empty; bring it again"
         raise ConfigError(message)
     digest = digest_bytes(data)
-    row_id = identify("weights", candidate, digest)
-    found = next(iter(parts.facts.find(WeightFile, id=row_id)), None)
-    if found is not None:
-        if found.licence != licence:
-            message = (
-                f"{file.name} is known for {candidate} under {found.licence}, brought by {found.added_by}; found "
-                f"--licence {licence}: a file has one licence"
-            )
-            raise ConfigError(message)
-        return Outcome(row_id, reused=True)
+    stated = next(iter(parts.facts.find(WeightFile, digest=digest)), None)
+    if stated is not None and stated.licence != licence:
+        message = (
+            f"{file.name} is known for {stated.candidate} under {stated.licence}, brought by {stated.added_by}; found "
+            f"--licence {licence}: a file has one licence"
+        )
+        raise ConfigError(message)
+    newest = newest_weights(parts, candidate)
+    if newest is not None and newest.digest == digest:
+        return Outcome(newest.id, reused=True)
+    backend = parts.published.get(known[candidate].backend)
+    if backend is not None:
+        backend.check(file)
     parts.files.put(data)
-    row = WeightFile(row_id, candidate, digest, file.name, len(data), licence, source, actor, parts.clock())
+    now = parts.clock()
+    # with the time: a file that another one took the place of can be brought again
+    row_id = identify("weights", candidate, digest, now)
+    row = WeightFile(row_id, candidate, digest, file.name, len(data), licence, source, actor, now)
     return Outcome(row_id, not parts.facts.save(row))
 
 
@@ -64,7 +71,10 @@ def newest_weights(parts: Parts, candidate: str) -> WeightFile | None:
     return next(iter(parts.facts.find(WeightFile, candidate=candidate)), None)
 
 
-def licence_of(parts: Parts, candidate: str, digest: str | None) -> str:
-    """Return the licence that was stated for a weight file when it was brought; empty where nobody did."""
-    rows = parts.facts.find(WeightFile, candidate=candidate, digest=digest) if digest else []
+def licence_of(parts: Parts, digest: str | None) -> str:
+    """Return the licence that was stated for a weight file when it was brought, for whatever candidate; else nothing.
+
+    A licence goes with the bytes (rule M2): the same file is not freer where it starts another candidate.
+    """
+    rows = parts.facts.find(WeightFile, digest=digest) if digest else []
     return rows[0].licence if rows else ""

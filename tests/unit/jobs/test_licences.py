@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from wafergate.domain.licences import may_be_used
 from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError
-from wafergate.jobs.licences import licensed_parts, require_trainable
+from wafergate.jobs.decide import decide
+from wafergate.jobs.licences import licensed_parts, require_releasable, require_trainable
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
@@ -167,3 +168,86 @@ def test_what_stands_against_a_candidate_is_blamed_and_nothing_else(
     if not candidate.weights_licence:
         with pytest.raises(LicenceError, match="under no named licence: nobody names a licence, so it is not in"):
             require_trainable(line, said, today=date(2026, 3, 1))
+
+
+RESEARCH = 'licence = "LicenseRef-Research"'
+FOR_RESEARCH = 'min_images = 20\n[licences]\nallowed = ["Apache-2.0", "MIT"]\nresearch_only = ["LicenseRef-Research"]'
+
+
+def test_images_keep_the_licence_they_were_taken_in_under_whatever_the_line_file_says_later(
+    files: Files, tmp_path: Path, parts: Parts
+) -> None:
+    line = line_of(tmp_path, licence=RESEARCH, min_images=FOR_RESEARCH)
+    thread = run_thread(parts, line, MemorySource(files))
+    renamed = line_of(tmp_path, min_images=FOR_RESEARCH)
+    assert renamed.intake.licence == "Apache-2.0"
+    again = parts.facts.get(GateDecision, decide(parts, renamed, thread.evaluation.id, actor="kim").id)
+    assert ("images", Verdict.FAIL) in rule(again, "licence")
+    with pytest.raises(LicenceError, match=r"may not be released: the images are under LicenseRef-Research"):
+        require_releasable(parts, renamed, thread.model.id)
+    strict = line_of(tmp_path, epochs="epochs = 3", min_images='min_images = 20\n[licences]\nallowed = ["MIT"]')
+    strict = strict.model_copy(update={"intake": strict.intake.model_copy(update={"licence": "MIT"})})
+    with pytest.raises(LicenceError, match="the images are under LicenseRef-Research"):
+        train(parts, strict, thread.training_set.id)
+
+
+def test_a_model_whose_exception_has_ended_is_not_released(files: Files, tmp_path: Path, parts: Parts) -> None:
+    until = '"AGPL-3.0" = { who = "Kim", why = "on trial", until = 2026-03-31 }'
+    line = licensed(tmp_path, f'allowed = ["Apache-2.0"]\nexceptions = {{ {until} }}')
+    thread = run_thread(parts, line, MemorySource(files))
+    assert parts.facts.get(GateDecision, thread.decision.id).verdict is Verdict.PASS
+    require_releasable(parts, line, thread.model.id)
+    later = replace(parts, clock=lambda: datetime(2026, 4, 1, tzinfo=UTC))
+    with pytest.raises(LicenceError, match=r"the code is under AGPL-3\.0: .*the exception of Kim: on trial .* ended"):
+        require_releasable(later, line, thread.model.id)
+
+
+def test_the_licence_of_a_weight_file_goes_with_its_bytes_to_every_candidate(tmp_path: Path, parts: Parts) -> None:
+    other = "\n[[models.candidates]]\n" + "\n".join(
+        f'{key} = "{value}"'
+        for key, value in {
+            "name": "other", "backend": "contrast", "architecture": "contrast", "code_licence": "MIT",
+            "weights_licence": "MIT", "licence_source": "the team",
+        }.items()
+    )  # fmt: skip
+    line = line_of(tmp_path, overkill=f"overkill = 1.0\n{other}")
+    file = tmp_path / "shared.json"
+    file.write_text("[1]")
+    bring(parts, file, licence="CC-BY-NC-4.0", line=line)
+    of_other = line.model_copy(update={"models": replace(line.models, candidate="other")})
+    with pytest.raises(LicenceError, match=r"the weights are under CC-BY-NC-4\.0"):
+        choose_start(parts, of_other, weights=file)
+    with pytest.raises(ConfigError, match=r"is known for contrast under CC-BY-NC-4\.0.*a file has one licence"):
+        bring(parts, file, model="other", line=line)
+
+
+def test_a_weight_file_that_another_took_the_place_of_can_be_brought_again(tmp_path: Path, parts: Parts) -> None:
+    line = line_of(tmp_path, random_start="random_start = false")
+    good, wrong = tmp_path / "good.json", tmp_path / "wrong.json"
+    good.write_text("[1]")
+    wrong.write_text("[2]")
+    first = bring(parts, good, line=line)
+    bring(parts, wrong, line=line)
+    again = bring(parts, good, line=line)
+    assert not again.reused
+    assert again.id != first.id
+    start = choose_start(parts, line)
+    assert start.weights is not None
+    assert start.weights.read_text() == "[1]"
+    assert bring(parts, good, line=line) == (again.id, True)
+
+
+def test_a_weight_file_that_its_backend_refuses_is_not_kept(tmp_path: Path, parts: Parts) -> None:
+    class Refusing:
+        def address(self, architecture: str) -> str:
+            return architecture
+
+        def check(self, file: Path) -> None:
+            message = f"{file.name} holds code"
+            raise ConfigError(message)
+
+    line, file = line_of(tmp_path), tmp_path / "hostile.json"
+    file.write_text("[1]")
+    with pytest.raises(ConfigError, match=r"hostile\.json holds code"):
+        bring(replace(parts, published={"contrast": Refusing()}), file, line=line)
+    assert not parts.facts.find(WeightFile)

@@ -1,5 +1,6 @@
 """One run of the thread, the same inputs again, and trainings that are killed or run out of memory."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,63 @@ def test_where_memory_runs_out_fewer_images_at_a_time_go_on_from_the_last_checkp
     ]
     (model,) = parts.facts.find(ModelVersion)
     assert model.onnx == done[0].facts.get(ModelVersion, done[1].ids["model"]).onnx
+
+
+def test_a_step_down_binds_later_runs_within_the_same_budget_on_the_same_machine_and_is_told_again(
+    files: Files, tmp_path: Path
+) -> None:
+    parts = parts_in(tmp_path, trainer=ContrastTrainer(dies_after=0))
+    tight = line_of(min_images="min_images = 20\n[hardware.train]\nmemory_mib = 300")
+    with pytest.raises(OSError, match="power"):
+        run_thread(parts, tight, MemorySource(files))
+    (training_set,) = parts.facts.find(TrainingSet)
+
+    def begin(line: Any, *, fits: int, machine: str = "here") -> tuple[list[int], list[int]]:
+        trainer, told = ContrastTrainer(dies_after=1, fits=fits), []
+        some = replace(parts, trainers={"contrast": trainer}, machine=lambda *_: machine)
+        with pytest.raises((OSError, HardwareError)):
+            train(some, line, training_set.id, on_step=lambda step: told.append(step.after))
+        return [job.micro_batch for job in trainer.jobs], told
+
+    assert begin(tight, fits=0) == ([8, 4, 2, 1], [4, 2, 1])
+    assert begin(tight, fits=8) == ([1], [1])
+    assert begin(tight, fits=8, machine="a larger one") == ([8], [])
+    assert begin(line_of(), fits=8) == ([8], [])
+
+
+def test_of_two_runs_of_one_training_the_second_waits_and_finds_the_model(files: Files, tmp_path: Path) -> None:
+    parts = parts_in(tmp_path, trainer=ContrastTrainer(dies_after=0))
+    with pytest.raises(OSError, match="power"):
+        run_thread(parts, line_of(), MemorySource(files))
+    (training_set,) = parts.facts.find(TrainingSet)
+    begun, waits = threading.Event(), threading.Event()
+    trainer = ContrastTrainer()
+
+    def slow(job: Any, **tell: Any) -> Any:
+        begun.set()
+        assert waits.wait(30)
+        return trainer(job, **tell)
+
+    parts = replace(parts, trainers={"contrast": slow})
+    results: list[Any] = []
+
+    def run(progress: Any) -> None:
+        results.append(train(parts, line_of(), training_set.id, progress=progress))
+
+    def told(stage: str, *_: object) -> None:
+        if stage == "waiting: another run does the same":
+            waits.set()
+
+    first = threading.Thread(target=run, args=(lambda *_: None,))
+    first.start()
+    assert begun.wait(30)
+    second = threading.Thread(target=run, args=(told,))
+    second.start()
+    for thread in (first, second):
+        thread.join(60)
+    assert (trainer.runs, [done.reused for done in results]) == (1, [False, True])
+    assert len(parts.facts.find(ModelVersion)) == 1
+    assert list(parts.work.iterdir()) == []
 
 
 def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files, tmp_path: Path) -> None:

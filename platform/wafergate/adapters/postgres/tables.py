@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.alerts import Alert
 from wafergate.domain.augmentation import AugmentationPlan, PlannedImage
-from wafergate.domain.choice import ModelChoice, Probe
+from wafergate.domain.choice import BriefTraining, ModelChoice, Probe
 from wafergate.domain.drift import DriftReport
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
@@ -141,6 +141,7 @@ KINDS: dict[type, tuple[str, tuple[str, ...], str]] = {
     LearningCurve: ("learning_curve", ("id",), "created_at DESC, id"),
     TrainingEpoch: ("training_epoch", ("id",), "created_at DESC, id"),
     Probe: ("probe", ("id",), "created_at DESC, id"),
+    BriefTraining: ("brief_training", ("id",), "created_at DESC, id"),
     ModelChoice: ("model_choice", ("id",), "created_at DESC, id"),
     WeightFile: ("weight_file", ("id",), "created_at DESC, id"),
     CheckpointRemoval: ("checkpoint_removal", ("id",), "created_at DESC, id"),
