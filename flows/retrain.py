@@ -131,7 +131,7 @@ def require_room(line: LineFile, weights: str) -> None:
     """Ask licences and weights of the line's candidate, then whether it can be trained on this machine at all."""
     parts, file = open_parts(), Path(weights) if weights else None
     start = choose_start(parts, line, weights=file)
-    if file is not None and start.digest and not licence_of(parts, start.digest):
+    if file is not None and start.digest and not licence_of(parts.facts, start.digest):
         taken = start.candidate.weights_licence or "no licence"
         say(
             f"note: nobody stated the licence of {file.name}: taken as that of {start.candidate.name}'s own weights, "

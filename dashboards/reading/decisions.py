@@ -9,7 +9,7 @@ from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.domain.weights import WeightFile
+from wafergate.jobs.weights import licence_of
 from wafergate.ports import FactStore
 
 __all__ = ["Chosen", "Story", "load_decision", "load_story"]
@@ -78,8 +78,7 @@ def load_decision(facts: FactStore, decision_id: str) -> Chosen:
     choices = facts.find(ModelChoice, training_set_id=judged.model.training_set_id, limit=1)
     beaten = facts.find(ModelVersion, id=comparisons[0].champion_id, limit=1) if comparisons else []
     start = judged.model.start
-    stated = facts.find(WeightFile, digest=start, limit=1) if start else []
-    weights_licence = (stated[0].licence if stated else judged.model.candidate.weights_licence) if start else ""
+    weights_licence = (licence_of(facts, start) or judged.model.candidate.weights_licence) if start else ""
     return Chosen(
         judged,
         reports[0] if reports else None,

@@ -442,6 +442,16 @@ class TestDatabaseItself:
         with pytest.raises(ServiceError, match="refuses"):
             facts.save(rows.dataset("readonly"))
 
+    def test_a_server_that_was_started_again_answers_the_very_next_call(self, service_settings: Settings) -> None:
+        facts = PostgresFacts(service_settings.database_url.get_secret_value(), clock=later)
+        assert facts.champion("nowhere") is None
+        others = "pid <> pg_backend_pid() AND usename = current_user"
+        cut = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}"  # noqa: S608
+        with self.connect(service_settings.database_url) as connection:
+            (ended,) = connection.execute(cut).fetchone() or (0,)  # type: ignore[arg-type]
+        assert ended >= 1
+        assert facts.champion("nowhere") is None
+
     def test_a_stopped_database_is_one_sentence(self) -> None:
         facts = PostgresFacts("postgresql://wafergate_app:secret@127.0.0.1:9/wafergate", clock=later)
         with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9/wafergate does not answer") as caught:

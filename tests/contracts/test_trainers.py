@@ -330,6 +330,23 @@ def test_a_file_without_tensors_is_refused_unrun(tmp_path: Path, content: str) -
     assert not trace.exists()
 
 
+def test_a_damaged_weight_file_is_refused_in_a_sentence_however_it_is_damaged(tmp_path: Path) -> None:
+    whole, weights = tmp_path / "whole.pt", tmp_path / "weights.pt"
+    tensors = {f"layer.{place}": torch.arange(4.0) for place in range(3)}
+    torch.save(tensors, whole, _use_new_zipfile_serialization=False)  # its pickle lies bare, so damage reaches it
+    content = whole.read_bytes()
+    random = np.random.default_rng(0)
+    refused: list[str] = []
+    for place in random.integers(0, len(content), 200):
+        weights.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            assert read_tensors(weights)
+        except ConfigError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert all("weights.pt" in said for said in refused)
+
+
 class PowerCutError(Exception):
     """The power goes off."""
 

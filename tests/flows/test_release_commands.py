@@ -18,7 +18,7 @@ from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind
 from wafergate.domain.inspection import InspectionRun
 from wafergate.domain.runs import FlowRun
 from wafergate.domain.training_rows import TrainingEpoch
-from wafergate.errors import NotFoundError, PromotionError
+from wafergate.errors import LicenceError, NotFoundError, PromotionError
 from wafergate.ports import FactStore
 from wafergate.settings import Settings
 from wafergate.stages.alerts import approval_alert
@@ -118,6 +118,31 @@ def test_a_champion_is_not_exchanged_for_a_newer_model_that_did_not_pass(
             connection.execute("UPDATE gate_decision SET verdict = 'pass' WHERE id = %s", [failed.id])
     assert stored.champion(name) == crown
     assert [entry.kind for entry in stored.ledger(name)] == [LedgerKind.PROMOTED]
+
+
+def test_what_passed_is_not_released_once_its_licences_are_no_longer_allowed(
+    wafergate: ForkedCommands, stored: FactStore, tmp_path: Path
+) -> None:
+    name = f"gated-{uuid4().hex[:8]}"
+    first, second = judged(stored, name, "first"), judged(stored, name, "second")
+    for decision in (first, second):
+        crown = Champion(name, decision.model_id, decision.id, "kim", "it passed", wiring.now())
+        stored.promote(crown, kind=LedgerKind.PROMOTED, details={})
+    ended = '[licences.exceptions]\n"MIT" = { who = "Kim", why = "on trial", until = 2026-01-31 }'
+    more = f'[licences]\nallowed = ["CC0-1.0"]\n{ended}'
+    line = ("--line", str(write_line(tmp_path / "gated.toml", name, more=more)))
+    for command in (
+        ("approve", first.id, *line),
+        ("release", *line, "--decision", first.id),
+        ("rollback", *line),
+        ("rollback", *line, "--to", first.model_id),
+    ):
+        said = wafergate(*command, *WORDS)
+        assert said.code == LicenceError.exit_code, (command, said)
+        assert "may not be released" in said.sentence
+    champion = stored.champion(name)
+    assert champion is not None
+    assert champion.model_id == second.model_id
 
 
 def test_a_deployed_line_is_released_by_its_worker_which_settles_the_alert(

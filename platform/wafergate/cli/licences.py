@@ -36,7 +36,7 @@ def licences(
         raise ConfigError(message)
     cells = []
     for name in [model] if model else known:
-        stated = licence_of(parts, find_weights(parts, line_file, known[name])[1])
+        stated = licence_of(parts.facts, find_weights(parts, line_file, known[name])[1])
         said = licensed_parts(line_file, known[name], from_weights=True, weights_licence=stated)
         verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}

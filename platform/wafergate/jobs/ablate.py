@@ -12,8 +12,9 @@ from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.short_training import SCORE, judge_at_score, train_shortly
-from wafergate.jobs.training_folder import work_folder
+from wafergate.jobs.short_training import SCORE, judge_at_score
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
 from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
@@ -103,32 +104,28 @@ def _run(work: _Work, factor: int, epochs: int) -> FactorRun:
     begun = (candidate.backend, candidate.architecture, work.start.digest, *line.cuts)
     judged_by = (line.gate.iou, line.gate.confidence, SCORE)
     row_id = identify("factor", made.id, factor, begun, settings, line.classes, judged_by)
-    for known in parts.facts.find(FactorRun, id=row_id):
-        return known
     validation = samples_on(parts, work.split_id, Side.VALIDATION)
     if not validation:
         message = "an ablation is judged on validation, which holds no image: lower [split] test_per_class"
         raise TrainingError(message)
-    with work_folder(parts, row_id, work.progress) as folder:
-        for known in parts.facts.find(FactorRun, id=row_id):
-            return known
-        artefact = train_shortly(
+
+    def make(folder: Path) -> FactorRun:
+        artefact = train_items(
             parts,
             line,
             work.start,
             parts.facts.find(TrainingItem, training_set_id=taught.id),
             folder,
             channels=taught.channels,
-            on_epoch=lambda report: work.on_epoch(factor, report),
-            progress=work.progress,
+            told=Told(lambda report: work.on_epoch(factor, report), work.progress),
         )
         stage = "judging on validation"
         classes = judge_at_score(parts, line, work.start, artefact, validation, stage=stage, progress=work.progress)
-        row = FactorRun(
+        return FactorRun(
             row_id, taught.id, factor, taught.augmented, shorter, SCORE, classes, artefact.seconds, parts.clock()
         )
-        parts.facts.save(row)
-    return row
+
+    return made_once(parts, FactorRun, row_id, make, progress=work.progress)[0]
 
 
 def _finding(runs: Sequence[FactorRun]) -> str:

@@ -18,12 +18,13 @@ from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingE
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.drafts import draft_model
-from wafergate.jobs.ladder import train_within_memory, trainer_of
+from wafergate.jobs.ladder import trainer_of
 from wafergate.jobs.licences import licensed_parts
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.probe import probe, room_for
-from wafergate.jobs.training_folder import work_folder, write_yolo
-from wafergate.jobs.training_job import Start, choose_start, training_job
+from wafergate.jobs.probe import probe
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
+from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile
@@ -206,12 +207,12 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
     start = choose_start(parts, line)
     trained = (start.candidate, start.digest, line.models, line.hardware.train, *line.cuts)
     row_id = identify("rung", training_set_id, trained, _limits(line))
-    with work_folder(parts, row_id, progress) as folder:
-        for known in parts.facts.find(BriefTraining, id=row_id):
-            return known.result
+
+    def make(folder: Path) -> BriefTraining:
         result = _brief_result(parts, line, start, training_set_id, folder, progress)
-        parts.facts.save(BriefTraining(row_id, training_set_id, start.candidate.name, result, parts.clock()))
-    return result
+        return BriefTraining(row_id, training_set_id, start.candidate.name, result, parts.clock())
+
+    return made_once(parts, BriefTraining, row_id, make, progress=progress)[0].result
 
 
 def _limits(line: LineFile) -> tuple[object, ...]:
@@ -223,17 +224,14 @@ def _brief_result(
     parts: Parts, line: LineFile, start: Start, training_set_id: str, folder: Path, progress: Progress
 ) -> RungResult:
     training_set = parts.facts.get(TrainingSet, training_set_id)
-    items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-    job = training_job(line, start, folder, items, channels=training_set.channels)
-    artefact = train_within_memory(
+    artefact = train_items(
         parts,
-        replace(job, micro_batch=room_for(parts, line, start.candidate)),
-        folder.name,
-        on_epoch=lambda report: progress(f"trying {start.candidate.name}", report.epoch, report.epochs),
-        on_step=lambda _step: None,
-        checkpoint_seconds=float("inf"),
-        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
+        line,
+        start,
+        parts.facts.find(TrainingItem, training_set_id=training_set_id),
+        folder,
+        channels=training_set.channels,
+        told=Told(lambda report: progress(f"trying {start.candidate.name}", report.epoch, report.epochs), progress),
     )
     detector = open_judge(parts, draft_model(parts, line, start.candidate, artefact), artefact.onnx)
     validation = samples_on(parts, training_set.split_id, Side.VALIDATION)

@@ -16,8 +16,9 @@ from wafergate.errors import ConfigError, NotFoundError, TrainingError
 from wafergate.jobs.augment import samples_on
 from wafergate.jobs.out_of_fold import cut_folds
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.short_training import SCORE, judge_at_score, originals, train_shortly
-from wafergate.jobs.training_folder import work_folder
+from wafergate.jobs.short_training import SCORE, judge_at_score, originals
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
 from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
@@ -233,20 +234,18 @@ def _run(
     """Train on a subset, repeated up to the size of the largest, and judge what was exported."""
     parts, line = work.parts, work.line
     called = f"{size} a class, course {course.number}"
-    with work_folder(parts, run_id, work.progress) as folder:
-        for known in parts.facts.find(CurveRun, id=run_id):
-            return known
-        artefact = train_shortly(
+
+    def make(folder: Path) -> CurveRun:
+        artefact = train_items(
             parts,
             line,
             work.start,
             [replace(item, position=at) for at, item in enumerate(islice(cycle(items), len(course.largest)))],
             folder,
             channels=line.models.channels,
-            on_epoch=lambda report: work.on_epoch(called, report),
-            progress=work.progress,
+            told=Told(lambda report: work.on_epoch(called, report), work.progress),
         )
-        row = CurveRun(
+        return CurveRun(
             id=run_id,
             dataset_id=subset[0].dataset_id,
             taught=len(subset),
@@ -259,8 +258,8 @@ def _run(
             seconds=artefact.seconds,
             created_at=parts.clock(),
         )
-        parts.facts.save(row)
-    return row
+
+    return made_once(parts, CurveRun, run_id, make, progress=work.progress)[0]
 
 
 def _shown(samples: Sequence[Sample], classes: Sequence[str]) -> dict[str, int]:

@@ -38,7 +38,7 @@ def parts_of_model(parts: Parts, line: LineFile, model: ModelVersion) -> tuple[L
         on_version(parts, line, model.dataset_id),
         model.candidate,
         from_weights=model.start is not None,
-        weights_licence=licence_of(parts, model.start),
+        weights_licence=licence_of(parts.facts, model.start),
     )
 
 

@@ -15,8 +15,9 @@ from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.drafts import draft_model
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.short_training import originals, train_shortly
-from wafergate.jobs.training_folder import work_folder
+from wafergate.jobs.short_training import originals
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
 from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
@@ -109,8 +110,7 @@ def out_of_fold(
     work = _Work(parts, line, start, cut, on_epoch, progress)
     said: dict[str, Detections] = {}
     for fold, fold_id in enumerate(ids):
-        found = parts.facts.find(FoldRun, id=fold_id)
-        run = found[0] if found else _run_fold(work, fold, fold_id)
+        run = _run_fold(work, fold, fold_id)
         kept = read_predictions(parts.files.get(run.predictions))
         said |= dict(zip(kept.names, kept.detections, strict=True))
     row = _estimate(parts, line, start, cut, [said[sample.name] for sample in samples], row_id=row_id)
@@ -149,23 +149,21 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
     """Train on the other folds, let the exported model judge this one, and store what it said."""
     parts, line, cut = work.parts, work.line, work.cut
     taught, judged = cut.others(fold), cut.of(fold)
-    with work_folder(parts, fold_id, work.progress) as folder:
-        for known in parts.facts.find(FoldRun, id=fold_id):
-            return known
-        artefact = train_shortly(
+
+    def make(folder: Path) -> FoldRun:
+        artefact = train_items(
             parts,
             line,
             work.start,
             originals(parts, taught, line.models.channels, progress=work.progress),
             folder,
             channels=line.models.channels,
-            on_epoch=lambda report: work.on_epoch(fold + 1, report),
-            progress=work.progress,
+            told=Told(lambda report: work.on_epoch(fold + 1, report), work.progress),
         )
         detector = open_judge(parts, draft_model(parts, line, work.start.candidate, artefact), artefact.onnx)
         stage = f"judging fold {fold + 1}"
         detections = run_detector(parts, detector, judged, line.models.channels, stage=stage, progress=work.progress)
-        row = FoldRun(
+        return FoldRun(
             id=fold_id,
             dataset_id=cut.samples[0].dataset_id,
             fold=fold + 1,
@@ -176,8 +174,8 @@ def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
             seconds=artefact.seconds,
             created_at=parts.clock(),
         )
-        parts.facts.save(row)
-    return row
+
+    return made_once(parts, FoldRun, fold_id, make, progress=work.progress)[0]
 
 
 def _estimate(

@@ -18,7 +18,7 @@ from wafergate.jobs.ladder import hold_devices, trainer_of
 from wafergate.jobs.latency import time_detector
 from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.serve import require_runtime
-from wafergate.jobs.training_folder import work_folder
+from wafergate.jobs.training_folder import made_once
 from wafergate.line import LineFile
 from wafergate.ports import DetectorLoader, Progress
 from wafergate.stages.choose import drop_misfits
@@ -48,15 +48,14 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     def waiting() -> None:
         progress("waiting: another training runs on this machine", 0, 0)
 
-    for known in parts.facts.find(Probe, id=row_id):
-        return known
-    with work_folder(parts, row_id, progress) as folder, hold_devices(parts, line.hardware.train.device, waiting):
-        for known in parts.facts.find(Probe, id=row_id):
-            return known
-        row = _measured(parts, line, candidate, folder, row_id, progress)
-        if row.memory or line.hardware.train.memory_mib:
-            parts.facts.save(row)
-    return row
+    def make(folder: Path) -> Probe:
+        with hold_devices(parts, line.hardware.train.device, waiting):
+            return _measured(parts, line, candidate, folder, row_id, progress)
+
+    def keep(row: Probe) -> bool:
+        return bool(row.memory or line.hardware.train.memory_mib)
+
+    return made_once(parts, Probe, row_id, make, keep=keep, progress=progress)[0]
 
 
 def require_room(

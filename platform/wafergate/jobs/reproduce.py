@@ -11,17 +11,17 @@ from wafergate.domain.reproduction import Reproduction, judge_likeness
 from wafergate.domain.runs import FlowRun, LineFileVersion
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, TrainedArtefact
+from wafergate.domain.training import EpochReport
 from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.augment import plan_identity, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
-from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.licences import parts_of_model, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.train import freeze, model_identity
-from wafergate.jobs.training_folder import work_folder, write_yolo
-from wafergate.jobs.training_job import Start, training_job
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
+from wafergate.jobs.training_job import Start
 from wafergate.line import LineFile, parse_line
 from wafergate.ports import FactStore, Progress
 
@@ -120,17 +120,23 @@ def reproduce(
     require_trainable(line, parts_of_model(parts, line, model), today=parts.clock().date())
     machine = parts.machine(line.hardware.train.device, model.candidate.backend)
     row_id = identify("reproduction", model.id, machine, code)
-    if parts.facts.find(Reproduction, id=row_id):
-        return Outcome(row_id, reused=True)
-    with work_folder(parts, row_id, progress) as folder:
-        if parts.facts.find(Reproduction, id=row_id):
-            return Outcome(row_id, reused=True)
-        items = parts.facts.find(TrainingItem, training_set_id=model.training_set_id)
-        artefact = _train(parts, line, model, items, folder, on_epoch=on_epoch, progress=progress)
+
+    def make(folder: Path) -> Reproduction:
+        artefact = train_items(
+            parts,
+            line,
+            Start(model.candidate, parts.files.fetch(model.start) if model.start else None, model.start),
+            parts.facts.find(TrainingItem, training_set_id=model.training_set_id),
+            folder,
+            channels=model.channels,
+            # As many as the stored training ended with: sums over batches round by how they are cut.
+            micro_batch=model.micro_batch,
+            told=Told(on_epoch, progress),
+        )
         onnx = parts.files.put(artefact.onnx.read_bytes())
         validation = samples_on(parts, model.split_id, Side.VALIDATION)
         agreement, thresholds = _compare(parts, line, model, replace(model, onnx=onnx), validation, progress)
-        row = Reproduction(
+        return Reproduction(
             id=row_id,
             line=model.line,
             model_id=model.id,
@@ -146,33 +152,9 @@ def reproduce(
             actor=actor,
             created_at=parts.clock(),
         )
-        return Outcome(row_id, not parts.facts.save(row))
 
-
-def _train(
-    parts: Parts,
-    line: LineFile,
-    model: ModelVersion,
-    items: Sequence[TrainingItem],
-    folder: Path,
-    *,
-    on_epoch: Callable[[EpochReport], None],
-    progress: Progress,
-) -> TrainedArtefact:
-    weights = parts.files.fetch(model.start) if model.start else None
-    write_yolo(parts, items, model.classes, folder, tile=model.tile, progress=progress)
-    start = Start(model.candidate, weights, model.start)
-    # As many images at a time as the stored training ended with: sums over batches round by how they are cut.
-    job = replace(training_job(line, start, folder, items, channels=model.channels), micro_batch=model.micro_batch)
-    return train_within_memory(
-        parts,
-        job,
-        folder.name,
-        on_epoch=on_epoch,
-        on_step=lambda _step: None,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-        on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
-    )
+    _, reused = made_once(parts, Reproduction, row_id, make, progress=progress)
+    return Outcome(row_id, reused)
 
 
 def _compare(

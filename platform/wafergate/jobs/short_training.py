@@ -1,26 +1,23 @@
 """Images to a short training that answers a question: what it made is judged, and never stored as a model."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from wafergate.domain.evaluation import ClassFigures, Detections, Truth
 from wafergate.domain.judging import judge
 from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side
-from wafergate.domain.training import EpochReport, TrainedArtefact
+from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.drafts import draft_model
-from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Parts, ahead, composed
-from wafergate.jobs.training_folder import write_yolo
-from wafergate.jobs.training_job import Start, training_job
+from wafergate.jobs.training_job import Start
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures
 
-__all__ = ["SCORE", "judge_at_score", "originals", "train_shortly"]
+__all__ = ["SCORE", "judge_at_score", "originals"]
 
 SCORE = 0.25
 """Every run is judged at this score: thresholds of its own, set on validation, would hide what the runs differ by."""
@@ -41,34 +38,6 @@ def originals(parts: Parts, samples: Sequence[Sample], channels: Channels, *, pr
         items.append(item)
         progress("making the training images", done, len(samples))
     return items
-
-
-def train_shortly(
-    parts: Parts,
-    line: LineFile,
-    start: Start,
-    items: Sequence[TrainingItem],
-    folder: Path,
-    *,
-    channels: Channels,
-    on_epoch: Callable[[EpochReport], None],
-    progress: Progress,
-) -> TrainedArtefact:
-    """Train on the items in a fresh folder, whose name finds the checkpoints of a run that was killed.
-
-    Raises:
-        StorageError: the folder cannot take the images.
-        TrainingError: the training or the export failed.
-    """
-    write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-    return train_within_memory(
-        parts,
-        training_job(line, start, folder, items, channels=channels),
-        folder.name,
-        on_epoch=on_epoch,
-        on_step=lambda _step: None,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-    )
 
 
 def judge_at_score(

@@ -16,11 +16,10 @@ from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpo
 from wafergate.errors import TrainingError
 from wafergate.jobs.augment import groups_on, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
-from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Outcome, Parts, silent
-from wafergate.jobs.probe import room_for
-from wafergate.jobs.training_folder import work_folder, write_yolo
-from wafergate.jobs.training_job import Start, choose_start, training_job
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import made_once
+from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -77,32 +76,28 @@ def train(
     line = on_version(parts, line, parts.facts.get(Split, training_set.split_id).dataset_id)
     start = choose_start(parts, line, weights=weights)
     row_id = model_identity(line, start, training_set_id)
-    if parts.facts.find(ModelVersion, id=row_id):
-        return Outcome(row_id, reused=True)
-    with work_folder(parts, row_id, progress) as folder:
-        if parts.facts.find(ModelVersion, id=row_id):
-            return Outcome(row_id, reused=True)
+
+    def make(folder: Path) -> ModelVersion:
         if start.weights is not None:
             parts.files.put(start.weights.read_bytes())  # `reproduce` begins with them again
-        items = parts.facts.find(TrainingItem, training_set_id=training_set_id)
-        write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=progress)
-        job = training_job(line, start, folder, items, channels=training_set.channels)
-        artefact = train_within_memory(
+        artefact = train_items(
             parts,
-            replace(job, micro_batch=room_for(parts, line, start.candidate)),
-            row_id,
-            on_epoch=_recorder(parts, row_id, by.actor, on_epoch),
-            on_step=on_step,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-            on_wait=lambda: progress("waiting: another training runs on this machine", 0, 0),
+            line,
+            start,
+            parts.facts.find(TrainingItem, training_set_id=training_set_id),
+            folder,
+            channels=training_set.channels,
+            told=Told(_recorder(parts, row_id, by.actor, on_epoch), progress, on_step),
         )
         model = replace(_describe(parts, line, training_set, start, artefact, row_id=row_id), run_id=by.run_id)
         validation = samples_on(parts, training_set.split_id, Side.VALIDATION)
         groups = groups_on(parts, training_set.split_id, validation)
         points = freeze(parts, line, model, validation, groups, onnx=artefact.onnx, progress=progress)
         thresholds = {point.defect_class: point.threshold for point in points}
-        new = parts.facts.save(replace(model, thresholds=thresholds, operating=points))
-    return Outcome(row_id, not new)
+        return replace(model, thresholds=thresholds, operating=points)
+
+    _, reused = made_once(parts, ModelVersion, row_id, make, progress=progress)
+    return Outcome(row_id, reused)
 
 
 def model_identity(line: LineFile, start: Start, training_set_id: str) -> str:

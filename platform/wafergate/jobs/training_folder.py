@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.ports import Progress
 from wafergate.stages.tile import taught_tiles
 
-__all__ = ["fresh_folder", "work_folder", "write_yolo"]
+__all__ = ["fresh_folder", "made_once", "work_folder", "write_yolo"]
+
+Made = TypeVar("Made")
 
 
 def fresh_folder(folder: Path) -> Path:
@@ -57,6 +60,36 @@ def work_folder(parts: Parts, name: str, progress: Progress = silent) -> Iterato
         yield folder
         remove_checkpoints(parts, kept_checkpoints(parts, name), reason="what it was trained for is stored")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def made_once(
+    parts: Parts,
+    kind: type[Made],
+    row_id: str,
+    make: Callable[[Path], Made],
+    *,
+    keep: Callable[[Made], bool] = lambda _row: True,
+    progress: Progress = silent,
+) -> tuple[Made, bool]:
+    """Return a row and whether it was there; where it is not, it is made in a `work_folder` and stored.
+
+    Args:
+        parts: the real parts.
+        kind: of the row.
+        row_id: its id.
+        make: makes it in the folder given, with this id.
+        keep: whether a row that was made is stored.
+        progress: told when another run makes it; its row is taken then.
+    """
+    for known in parts.facts.find(kind, id=row_id):
+        return known, True
+    with work_folder(parts, row_id, progress) as folder:
+        for known in parts.facts.find(kind, id=row_id):
+            return known, True
+        made = make(folder)
+        if keep(made):
+            parts.facts.save(made)
+    return made, False
 
 
 def write_yolo(

@@ -58,7 +58,7 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
             f"{name} --line {line.path.name}`, or set random_start = true in [models] to start from random weights"
         )
         raise ConfigError(message)
-    stated = licence_of(parts, digest)
+    stated = licence_of(parts.facts, digest)
     needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated)
     require_trainable(line, needed, today=parts.clock().date())
     return Start(candidate, file or (parts.files.fetch(digest) if digest else None), digest)

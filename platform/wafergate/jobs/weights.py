@@ -9,6 +9,7 @@ from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
+from wafergate.ports import FactStore
 
 __all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights"]
 
@@ -71,10 +72,10 @@ def newest_weights(parts: Parts, candidate: str) -> WeightFile | None:
     return next(iter(parts.facts.find(WeightFile, candidate=candidate)), None)
 
 
-def licence_of(parts: Parts, digest: str | None) -> str:
+def licence_of(facts: FactStore, digest: str | None) -> str:
     """Return the licence that was stated for a weight file when it was brought, for whatever candidate; else nothing.
 
     A licence goes with the bytes (rule M2): the same file is not freer where it starts another candidate.
     """
-    rows = parts.facts.find(WeightFile, digest=digest) if digest else []
+    rows = facts.find(WeightFile, digest=digest, limit=1) if digest else []
     return rows[0].licence if rows else ""

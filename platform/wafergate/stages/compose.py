@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.models import Channels
+from wafergate.domain.subpixel import peak
 from wafergate.errors import SourceError
 
 __all__ = ["FARTHEST", "ZERO_DIFFERENCE", "compose", "registered", "tolerant_difference"]
@@ -84,17 +85,8 @@ def _shift(grey: Pixels, reference: Pixels) -> tuple[int, int]:
     image, golden = (cv2.resize(item, size, interpolation=cv2.INTER_AREA) for item in (grey, reference))
     found = cv2.matchTemplate(golden, image[reach:-reach, reach:-reach], cv2.TM_CCOEFF_NORMED)
     row, column = divmod(int(found.argmax()), found.shape[1])
-    x, y = _peak(found[row], column) - reach, _peak(found[:, column], row) - reach
+    x, y = peak(found[row], column) - reach, peak(found[:, column], row) - reach
     return round(x * width / size[0]), round(y * height / size[1])
-
-
-def _peak(line: NDArray[np.float32], place: int) -> float:
-    """Return where a parabola through the highest value and its neighbours has its peak."""
-    if not 0 < place < len(line) - 1:
-        return float(place)
-    before, here, after = (float(value) for value in line[place - 1 : place + 2])
-    bent = before - 2 * here + after
-    return place + (0.5 * (before - after) / bent if bent < 0 else 0.0)
 
 
 def _grey(image: Pixels) -> Pixels:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wafergate.domain.codes import close_pairs
 from wafergate.domain.near_duplicates import LikenessPolicy
+from wafergate.domain.subpixel import peak
 
 __all__ = ["COPY_SIDE", "candidates", "codes_of", "compare", "shrink", "without_look_alikes"]
 
@@ -134,15 +135,6 @@ def _detail(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(fine - coarse, dtype=np.float32)
 
 
-def _peak(values: NDArray[np.float32], place: int) -> float:
-    """Return where the parabola through a maximum and its two neighbours has its top (0 at the border)."""
-    if not 0 < place < len(values) - 1:
-        return float(place)
-    before, top, after = (float(value) for value in values[place - 1 : place + 2])
-    bend = before - 2 * top + after
-    return place + (0.5 * (before - after) / bend if bend < 0 else 0.0)
-
-
 def compare(first: Copy, second: Copy) -> tuple[float, float]:
     """Return correlation and largest local difference of two copies, registered, whatever their exposure.
 
@@ -167,7 +159,7 @@ def compare(first: Copy, second: Copy) -> tuple[float, float]:
     middle, around = slice(margin, COPY_SIDE - margin), slice(margin - _REACH, COPY_SIDE - margin + _REACH)
     scores = np.asarray(cv2.matchTemplate(other[around, around], one[middle, middle], cv2.TM_CCOEFF_NORMED))
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)
-    down, right = _peak(scores[:, column], int(row)) - _REACH, _peak(scores[row], int(column)) - _REACH
+    down, right = peak(scores[:, column], int(row)) - _REACH, peak(scores[row], int(column)) - _REACH
     move = np.array([[1, 0, right], [0, 1, down]], np.float32)
     moved = cv2.warpAffine(other, move, (COPY_SIDE, COPY_SIDE), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
     a, b = one[middle, middle], np.asarray(moved, np.float32)[middle, middle]

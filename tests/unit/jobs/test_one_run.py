@@ -279,7 +279,7 @@ def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files,
 def test_a_killed_training_goes_on_on_another_machine(
     done: tuple[Parts, Thread], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wafergate.jobs.train.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("wafergate.jobs.training.CHECKPOINT_SECONDS", 0.0)
     parts = parts_in(tmp_path / "one", trainer=ContrastTrainer(dies_after=0))
     with pytest.raises(OSError, match="power"):
         run_thread(parts, line_of(), MemorySource(files))

@@ -135,8 +135,10 @@ class PostgresFacts:
         with connection:
             with translated(self._conninfo):
                 # of a machine that lost its power the server would hear nothing for two hours
-                for setting, seconds in (("idle", 60), ("interval", 10), ("count", 3)):
-                    connection.execute("SELECT set_config(%s, %s, false)", [f"tcp_keepalives_{setting}", str(seconds)])
+                connection.execute(
+                    "SELECT set_config('tcp_keepalives_idle', '60', false), "
+                    "set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)"
+                )
                 held = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
                 if held != (True,):
                     waiting()

@@ -1,6 +1,5 @@
 """Which candidate is trained: what licences and hardware drop, and what validation decides among the rest."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.memory_source import MemorySource
-from tests.unit.small_line import BlindTrainer, ContrastTrainer, line_of, parts_in, run_thread
+from tests.unit.choosing.weighed import NEEDS, Weighed, candidate
+from tests.unit.small_line import BlindTrainer, ContrastTrainer
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.choice import BriefTraining, CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
 from wafergate.domain.latency import Latency
@@ -21,71 +20,18 @@ from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import TrainedArtefact
-from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingItem, TrainingSet
+from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError, TrainingError
-from wafergate.jobs.choose import AUTO, choose, with_winner
-from wafergate.jobs.ladder import hold_devices
+from wafergate.jobs.choose import choose, with_winner
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.probe import probe, require_room, room_for
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
-from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
 
 pytestmark = pytest.mark.unit
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-NEEDS = {"contrast": 400.0, "blind": 300.0, "heavy": 9000.0}
-
-
-class Weighed:
-    """A trainer that says how much memory it took."""
-
-    def __init__(self, trainer: ContrastTrainer, mib: float) -> None:
-        self.trainer, self.mib = trainer, mib
-
-    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
-        return replace(self.trainer(job, **tell), peak_memory_mib=self.mib + job.batch)
-
-
-def candidate(name: str, licence: str = "MIT") -> str:
-    fields = f'name = "{name}"\nbackend = "{name}"\narchitecture = "{name}"\ncode_licence = "{licence}"'
-    return f"\n[[models.candidates]]\n{fields}\n"
-
-
-@pytest.fixture(scope="module")
-def thread(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parts, str]:
-    """Stores that hold a training set, and its id."""
-    folder = tmp_path_factory.mktemp("dies")
-    classes = dict.fromkeys(("particle", "scratch", "bridge", "void"), 14)
-    write_sample(folder, seed=3, batches=(Batch(images=classes, normal=12, lots=10),), size=96)
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    parts = parts_in(tmp_path_factory.mktemp("stores"), trainer=ContrastTrainer(dies_after=0))
-    with pytest.raises(OSError, match="power"):
-        run_thread(parts, line_of(), MemorySource(files))
-    (training_set,) = parts.facts.find(TrainingSet)
-    return parts, training_set.id
-
-
-@pytest.fixture
-def trainers() -> dict[str, ContrastTrainer]:
-    return {"contrast": ContrastTrainer(), "blind": BlindTrainer(), "heavy": ContrastTrainer()}
-
-
-@pytest.fixture
-def parts(thread: tuple[Parts, str], trainers: dict[str, ContrastTrainer], tmp_path: Path) -> Parts:
-    weighed = {name: Weighed(trainer, NEEDS[name]) for name, trainer in trainers.items()}
-    return replace(thread[0], trainers=weighed, work=tmp_path, machine=lambda *_: str(tmp_path))
-
-
-@pytest.fixture
-def line(tmp_path: Path) -> Callable[..., LineFile]:
-    def of(more: str = "", licence: str = "MIT") -> LineFile:
-        extra = candidate("blind") + candidate("heavy", licence) + more
-        return line_of(tmp_path, candidate=f'candidate = "{AUTO}"', overkill=f"overkill = 1.0\n{extra}")
-
-    return of
 
 
 def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says_why_not(
@@ -317,93 +263,3 @@ def test_other_weights_to_start_from_are_another_choice(
     (tmp_path / "contrast.json").write_text("[]")
     second = choose(parts, of, thread[1])
     assert (second.reused, second.id != first.id) == (False, True)
-
-
-class Crowded(Weighed):
-    """A trainer that has room for so many images at a time, and remembers what it was asked."""
-
-    def __init__(self, trainer: ContrastTrainer, mib: float, fits: int) -> None:
-        super().__init__(trainer, mib)
-        self.fits = fits
-        self.asked: list[int] = []
-
-    def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
-        self.asked.append(job.micro_batch or job.batch)
-        if self.asked[-1] > self.fits:
-            message = f"room for {self.fits}"
-            raise OutOfMemoryError(message)
-        return super().__call__(job, **tell)
-
-
-def crowded(parts: Parts, fits: int) -> tuple[Parts, Crowded]:
-    trainer = Crowded(ContrastTrainer(), 400.0, fits)
-    return replace(parts, trainers={**parts.trainers, "contrast": trainer}), trainer
-
-
-@pytest.mark.parametrize(
-    ("fits", "asked", "kept"), [(8, [1, 8], [1, 8]), (5, [1, 8, 2, 4], [1, 2, 4]), (1, [1, 8, 2], [1])]
-)
-def test_one_image_and_all_are_probed_and_what_lies_between_only_where_all_do_not_fit(
-    parts: Parts, line: Callable[..., LineFile], fits: int, asked: list[int], kept: list[int]
-) -> None:
-    some, trainer = crowded(parts, fits)
-    of = with_winner(line(), "contrast")
-    known = next(one for one in of.models.candidates if one.name == "contrast")
-    found = probe(some, of, known)
-    assert (trainer.asked, [use.images for use in found.memory]) == (asked, kept)
-    assert probe(some, of, known) == found
-    assert trainer.asked == asked
-    assert room_for(some, of, known) == kept[-1]
-
-
-def test_a_training_begins_with_as_many_images_at_a_time_as_the_probe_found_room_for(
-    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile]
-) -> None:
-    some, trainer = crowded(parts, 5)
-    of = with_winner(line("[hardware.train]\nmemory_mib = 3333"), "contrast")
-    require_room(some, of, next(one for one in of.models.candidates if one.name == "contrast"))
-    trainer.asked.clear()
-    model = some.facts.get(ModelVersion, train(some, of, thread[1]).id)
-    assert (trainer.asked, model.batch, model.micro_batch) == ([4], 8, 8)
-    assert not some.facts.find(MemoryStep, model_id=model.id)
-
-
-def test_a_candidate_that_cannot_train_one_image_is_refused_and_asked_again_when_the_machine_may_be_idle(
-    parts: Parts, line: Callable[..., LineFile]
-) -> None:
-    some, trainer = crowded(parts, 0)
-    of = with_winner(line(), "contrast")
-    known = next(one for one in of.models.candidates if one.name == "contrast")
-    with pytest.raises(HardwareError, match=r"contrast at 96 px cannot be trained here: one image at a time does not"):
-        require_room(some, of, known)
-    trainer.fits = 8
-    assert require_room(some, of, known).dropped_by == ""
-    tight, trainer = crowded(parts, 0)
-    limited = with_winner(line("[hardware.train]\nmemory_mib = 77"), "contrast")
-    for _ in range(2):
-        with pytest.raises(HardwareError, match=r"does not fit into 77 MiB.*room for 0\. Choose a smaller candidate"):
-            require_room(tight, limited, known)
-    assert trainer.asked == [1], "within a limit it is the same again"
-
-
-def test_a_probe_waits_for_a_training_that_runs_on_the_same_device(parts: Parts, line: Callable[..., LineFile]) -> None:
-    known = line().models.candidates[0]
-    told: list[str] = []
-    held, done = threading.Event(), threading.Event()
-
-    def waiting(stage: str, *_: object, **__: object) -> None:
-        told.append(stage)
-        held.set()
-
-    def ask() -> None:
-        probe(parts, line("[hardware.train]\nmemory_mib = 4321"), known, progress=waiting)
-        done.set()
-
-    thread = threading.Thread(target=ask)
-    with hold_devices(parts, line().hardware.train.device, lambda: None):
-        thread.start()
-        assert held.wait(30)
-        assert told == ["waiting: another training runs on this machine"]
-        assert not done.is_set()
-    thread.join(30)
-    assert done.is_set()
