@@ -51,11 +51,16 @@ class Teller:
             self._bar.stop()
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Tell that `done` of `total` is reached in a stage; total 0 while it is not known."""
+        """Tell that `done` of `total` is reached in a stage; total 0 while it is not known.
+
+        A stage that is told without a count, as a wait is, is told at once: it may be long, and is not told again.
+        """
         now, finished = time.monotonic(), bool(total) and done >= total
         if stage != self._stage:
             self._stage, self._artifact, self._artifact_at, self._line_at = stage, None, now, now
             self._bar.reset(self._task, description=stage, total=total or None, visible=True)
+            if not (self._console.is_terminal or done or total):
+                self._console.print(f"  {stage}", highlight=False)
         self._bar.update(self._task, completed=done, total=total or None, description=f"{stage}{note}")
         if not self._console.is_terminal and (now - self._line_at >= _LINE_EVERY_S or finished):
             self._line_at = now

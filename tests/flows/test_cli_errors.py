@@ -141,6 +141,12 @@ def test_a_file_that_is_no_line_file_is_said(tmp_path: Path, content: bytes, tol
     [
         ('candidate = "dfine-n"\nimage_size = 224', "a multiple of 32 from 256 to 4096 for dfine-n, found 224"),
         ('candidate = "yolox-nanno"', "[models] candidate must be one of dfine-m, "),
+        ('candidate = "auto"\nchoose_from = ["yolox-nanno"]', "choose_from must name candidates of dfine-m, "),
+        (
+            'candidate = "mine"\n[[models.candidates]]\nname = "mine"\nbackend = "libreyol"\narchitecture = "x"\n'
+            'code_licence = "MIT"',
+            "candidate mine needs a backend of libreyolo, ultralytics; found 'libreyol'",
+        ),
     ],
 )
 def test_a_candidate_that_is_not_there_or_not_of_this_size_is_said_by_check(

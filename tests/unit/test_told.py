@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows.telling import Teller
 from tests import rows
 from tests.unit.small_line import parts_in
 from wafergate.cli.drift import show_report
 from wafergate.cli.progress import bar
 from wafergate.domain.drift import DriftVerdict
+
+pytestmark = pytest.mark.unit
 
 
 def test_the_end_of_a_stage_is_told_once_however_often_the_stage_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +29,14 @@ def test_the_end_of_a_stage_is_told_once_however_often_the_stage_says_so(capsys:
         "  judging fold 2: 32 of 32",
         "  writing: 3 of 3",
     ]
+
+
+@pytest.mark.parametrize("tell", [bar, Teller])
+def test_a_wait_is_told_when_it_begins_and_once(tell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with tell() as progress:
+        for _ in range(2):
+            progress("waiting: another training runs on this machine", 0, 0)
+    assert capsys.readouterr().err.splitlines() == ["  waiting: another training runs on this machine"]
 
 
 def test_a_report_on_too_few_images_shows_no_empty_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -314,3 +314,5 @@ def test_however_memory_runs_out_fewer_images_are_the_answer_and_what_was_held_i
     found = _translated(RuntimeError(said), job)
     assert isinstance(found, OutOfMemoryError)
     assert re.search(r"it held \d+ of this machine's \d+ MiB$", str(found))
+    limited = _translated(RuntimeError(said), replace(job, memory_mib=300.0))
+    assert "it held" not in str(limited), "a limit counts otherwise"

@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 
 from wafergate.adapters.training_group import Followers, group_environments
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError, TrainingError, WafergateError
 
 __all__ = ["Reporter", "TrainHere", "require_extra", "train_in_process"]
@@ -236,7 +237,8 @@ def _death(code: int, job: TrainingJob) -> WafergateError:
 
 
 def _named(job: TrainingJob) -> str:
-    return f"training {job.candidate.name} at {job.image_size} px, {job.micro_batch or job.batch} images at a time"
+    images = counted(job.micro_batch or job.batch, "image")
+    return f"training {job.candidate.name} at {job.image_size} px, {images} at a time"
 
 
 class _PipeReporter:
@@ -300,7 +302,8 @@ def _translated(error: Exception, job: TrainingJob) -> WafergateError:
         return error
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
-        return OutOfMemoryError(f"memory ran out in {_named(job)}: {text[:200]}; {_held()}")
+        held = "" if job.memory_mib else f"; {_held()}"  # a limit counts private data alone, this counts all
+        return OutOfMemoryError(f"memory ran out in {_named(job)}: {text[:200]}{held}")
     return TrainingError(f"training {job.candidate.name} failed: {type(error).__name__}: {text[:400]}")
 
 

@@ -11,7 +11,10 @@ __all__ = ["bar"]
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """Show stages as they go, one bar for each, on the terminal; where there is none, a line at each stage's end."""
+    """Show stages as they go, one bar for each, on the terminal; where there is none, a line at each stage's end.
+
+    A stage without a count, as a wait is, is a line at once.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -40,8 +43,8 @@ def _plainly() -> Progress:
 
     def tell(stage: str, done: int, total: int) -> None:
         nonlocal told
-        said = f"  {stage}: {done} of {total}"
-        if total and done == total and said != told:  # a stage may tell its end more than once
+        said = f"  {stage}: {done} of {total}" if total else f"  {stage}"
+        if done == total and said != told:  # a stage may tell its end more than once
             told = said
             print(said, file=sys.stderr, flush=True)
 

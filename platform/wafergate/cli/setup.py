@@ -27,11 +27,15 @@ def check(line: Annotated[Path, typer.Argument(help="The line file.")]) -> None:
     Example: wafergate check line.toml
     """
     from wafergate import wiring
-    from wafergate.domain.models import named_candidate
+    from wafergate.domain.models import choosable, named_candidate, require_backend
 
     found = load_line(line)
+    catalogue = wiring.catalogue()
+    choosable(catalogue, found.models)
+    for candidate in found.models.candidates:
+        require_backend(candidate, {known.backend for known in catalogue.values()})
     if found.models.candidate != "auto":
-        named_candidate(wiring.catalogue(), found.models)
+        named_candidate(catalogue, found.models)
     typer.echo(f"{line} is right: line {found.name!r}, {len(found.classes)} classes ({', '.join(found.classes)})")
 
 

@@ -1,7 +1,7 @@
 """What a line may train: candidates, what they see, the `[models]` section and the hardware it must fit."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -17,7 +17,9 @@ __all__ = [
     "Decoder",
     "HardwareProfile",
     "ModelPolicy",
+    "choosable",
     "named_candidate",
+    "require_backend",
 ]
 
 
@@ -150,6 +152,32 @@ def named_candidate(catalogue: Mapping[str, Candidate], models: ModelPolicy) -> 
         )
         raise ConfigError(message)
     return candidate
+
+
+def choosable(catalogue: Mapping[str, Candidate], models: ModelPolicy) -> Mapping[str, Candidate]:
+    """Return the candidates a choice is between: those of `[models] choose_from`, or all that are known.
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    known = dict(catalogue) | {item.name: item for item in models.candidates}
+    unknown = [name for name in models.choose_from if name not in known]
+    if unknown:
+        message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {unknown[0]!r}"
+        raise ConfigError(message)
+    return {name: known[name] for name in models.choose_from or known}
+
+
+def require_backend(candidate: Candidate, backends: Iterable[str]) -> None:
+    """Refuse a candidate whose backend is none of these.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    there = sorted(backends)
+    if candidate.backend not in there:
+        message = f"candidate {candidate.name} needs a backend of {', '.join(there)}; found {candidate.backend!r}"
+        raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from wafergate.domain.choice import BriefTraining, CandidateStanding, ModelChoic
 from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
-from wafergate.domain.models import Candidate, named_candidate
+from wafergate.domain.models import Candidate, choosable, named_candidate
 from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split
@@ -26,7 +26,6 @@ from wafergate.jobs.training import Told, train_items
 from wafergate.jobs.training_folder import made_once
 from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
-from wafergate.jobs.weights import known_candidates
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
@@ -47,12 +46,7 @@ def named(parts: Parts, line: LineFile) -> Mapping[str, Candidate]:
     Raises:
         ConfigError: one, or the backend of one, is unknown.
     """
-    known = known_candidates(parts, line)
-    unknown = [name for name in line.models.choose_from if name not in known]
-    if unknown:
-        message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {unknown[0]!r}"
-        raise ConfigError(message)
-    chosen = {name: known[name] for name in line.models.choose_from or known}
+    chosen = choosable(parts.catalogue, line.models)
     for candidate in chosen.values():
         trainer_of(parts, candidate)
     return chosen

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from wafergate.domain.identity import digest_bytes
-from wafergate.domain.models import Candidate
+from wafergate.domain.models import Candidate, require_backend
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError, ServiceError, StorageError
 from wafergate.jobs.licences import licensed_parts, require_trainable
@@ -79,13 +79,8 @@ def weights_address(parts: Parts, candidate: Candidate) -> str:
     Raises:
         ConfigError: nobody says where.
     """
-    backend = parts.published.get(candidate.backend)
-    if backend is None:
-        message = (
-            f"candidate {candidate.name} needs a backend of {', '.join(parts.published)}; found {candidate.backend!r}"
-        )
-        raise ConfigError(message)
-    url = candidate.weights_url or backend.address(candidate.architecture)
+    require_backend(candidate, parts.published)
+    url = candidate.weights_url or parts.published[candidate.backend].address(candidate.architecture)
     if not url:
         message = (
             f"{candidate.backend} names no published weights of {candidate.name}: bring a file with `wafergate weights "

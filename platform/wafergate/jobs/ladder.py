@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from wafergate.domain.identity import identify
-from wafergate.domain.models import Candidate
+from wafergate.domain.models import Candidate, require_backend
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, TrainingCheckpoint
-from wafergate.errors import ConfigError, HardwareError, OutOfMemoryError
+from wafergate.errors import HardwareError, OutOfMemoryError
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_superseded
 from wafergate.jobs.parts import Parts
 from wafergate.ports import Trainer
@@ -80,11 +80,7 @@ def trainer_of(parts: Parts, candidate: Candidate) -> Trainer:
     Raises:
         ConfigError: there is no such backend.
     """
-    if candidate.backend not in parts.trainers:
-        message = (
-            f"candidate {candidate.name} needs a backend of {', '.join(parts.trainers)}; found {candidate.backend!r}"
-        )
-        raise ConfigError(message)
+    require_backend(candidate, parts.trainers)
     return parts.trainers[candidate.backend]
 
 

@@ -229,7 +229,7 @@ def test_a_backend_that_does_not_exist_stops_before_anything_is_measured(
     thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
 ) -> None:
     of = line(candidate("typo").replace('backend = "typo"', 'backend = "contrst"'))
-    with pytest.raises(ConfigError, match="candidate typo needs a backend of contrast, blind, heavy; found 'contrst'"):
+    with pytest.raises(ConfigError, match="candidate typo needs a backend of blind, contrast, heavy; found 'contrst'"):
         choose(parts, of, thread[1])
     assert {trainer.runs for trainer in trainers.values()} == {0}
 
