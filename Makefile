@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := ultralytics,libreyolo,rfdetr,labels,dashboard,dask,serve,dev
+# test modules side by side, the long ones first; each process has services of its own, some 3 GiB of memory in all
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export WAFERGATE_HOME ?= $(CURDIR)/.wafergate
 export UV_LINK_MODE ?= hardlink
 
@@ -31,10 +33,10 @@ down: setup      ## stop what runs
 	@$(BIN)/wafergate down
 
 test: setup      ## every test, on the real services
-	$(BIN)/python -m pytest
+	$(PYTEST) --durations 20
 
 unit: setup      ## the tests that take seconds and need nothing
-	$(BIN)/python -m pytest -m unit
+	$(PYTEST) -m unit
 
 check: setup     ## style, types and import contracts
 	$(BIN)/ruff format --check .

@@ -114,7 +114,7 @@ def prefect(service_settings: Settings) -> Callable[..., Any]:
 def wafergate(service_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
     """The command line, with the services in its environment."""
     before = dict(os.environ)
-    os.environ.update(CONSOLE_SILENT | {"PREFECT_API_URL": service_settings.prefect_api_url, "OMP_NUM_THREADS": "2"})
+    os.environ.update(CONSOLE_SILENT | {"PREFECT_API_URL": service_settings.prefect_api_url, "OMP_NUM_THREADS": "1"})
     yield ForkedCommands(tmp_path_factory.mktemp("said"))
     os.environ.clear()
     os.environ.update(before)
