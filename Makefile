@@ -35,7 +35,7 @@ down: setup      ## stop what runs
 test: setup      ## every test, on the real services
 	$(PYTEST) --durations 20
 
-unit: setup      ## the tests that take seconds and need nothing
+unit: setup      ## the tests that need nothing
 	$(PYTEST) -m unit
 
 check: setup     ## style, types and import contracts

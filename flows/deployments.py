@@ -16,12 +16,11 @@ from prefect.schedules import Cron, Schedule
 
 from flows.automations import HEARTBEATS, TAG, register_automations
 from flows.opening import FAILED
-from wafergate.domain.alerts import SchedulePolicy
 from wafergate.errors import ConfigError, PromotionError, ServiceError
 from wafergate.line import LineFile, load_line
 from wafergate.wiring import settings
 
-__all__ = ["TRAINING_QUEUE", "WORK_POOL", "register", "run_release"]
+__all__ = ["TRAINING_QUEUE", "WORK_POOL", "reads", "register", "run_release"]
 
 WORK_POOL = "wafergate"
 TRAINING_QUEUE = "training"
@@ -31,6 +30,9 @@ ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "govern", "go
 _ALONE = {"retrain", "govern", "alerts", "weekly"}
 _LABELLED = {"retrain", "govern"}
 _INCOMING = {"inspect_lot", "watch"}
+_POOL_MADE_BY = (
+    "`wafergate up` makes one, or on servers of your own `prefect worker start --pool wafergate --type process`"
+)
 _SOONEST_BEAT_S = 30  # Prefect takes no shorter one
 
 
@@ -66,7 +68,7 @@ def _deployments(line: LineFile, line_path: Path) -> Iterator[tuple[str, RunnerD
         cron = crons.get(entry, "")
         deployment = flow.to_deployment(
             name=line.name,
-            parameters={"line": str(line_path.resolve())} | _reads(entry, schedule, line_path.parent),
+            parameters={"line": str(line_path.resolve())} | reads(entry, line),
             schedules=[_cron(entry, cron, schedule.timezone)] if cron else [],
             concurrency_limit=1 if entry in _ALONE else None,
             tags=[TAG, line.name],
@@ -100,12 +102,13 @@ def _crons(line: LineFile) -> dict[str, str]:
     }
 
 
-def _reads(entry: str, schedule: SchedulePolicy, folder: Path) -> dict[str, object]:
-    """Return the source and format that a flow reads when nobody names another.
+def reads(entry: str, line: LineFile) -> dict[str, str]:
+    """Return the source and format that a flow reads when nobody names another; nothing where the line names none.
 
     Raises:
         ConfigError: it runs by itself and has none.
     """
+    schedule = line.schedule
     if entry in _LABELLED:
         key, source, format_name = "source", schedule.source, schedule.format
     elif entry in _INCOMING:
@@ -118,7 +121,7 @@ def _reads(entry: str, schedule: SchedulePolicy, folder: Path) -> dict[str, obje
         cron = getattr(schedule, word)
         message = f"[schedule] {word} = {cron!r} needs {key} and format as well: what would it read at night?"
         raise ConfigError(message)
-    return {"source": _located(source, folder), "format": format_name} if source and format_name else {}
+    return {"source": _located(source, line.path.parent), "format": format_name} if source and format_name else {}
 
 
 def _located(source: str, folder: Path) -> str:
@@ -133,7 +136,7 @@ def _make_queue(client: SyncPrefectClient) -> None:
     except ObjectAlreadyExists:
         return
     except ObjectNotFound as error:
-        message = f"Prefect has no process work pool {WORK_POOL!r}: `wafergate up` makes one"
+        message = f"Prefect has no process work pool {WORK_POOL!r}: {_POOL_MADE_BY}"
         raise ServiceError(message) from error
 
 
@@ -166,6 +169,6 @@ def _apply(deployment: RunnerDeployment) -> UUID:
     except DeploymentApplyError as error:
         message = (
             f"Prefect does not take deployment {deployment.full_name} ({error}): is there a process work pool "
-            f"{WORK_POOL!r}? `wafergate up` makes one"
+            f"{WORK_POOL!r}? {_POOL_MADE_BY}"
         )
         raise ServiceError(message) from error

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,7 +18,7 @@ from wafergate.domain.governor import GovernorPolicy
 from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectionPolicy
 from wafergate.domain.licences import LicencePolicy
-from wafergate.domain.models import HardwareProfile, ModelPolicy
+from wafergate.domain.models import ModelPolicy, TrainProfile
 from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.production import ReviewPolicy
 from wafergate.domain.quarantine import Unlabelled
@@ -97,7 +97,7 @@ class IntakePolicy(_Section):
 class Hardware(_Section):
     """`[hardware.train]` and `[hardware.serve]` (rule M14)."""
 
-    train: HardwareProfile = HardwareProfile()
+    train: TrainProfile = TrainProfile()
     serve: ServeProfile = ServeProfile()
 
 
@@ -178,12 +178,23 @@ def _explain(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"]) or "(file)"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return f"{key}: unknown key; see the README's table of line-file keys"
+        return f"{key}: unknown key; known here: {', '.join(_known_beside(error['loc']))}"
     if error["type"] == "missing":
         return f"{key}: required, not given"
     hidden = key.startswith("alerts") or isinstance(error.get("input"), (dict, list, tuple))  # an address may be secret
     found = "" if hidden else f", found {error.get('input')!r}"
     return f"{key}: {message[0].lower()}{message[1:]}{found}"
+
+
+def _known_beside(loc: Sequence[str | int]) -> list[str]:
+    """Return the keys that a table has, by where one of its keys lies."""
+    schema = LineFile.model_json_schema()
+    table = schema
+    for part in loc[:-1]:
+        inner = table["items"] if isinstance(part, int) else table.get("properties", {}).get(part)
+        inner = inner or table["additionalProperties"]
+        table = schema["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else inner
+    return sorted(table["properties"].keys() - {"path", "text"})
 
 
 def parse_line(text: str, path: Path) -> LineFile:

@@ -19,7 +19,7 @@ from wafergate.domain.drift import Advice, DriftCause, DriftReport, DriftVerdict
 from wafergate.domain.evaluation import Comparison
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, GovernorVerdict, RetrainStanding
 from wafergate.domain.latency import Latency
-from wafergate.domain.models import Channels, HardwareProfile
+from wafergate.domain.models import Channels, TrainProfile
 from wafergate.domain.serving import ServeProfile
 from wafergate.stages.advise import advise
 from wafergate.stages.choose import drop_misfits, halve
@@ -39,7 +39,7 @@ def _choice(*standings: CandidateStanding, winner: str = "") -> ModelChoice:
     return ModelChoice("choice-1", "die-a", "training-1", winner, standings, MORNING)
 
 
-def _measured(train: HardwareProfile, serve: ServeProfile) -> CandidateStanding:
+def _measured(train: TrainProfile, serve: ServeProfile) -> CandidateStanding:
     latency = (Latency(1, 12.3, 18.4, 20), Latency(2, 21.7, 29.9, 20))
     probe = Probe("p", "heavy", 640, "cpu", (MemoryUse(1, 4096.0),), latency, 37.5, "", MORNING)
     return drop_misfits(CandidateStanding("heavy", FREE), probe, train=train, serve=serve)
@@ -49,15 +49,15 @@ def _measured(train: HardwareProfile, serve: ServeProfile) -> CandidateStanding:
 @pytest.mark.parametrize(
     ("train", "serve", "numbers"),
     [
-        (HardwareProfile(memory_mib=2048), ServeProfile(), {"4096.0", "2048"}),
-        (HardwareProfile(), ServeProfile(latency_ms=5.0), {"12.3", "5"}),
-        (HardwareProfile(), ServeProfile(latency_p99_ms=11.0), {"20.0", "11"}),
-        (HardwareProfile(), ServeProfile(pair_latency_ms=9.5), {"21.7", "9.5"}),
-        (HardwareProfile(), ServeProfile(size_mib=16.0), {"37.5", "16"}),
+        (TrainProfile(memory_mib=2048), ServeProfile(), {"4096.0", "2048"}),
+        (TrainProfile(), ServeProfile(latency_ms=5.0), {"12.3", "5"}),
+        (TrainProfile(), ServeProfile(latency_p99_ms=11.0), {"20.0", "11"}),
+        (TrainProfile(), ServeProfile(pair_latency_ms=9.5), {"21.7", "9.5"}),
+        (TrainProfile(), ServeProfile(size_mib=16.0), {"37.5", "16"}),
     ],
 )
 def test_the_number_that_dropped_a_candidate_is_told_with_its_limit(
-    language: str, train: HardwareProfile, serve: ServeProfile, numbers: set[str]
+    language: str, train: TrainProfile, serve: ServeProfile, numbers: set[str]
 ) -> None:
     item = _measured(train, serve)
     assert numbers <= _numbers(item.reason)
@@ -139,7 +139,7 @@ def test_whom_validation_dropped_is_compared_with_the_last_that_went_on(language
 
 
 def test_a_korean_table_tells_no_stored_sentence_and_an_english_one_tells_it_whole() -> None:
-    item = _measured(HardwareProfile(memory_mib=2048), ServeProfile())
+    item = _measured(TrainProfile(memory_mib=2048), ServeProfile())
     for language in LANGUAGES:
         cells = " ".join(str(cell) for cell in choice_table(_choice(item), Text(language)).iloc[0])
         assert (literal(item.reason) in cells) == (language == "en")

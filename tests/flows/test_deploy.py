@@ -170,6 +170,17 @@ def test_the_governor_counts_what_people_reviewed_beside_the_labels_it_takes_in(
     assert (taught.images, taught.source) == (101, "version 2 and 1 reviewed images of inspections")
 
 
+def test_a_governor_asked_by_hand_takes_in_the_labels_the_schedule_names(
+    wafergate: ForkedCommands, stored: FactStore, small_source: Path, name: str, line: Path, tmp_path: Path
+) -> None:
+    of = tmp_path / "line.toml"
+    of.write_text(line.read_text().replace('source = "source"', f'source = "{small_source}"'), encoding="utf-8")
+    said = wafergate("governor", "ask", "--line", str(of), "--event", "by hand")
+    assert said.code == 0, said.err
+    (decision,) = stored.find(GovernorDecision, line=name, event="by hand")
+    assert stored.get(DatasetVersion, decision.dataset_id).images >= 100, "the drawn dies, and what people reviewed"
+
+
 def test_a_run_by_hand_of_a_line_file_that_is_gone_fails_before_it_does_anything(
     prefect: Ask, stored: FactStore, name: str, line: Path
 ) -> None:

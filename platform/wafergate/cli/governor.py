@@ -26,16 +26,18 @@ def governor_ask(
 ) -> None:
     """Ask now whether the line may be retrained; where every rule holds it starts.
 
-    The line must be deployed: its worker runs the retraining.
+    The line must be deployed: its worker runs the retraining. Labels are taken in from the source that [schedule]
+    names; without one the newest dataset version counts.
 
     Example: wafergate governor ask --line line.toml
     """
     from wafergate.domain.governor import GovernorDecision
 
-    name, parts = load_line(line).name, ready()
+    line_file, parts = load_line(line), ready()
     # Asked before the flow, whose failure would leave an alert of what the person at the terminal reads anyhow.
-    import_module("flows.retrainings").DeployedRetrainings().running(name)
-    decision = flow("govern")(str(line), event, actor or getpass.getuser())
+    import_module("flows.retrainings").DeployedRetrainings().running(line_file.name)
+    labels = import_module("flows.deployments").reads("govern", line_file)
+    decision = flow("govern")(str(line), event, actor or getpass.getuser(), **labels)
     _show(parts.facts.get(GovernorDecision, decision))
 
 

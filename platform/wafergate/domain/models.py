@@ -17,6 +17,7 @@ __all__ = [
     "Decoder",
     "HardwareProfile",
     "ModelPolicy",
+    "TrainProfile",
     "choosable",
     "named_candidate",
     "require_backend",
@@ -161,9 +162,9 @@ def choosable(catalogue: Mapping[str, Candidate], models: ModelPolicy) -> Mappin
         ConfigError: one is unknown.
     """
     known = dict(catalogue) | {item.name: item for item in models.candidates}
-    unknown = [name for name in models.choose_from if name not in known]
+    unknown = [repr(name) for name in models.choose_from if name not in known]
     if unknown:
-        message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {unknown[0]!r}"
+        message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {', '.join(unknown)}"
         raise ConfigError(message)
     return {name: known[name] for name in models.choose_from or known}
 
@@ -182,23 +183,30 @@ def require_backend(candidate: Candidate, backends: Iterable[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HardwareProfile:
-    """What a machine offers or a line demands; 0 means no limit.
+    """What computes.
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, several cards as `cuda:0,1`, or `cuda:all`.
-        memory_mib: memory that may be used, MiB.
-        latency_ms: median time for one image at batch 1, milliseconds.
-        size_mib: size of the exported model, MiB.
-        threads: CPU threads.
+        threads: CPU threads; 0 takes as many as there are.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     device: str = "auto"
-    memory_mib: Annotated[float, Ge(0)] = 0.0
-    latency_ms: Annotated[float, Ge(0)] = 0.0
-    size_mib: Annotated[float, Ge(0)] = 0.0
     threads: Annotated[int, Ge(0)] = 0
 
     def __post_init__(self) -> None:
         card_numbers(self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainProfile(HardwareProfile):
+    """`[hardware.train]`.
+
+    Attributes:
+        memory_mib: memory that a training may use, MiB; 0 means no limit.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    memory_mib: Annotated[float, Ge(0)] = 0.0

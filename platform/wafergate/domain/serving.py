@@ -35,15 +35,19 @@ class ServeProfile(HardwareProfile):
     Attributes:
         runtime: what computes the champion when a lot is inspected; `auto` measures once on each machine and takes
             the fastest in float32 that agrees.
+        latency_ms: median time for one image at batch 1, milliseconds; 0 means no limit.
         latency_p99_ms: time that 99 of 100 answers for one image take at most, milliseconds; 0 means no limit.
         pair_latency_ms: median time for two images at once, milliseconds; 0 means no limit.
+        size_mib: size of the exported model, MiB; 0 means no limit.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     runtime: Runtime = Runtime.AUTO
+    latency_ms: Annotated[float, Ge(0)] = 0.0
     latency_p99_ms: Annotated[float, Ge(0)] = 0.0
     pair_latency_ms: Annotated[float, Ge(0)] = 0.0
+    size_mib: Annotated[float, Ge(0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

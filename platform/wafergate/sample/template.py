@@ -87,7 +87,7 @@ recall = 0.90                         # the lower bound of every class's recall 
 critical_recall = 0.95
 confidence = 0.95
 iou = 0.5
-overkill = 0.10                       # the upper bound of the overkill rate must stay below
+overkill = 0.10                       # the upper bound of the overkill rate, at most
 approval = "auto"                     # or "approval": a person releases what passed
 approver_differs = false              # true: another person than the one who asked for the training
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from wafergate.domain.choice import BrokenLimit, CandidateStanding, Probe, RungResult
 from wafergate.domain.latency import latency_limits
-from wafergate.domain.models import HardwareProfile
+from wafergate.domain.models import TrainProfile
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.words import counted
 
@@ -13,7 +13,7 @@ __all__ = ["drop_misfits", "halve", "rung_epochs"]
 
 
 def drop_misfits(
-    standing: CandidateStanding, probe: Probe, *, train: HardwareProfile, serve: ServeProfile
+    standing: CandidateStanding, probe: Probe, *, train: TrainProfile, serve: ServeProfile
 ) -> CandidateStanding:
     """Fill in what was measured, and drop the candidate by the first limit it breaks: memory, latency, size.
 

@@ -15,7 +15,7 @@ from tests.unit.small_line import BlindTrainer, ContrastTrainer
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.choice import BriefTraining, CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
 from wafergate.domain.latency import Latency
-from wafergate.domain.models import HardwareProfile
+from wafergate.domain.models import TrainProfile
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import Split, SplitMember
@@ -141,12 +141,10 @@ def probed(peak: float, ms: float, mib: float) -> Probe:
     [(100, 10, 5, ""), (101, 10, 5, "memory"), (100, 11, 5, "latency"), (100, 10, 6, "size"), (101, 11, 6, "memory")],
 )
 def test_each_limit_alone_drops(peak: float, ms: float, mib: float, dropped_by: str) -> None:
-    train_on, serve_on = HardwareProfile(memory_mib=100), ServeProfile(latency_ms=10, size_mib=5)
+    train_on, serve_on = TrainProfile(memory_mib=100), ServeProfile(latency_ms=10, size_mib=5)
     standing = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=train_on, serve=serve_on)
     assert standing.dropped_by == dropped_by
-    free = drop_misfits(
-        CandidateStanding("c", {}), probed(peak, ms, mib), train=HardwareProfile(), serve=ServeProfile()
-    )
+    free = drop_misfits(CandidateStanding("c", {}), probed(peak, ms, mib), train=TrainProfile(), serve=ServeProfile())
     assert free.dropped_by == ""
 
 
@@ -158,7 +156,7 @@ def test_each_limit_alone_drops(peak: float, ms: float, mib: float, dropped_by: 
     ],
 )
 def test_two_images_and_the_slowest_answers_have_limits_of_their_own(serve: ServeProfile, told: str) -> None:
-    standing = drop_misfits(CandidateStanding("c", {}), probed(100, 10, 5), train=HardwareProfile(), serve=serve)
+    standing = drop_misfits(CandidateStanding("c", {}), probed(100, 10, 5), train=TrainProfile(), serve=serve)
     assert standing.dropped_by == "latency"
     assert told in standing.reason
 
