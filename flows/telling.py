@@ -1,5 +1,6 @@
 """What a flow tells while it works: the terminal, Prefect's log and a progress artifact."""
 
+import re
 import sys
 import textwrap
 import time
@@ -12,10 +13,11 @@ from prefect.logging import get_run_logger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["Teller", "say"]
+__all__ = ["Teller", "artifact_key", "say"]
 
 _ARTIFACT_EVERY_S = 2.0
 _LINE_EVERY_S = 10.0
+_TRIED_AGAIN_AFTER_S = 60.0
 
 
 def say(text: str) -> None:
@@ -24,6 +26,11 @@ def say(text: str) -> None:
     lines = textwrap.wrap(text.strip(), 78, initial_indent=indent, subsequent_indent=indent + "  ")
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - the terminal of whoever started the flow
     get_run_logger().info(text)
+
+
+def artifact_key(stage: str) -> str:
+    """Return the key of a stage's artifact: Prefect takes small Latin letters, digits and dashes."""
+    return re.sub("[^a-z0-9]", "-", stage.lower())
 
 
 class Teller:
@@ -67,12 +74,16 @@ class Teller:
             self._console.print(f"  {stage}: {done}" + (f" of {total}" if total else "") + note, highlight=False)
         if total and (now - self._artifact_at >= _ARTIFACT_EVERY_S or (finished and self._artifact is not None)):
             self._artifact_at = now
-            self._tell_prefect(100.0 * done / total)
+            try:
+                self._tell_prefect(100.0 * done / total)
+            except Exception as error:  # noqa: BLE001 - no training ends for a bar that cannot be drawn
+                self._artifact_at = time.monotonic() + _TRIED_AGAIN_AFTER_S
+                told = " ".join(str(error).split())[:200]
+                self._console.print(f"  Prefect does not take the progress: {told}", highlight=False, markup=False)
 
     def _tell_prefect(self, percent: float) -> None:
         if self._artifact is None:
-            key = "".join(sign if sign.isalnum() else "-" for sign in self._stage.lower())
-            made = create_progress_artifact(percent, key=key, description=self._stage)
+            made = create_progress_artifact(percent, key=artifact_key(self._stage), description=self._stage)
             self._artifact = made if isinstance(made, UUID) else None
         else:
             update_progress_artifact(self._artifact, percent)

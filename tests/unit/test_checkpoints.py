@@ -1,6 +1,7 @@
 """Checkpoints leave the store when nobody can go on from them, and never the newest of a training that may."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from wafergate.errors import ConfigError
 from wafergate.jobs.checkpoints import abandoned, kept_checkpoints, remove_checkpoints, remove_superseded
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.training_folder import left_folders
 
 pytestmark = pytest.mark.unit
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -141,3 +143,25 @@ def test_a_training_killed_again_and_again_goes_on_from_its_newest_each_time(par
         assert len(kept_checkpoints(parts, "m")) <= 2
     assert began == [1, 2, 4, 5]
     assert {row.epoch for row in parts.facts.find(CheckpointRemoval)} == {1, 2, 3}
+
+
+def test_a_work_folder_is_left_when_nothing_in_it_has_moved_for_so_many_days(parts: Parts, clock: Clock) -> None:
+    files = {
+        "model-00000000000000aa": "data/images/train/1.png",
+        "curve-run-00000000000000ab": "data/images/train/1.png",
+        "model-00000000000000ac": "training.log",  # no training was laid out
+        "photographs": "data/images/train/1.png",  # somebody else's
+        "lines": "release.toml",
+    }
+    old = (START - timedelta(days=31)).timestamp()
+    for name, inside in files.items():
+        file = parts.work / name / inside
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes(300))
+        for path in (parts.work / name, *(parts.work / name).rglob("*")):
+            os.utime(path, (old, old))
+    first, second = (parts.work / name for name in list(files)[:2])
+    assert left_folders(parts, 30) == {second: 300, first: 300}
+    assert left_folders(parts, 32) == {}
+    os.utime(first / "data/images/train/1.png", (START.timestamp(), START.timestamp()))
+    assert left_folders(parts, 30) == {second: 300}, "a training still writes there"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafergate.adapters.machine import describe, training_devices
+from wafergate.adapters.machine import Gpu, describe, find_machine, training_devices
 from wafergate.adapters.training_group import group_environments
 from wafergate.adapters.ultralytics import UltralyticsTrainer
 from wafergate.domain.devices import card_numbers, device_names
@@ -69,6 +69,12 @@ def test_one_card_has_one_name_whatever_it_is_called(three_cards: pytest.MonkeyP
     assert training_devices("auto") == ("cpu",)
     with pytest.raises(HardwareError, match="'cuda:all'"):
         training_devices("cuda:all")
+
+
+def test_a_card_that_does_not_tell_its_memory_is_a_card(three_cards: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text('#!/bin/sh\necho "Shared, [N/A]"\necho "Card, 16000"\n')
+    assert find_machine().gpus == (Gpu("Shared", 0.0), Gpu("Card", 16000.0))
+    assert training_devices("cuda:all") == ("cuda:0", "cuda:1")
 
 
 @pytest.mark.usefixtures("three_cards")

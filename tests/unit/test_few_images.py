@@ -72,7 +72,14 @@ def test_a_backbone_thaws_stage_by_stage_and_never_freezes_again(
     learning = [teaching.learning_stages(epoch, epochs, stages) for epoch in range(epochs + 1)]
     assert learning == sorted(learning)
     assert learning[-1] == stages
-    assert all((each == 0) == (epoch < frozen * epochs) for epoch, each in enumerate(learning))
+    whole = frozen * epochs >= 1
+    assert all((each == 0) == (whole and epoch < frozen * epochs) for epoch, each in enumerate(learning))
+
+
+@given(st.integers(1, 19), st.integers(1, 9))
+def test_a_short_training_of_few_images_freezes_no_epoch(epochs: int, stages: int) -> None:
+    assert {teach(300).learning_stages(epoch, epochs, stages) for epoch in range(epochs)} == {stages}
+    assert teach(300).learning_stages(0, 20, stages) == 0
 
 
 # windows ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from pydantic import TypeAdapter
 
+from wafergate.adapters.torch_run import peak_memory_mib
 from wafergate.adapters.training_data import write_fitted_data
 from wafergate.adapters.training_process import _translated, train_in_process
 from wafergate.domain.models import Candidate, Channels
@@ -297,6 +298,15 @@ def test_squares_hold_the_image_where_the_detector_puts_it_and_boxes_move_along(
     assert [float(word) for word in words] == [1, 0.25, 0.5, 0.5, 0.5]
 
 
+def test_a_training_is_not_charged_with_what_its_parent_once_held() -> None:
+    held = bytearray(600 * 2**20)
+    assert peak_memory_mib("cpu") > 600
+    del held
+    ask = "from wafergate.adapters.torch_run import peak_memory_mib; print(peak_memory_mib('cpu'))"
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+    assert 10 < float(said) < 500
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -306,6 +316,7 @@ def test_squares_hold_the_image_where_the_detector_puts_it_and_boxes_move_along(
         "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
         "shared memory.",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation",
     ],
 )
 def test_however_memory_runs_out_fewer_images_are_the_answer_and_what_was_held_is_told(

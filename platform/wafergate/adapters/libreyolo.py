@@ -37,7 +37,7 @@ from wafergate.errors import TrainingError
 __all__ = ["LibreYoloTrainer", "published_at", "require_family", "train_here"]
 
 CACHE_BYTES = 2**31
-"""Decoded images kept in memory, at most."""
+"""Decoded images kept in memory, at most, and at most a quarter of what a training may use."""
 
 VALIDATIONS = 10
 """How often a training looks at validation: enough to keep the best state, without a third of the time going there."""
@@ -176,6 +176,7 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     colours = job.channels is Channels.IMAGE
     fresh = job.weights is None
     images = (data.train + data.validation) * job.image_size**2 * 3
+    room = min(CACHE_BYTES, job.memory_mib * 2**20 / 4 or CACHE_BYTES)
     batch, micro_batch = batch_sizes(job, data.train)
     recipe: dict[str, Any] = {
         "epochs": job.epochs,
@@ -189,7 +190,7 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         # validation picks the state that is kept; without validation images it is the last one
         "eval_interval": max(1, job.epochs // VALIDATIONS) if data.validation else 0,
         "save_period": 0,
-        "cache": "ram" if images < CACHE_BYTES and device == "cpu" else False,
+        "cache": "ram" if images < room and device == "cpu" else False,
         # SGD, the default, learns next to nothing from random weights in the few hundred steps of a small set: on the
         # sample line recall of 0 to 0.8 by class, against 0.4 to 0.95 with AdamW in the same time
         "optimizer": "adamw",

@@ -219,22 +219,20 @@ class _Exam:
 
     def __init__(self, job: TrainingJob, data: FittedData) -> None:
         self._job = job
-        folder = Path(data.yaml).parent
-        files = sorted((folder / "images" / "val").iterdir())
-        self._images = [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
-        self._truth: list[Truth] = [read_truth(file, image) for file, image in zip(files, self._images, strict=True)]
+        self._files = sorted((Path(data.yaml).parent / "images" / "val").iterdir())
 
     def __call__(self, network: Any) -> dict[str, Any]:
         """Return LibreYOLO's form of the figures; the one that decides is the weakest class's recall."""
         classes = len(self._job.classes)
-        seen = weakest_class(self._truth, self._detect(network), classes, iou=self._job.iou)
+        seen = weakest_class(*self._look(network), classes, iou=self._job.iou)
         figures = {METRIC: seen.rank, "metrics/mAP50": seen.ap50}
         figures |= {f"recall/{name}": value for name, value in zip(self._job.classes, seen.recalls, strict=True)}
         shown = {name: value for name, value in figures.items() if math.isfinite(value)}
         decides = {"best_metric": seen.rank, "best_metric_key": METRIC}
         return {"mAP50": seen.ap50, "mAP50_95": seen.rank, **decides, "metrics": shown}
 
-    def _detect(self, network: Any) -> list[Detections]:
+    def _look(self, network: Any) -> tuple[list[Truth], list[Detections]]:
+        """Return what each image holds and what the network says; no more images are held than are judged at once."""
         import torch
 
         job = self._job
@@ -248,10 +246,16 @@ class _Exam:
             return np.asarray((raw[0] if isinstance(raw, tuple | list) else raw).cpu().numpy(), np.float32), None
 
         ask = partial(detect_batch, forward, decoder=decoder, image_size=job.image_size, min_score=MIN_SCORE)
+        truth: list[Truth] = []
+        said: list[Detections] = []
+        step = judged_at_a_time(job)
         try:
-            step = judged_at_a_time(job)
-            parts = (self._images[start : start + step] for start in range(0, len(self._images), step))
-            return [said for part in parts for said in ask(part)]
+            for start in range(0, len(self._files), step):
+                files = self._files[start : start + step]
+                images = [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
+                truth += map(read_truth, files, images)
+                said += ask(images)
+            return truth, said
         finally:
             network.head.export = False
             network.train(training)

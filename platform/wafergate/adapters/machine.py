@@ -61,7 +61,7 @@ def _gpus() -> tuple[Gpu, ...]:
     except (subprocess.SubprocessError, OSError):
         return ()  # a driver without a card
     rows = [line.rpartition(",") for line in said.splitlines() if "," in line]
-    return tuple(Gpu(name.strip(), float(memory)) for name, _, memory in rows)
+    return tuple(Gpu(name.strip(), float(memory) if memory.strip().isdecimal() else 0.0) for name, _, memory in rows)
 
 
 def training_devices(device: str) -> tuple[str, ...]:

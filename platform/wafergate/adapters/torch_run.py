@@ -92,12 +92,16 @@ def _limit_memory(device: str, limit: int) -> None:
 
 def peak_memory_mib(device: str) -> float:
     """Return the most memory this process has held so far, MiB; see `TrainedArtefact.peak_memory_mib`."""
-    if device == "cpu":
-        unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    import torch
+    if device != "cpu":
+        import torch
 
-    return float(torch.cuda.max_memory_reserved(device)) / 2**20
+        return float(torch.cuda.max_memory_reserved(device)) / 2**20
+    status = Path("/proc/self/status")
+    if status.is_file():  # not `ru_maxrss`, which on Linux a process inherits from the one that started it
+        (peak,) = (line.split()[1] for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
+        return float(peak) / 2**10
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def batch_sizes(job: TrainingJob, images: int) -> tuple[int, int]:

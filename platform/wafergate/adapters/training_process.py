@@ -54,6 +54,10 @@ OUT_OF_MEMORY = (
     "std::bad_alloc",
     "memoryerror",
     "cudnn_status_alloc_failed",
+    # cuDNN, where no algorithm finds the room to work in
+    "cudnn_status_internal_error",
+    "unable to find an engine",
+    "unable to find a valid cudnn algorithm",
     # oneDNN at a process's limit
     "could not create a primitive",
     "could not create a memory",

@@ -35,7 +35,9 @@ def hardware(line: Annotated[Path | None, typer.Option("--line", help="Show its 
     from wafergate.terminal import console, pairs, table
 
     found = find_machine()
-    cards = ", ".join(f"{gpu.name} ({gpu.memory_mib:,.0f} MiB)" for gpu in found.gpus)
+    cards = ", ".join(
+        f"{gpu.name} ({f'{gpu.memory_mib:,.0f} MiB' if gpu.memory_mib else 'memory not told'})" for gpu in found.gpus
+    )
     rows: list[tuple[str, object]] = [
         ("processor", f"{found.processor}, {found.cores} cores"),
         ("memory", f"{found.memory_mib:,.0f} MiB"),

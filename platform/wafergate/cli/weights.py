@@ -1,6 +1,7 @@
 """`wafergate weights …`: the files trainings start from."""
 
 import getpass
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -99,14 +100,17 @@ def weights_prune(
     ] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
 ) -> None:
-    """Remove checkpoints of trainings that nobody finished.
+    """Remove checkpoints and work folders of trainings that nobody finished.
 
     A training removes its own once its model is stored; this removes those of
     trainings that stopped for good. They would begin at their first epoch.
+    Work folders are those on this machine.
 
     Example: wafergate weights prune --days 30 --as kim --reason "disk is full"
     """
+    from wafergate.domain.words import counted
     from wafergate.jobs.checkpoints import abandoned, remove_checkpoints
+    from wafergate.jobs.training_folder import left_folders
     from wafergate.terminal import console, table
 
     parts = ready()
@@ -114,9 +118,15 @@ def weights_prune(
     cells = [(row.model_id, row.epoch, f"{row.created_at:%Y-%m-%d %H:%M}") for row in rows]
     if cells:
         console().print(table(("training", "epoch", "stored (UTC)"), cells, numbers=("epoch",)))
-    checkpoints = "1 checkpoint" if len(rows) == 1 else f"{len(rows)} checkpoints"
+    folders = left_folders(parts, days)
+    for folder, size in folders.items():
+        typer.echo(f"work folder {folder.name}: {size / 2**20:.1f} MiB")
+    told = f"{counted(len(rows), 'checkpoint')}, {counted(len(folders), 'work folder')}"
     if dry_run:
-        typer.echo(f"would be removed: {checkpoints}")
+        typer.echo(f"would be removed: {told}")
         return
     removed = remove_checkpoints(parts, rows, actor=actor, reason=reason)
-    typer.echo(f"removed: {checkpoints}, {sum(row.bytes for row in removed) / 2**20:.1f} MiB")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    size = sum(row.bytes for row in removed) + sum(folders.values())
+    typer.echo(f"removed: {told}, {size / 2**20:.1f} MiB")

@@ -36,13 +36,15 @@ class Teaching:
     def learning_stages(self, epoch: int, epochs: int, stages: int) -> int:
         """Return how many of a backbone's stages learn in an epoch, counted from its end.
 
+        A training too short to freeze it for one whole epoch teaches all of it from the start.
+
         Args:
             epoch: 0-based.
             epochs: of the whole training.
             stages: of the backbone.
         """
         first, last = self.frozen * epochs, self.thawed * epochs
-        if epoch >= last:
+        if epoch >= last or 0 < first < 1:
             return stages
         if epoch < first:
             return 0

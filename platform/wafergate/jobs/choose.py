@@ -70,7 +70,7 @@ def choose(
     Licence and weights are asked first, before anything is measured or trained; then memory, latency and size; what is
     left trains briefly, the better half a little longer, until one remains (rule M1). A single candidate that fits is
     not trained for comparison, and one whose training fails is dropped by that. Brief trainings are kept: a choice that
-    was interrupted goes on after them.
+    was interrupted goes on after them, and so does one that is asked again because a candidate failed.
 
     Args:
         parts: the real parts.
@@ -94,9 +94,9 @@ def choose(
     own = (sorted(candidates.items()), settings, profiles, line.licences, *_limits(line))
     entered = sorted(name for name, standing in standings.items() if not standing.dropped_by)
     starts = [choose_start(parts, with_winner(line, name)).digest for name in entered]
-    row_id = identify("choice", training_set_id, own, entered, starts, machines, *line.cuts)
-    if parts.facts.find(ModelChoice, id=row_id):
-        return Outcome(row_id, reused=True)
+    asked = (training_set_id, own, entered, starts, machines, *line.cuts)
+    if parts.facts.find(ModelChoice, id=identify("choice", *asked)):
+        return Outcome(identify("choice", *asked), reused=True)
     for name in entered:
         try:
             found = probe(parts, line, candidates[name], progress=progress)
@@ -107,15 +107,17 @@ def choose(
         _say(tell, standings[name])
     _require(standings, HardwareError)
     winner = _compete(parts, line, training_set_id, standings, tell, progress)
+    # where other work had the memory or the disk, the choice is another one, and is made again when it is asked again
+    failed = [name for name, standing in standings.items() if _failed(standing)]
     row = ModelChoice(
-        id=row_id,
+        id=identify("choice", *asked, *([sorted(failed)] if failed else [])),
         line=line.name,
         training_set_id=training_set_id,
         winner=winner,
         standings=tuple(standings.values()),
         created_at=parts.clock(),
     )
-    return Outcome(row_id, not parts.facts.save(row))
+    return Outcome(row.id, not parts.facts.save(row))
 
 
 def ask_licences(parts: Parts, line: LineFile) -> dict[str, CandidateStanding]:
@@ -145,6 +147,11 @@ def _asked(parts: Parts, line: LineFile, candidate: Candidate) -> CandidateStand
     except ConfigError as error:
         return replace(standing, dropped_by="weights", reason=str(error))
     return standing
+
+
+def _failed(standing: CandidateStanding) -> bool:
+    """Say whether a candidate fell by what may pass: a training that failed, or not one image that fitted."""
+    return standing.dropped_by == "training" or (standing.dropped_by == "memory" and standing.memory_mib is None)
 
 
 def _say(tell: Callable[[str], None], standing: CandidateStanding) -> None:

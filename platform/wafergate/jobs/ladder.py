@@ -12,6 +12,7 @@ from wafergate.domain.models import Candidate, require_backend
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, TrainingCheckpoint
 from wafergate.errors import HardwareError, OutOfMemoryError
+from wafergate.jobs.alone import alone
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_superseded
 from wafergate.jobs.parts import Parts
 from wafergate.ports import Trainer
@@ -70,7 +71,7 @@ def hold_devices(parts: Parts, device: str, on_wait: Callable[[], None]) -> Iter
     """
     with ExitStack() as held:
         for name in sorted(parts.devices(device)):  # in one order everywhere: nobody waits in a circle
-            held.enter_context(parts.facts.exclusive(f"training on {platform.node()}, {name}", waiting=on_wait))
+            held.enter_context(alone(parts, f"training on {platform.node()}, {name}", on_wait))
         yield
 
 

@@ -35,7 +35,7 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
     Training runs for real, on generated images in a process of its own: with one image at a time, then with the line's
     batch and, where that does not fit, with 2, 4 … until memory runs out: that of the machine, or `[hardware.train]
     memory_mib`, held to as in the training that follows. Weights do not change what it takes, so it starts from random
-    ones. Where not even one image fitted and no limit was set, nothing is stored: other work may have taken the memory.
+    ones. Where not even one image fitted, nothing is stored: other work may have taken the memory.
 
     Raises:
         ConfigError: the backend or the runtime is not installed, or the backend knows no such architecture.
@@ -52,10 +52,7 @@ def probe(parts: Parts, line: LineFile, candidate: Candidate, *, progress: Progr
         with hold_devices(parts, line.hardware.train.device, waiting):
             return _measured(parts, line, candidate, folder, row_id, progress)
 
-    def keep(row: Probe) -> bool:
-        return bool(row.memory or line.hardware.train.memory_mib)
-
-    return made_once(parts, Probe, row_id, make, keep=keep, progress=progress)[0]
+    return made_once(parts, Probe, row_id, make, keep=lambda row: bool(row.memory), progress=progress)[0]
 
 
 def require_room(
@@ -92,7 +89,8 @@ def _identity(parts: Parts, line: LineFile, candidate: Candidate) -> str:
     models, serve, limit = line.models, line.hardware.serve, line.hardware.train.memory_mib
     machine = parts.machine(line.hardware.train.device, candidate.backend)
     serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"))
-    asked = (models.image_size, len(line.classes), models.batch, *((limit,) if limit else ()))
+    window = (f"windows of {models.window}",) if models.window else ()
+    asked = (models.image_size, len(line.classes), models.batch, *((limit,) if limit else ()), *window)
     trained = (candidate.backend, candidate.architecture, *asked, machine)
     return identify("probe", *trained, *serving, *line.cuts)
 
@@ -168,6 +166,7 @@ def _job(parts: Parts, line: LineFile, candidate: Candidate, folder: Path, *, im
         device=hardware.device,
         threads=hardware.threads,
         memory_mib=hardware.memory_mib,
+        window=models.window,
     )
 
 

@@ -11,7 +11,7 @@ from wafergate.domain.training_rows import MemoryStep, TrainingItem
 from wafergate.jobs.ladder import CHECKPOINT_SECONDS, train_within_memory
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.probe import room_for
-from wafergate.jobs.training_folder import write_yolo
+from wafergate.jobs.training_folder import bring_weights, write_yolo
 from wafergate.jobs.training_job import Start, training_job
 from wafergate.line import LineFile
 from wafergate.ports import Progress
@@ -60,6 +60,8 @@ def train_items(
         StorageError: the folder cannot take the images.
         ConfigError, HardwareError, TrainingError: see `train_within_memory`.
     """
+    if start.weights is not None:
+        start = replace(start, weights=bring_weights(start.weights, folder))
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=told.progress)
     job = training_job(line, start, folder, items, channels=channels)
     return train_within_memory(

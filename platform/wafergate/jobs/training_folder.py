@@ -1,10 +1,13 @@
 """The folder a trainer reads: images and labels as YOLO lays them out."""
 
 import os
+import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,14 +17,17 @@ from wafergate.domain.splits import Side
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import StorageError
+from wafergate.jobs.alone import alone
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.ports import Progress
 from wafergate.stages.tile import taught_tiles
 
-__all__ = ["fresh_folder", "made_once", "work_folder", "write_yolo"]
+__all__ = ["bring_weights", "fresh_folder", "left_folders", "made_once", "work_folder", "write_yolo"]
 
 Made = TypeVar("Made")
+
+_WORK = re.compile("[a-z-]+-[0-9a-f]{16}")
 
 
 def fresh_folder(folder: Path) -> Path:
@@ -55,11 +61,27 @@ def work_folder(parts: Parts, name: str, progress: Progress = silent) -> Iterato
         StorageError: it cannot be made.
     """
     waiting = "waiting: another run does the same"
-    with parts.facts.exclusive(f"work on {name}", waiting=lambda: progress(waiting, 0, 0)):
+    with alone(parts, f"work on {name}", lambda: progress(waiting, 0, 0)):
         folder = fresh_folder(parts.work / name)
         yield folder
         remove_checkpoints(parts, kept_checkpoints(parts, name), reason="what it was trained for is stored")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_folders(parts: Parts, days: int) -> dict[Path, int]:
+    """Return the work folders on this machine in which nothing has moved for so many days, with their bytes.
+
+    A training that failed leaves its folder, and so does one that went on on another machine. Only what has the name of
+    a row's id and holds a training's data counts: others may keep theirs in the same place.
+    """
+    since = (parts.clock() - timedelta(days=days)).timestamp()
+    found = {}
+    for folder in sorted(parts.work.glob("*")):
+        if _WORK.fullmatch(folder.name) and (folder / "data").is_dir():
+            seen = [path.lstat() for path in (folder, *folder.rglob("*"))]
+            if max(each.st_mtime for each in seen) < since:
+                found[folder] = sum(each.st_size for each in seen if stat.S_ISREG(each.st_mode))
+    return found
 
 
 def made_once(
@@ -92,6 +114,17 @@ def made_once(
     return made, False
 
 
+def bring_weights(file: Path, folder: Path) -> Path:
+    """Put the weights a training starts from where they stay: the images may push them out of the file cache.
+
+    Raises:
+        StorageError: the folder has no room; it is removed.
+    """
+    with _room_in(folder):
+        _link(file, folder / "start")
+    return folder / "start"
+
+
 def write_yolo(
     parts: Parts,
     items: Sequence[TrainingItem],
@@ -110,8 +143,14 @@ def write_yolo(
         ConfigError: an image has no room for so many tiles.
         StorageError: the folder has no room; it is removed.
     """
-    try:
+    with _room_in(folder):
         _write(parts, items, classes, folder, tile, progress)
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         message = f"{folder} cannot take the training set ({error.strerror}): make room there or set WAFERGATE_WORK_DIR"
@@ -146,12 +185,15 @@ def _write(
 def _write_whole(parts: Parts, item: TrainingItem, _tile: TilePolicy, images: Path) -> list[tuple[str, TrainingItem]]:
     """Link an image; return its file name without suffix, and the item itself."""
     stem = f"{item.position:06d}"
-    cached = parts.files.fetch(item.image)
-    try:
-        os.link(cached, images / f"{stem}.png")
-    except OSError:  # another file system
-        shutil.copyfile(cached, images / f"{stem}.png")
+    _link(parts.files.fetch(item.image), images / f"{stem}.png")
     return [(stem, item)]
+
+
+def _link(file: Path, to: Path) -> None:
+    try:
+        os.link(file.resolve(), to)
+    except OSError:  # another file system
+        shutil.copyfile(file, to)
 
 
 def _write_tiles(parts: Parts, item: TrainingItem, tile: TilePolicy, images: Path) -> list[tuple[str, TrainingItem]]:

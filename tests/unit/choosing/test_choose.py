@@ -23,7 +23,7 @@ from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError, TrainingError
 from wafergate.jobs.choose import choose, with_winner
-from wafergate.jobs.parts import Parts
+from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
@@ -221,6 +221,23 @@ def test_a_candidate_that_cannot_be_trained_is_dropped_and_the_others_compete(
     )
     standing = next(one for one in row.standings if one.candidate == "blind")
     assert (standing.dropped_by, standing.reason, row.winner) == ("training", str(error), "contrast")
+
+
+def test_a_candidate_that_failed_competes_when_the_choice_is_asked_again(
+    thread: tuple[Parts, str], parts: Parts, trainers: dict[str, ContrastTrainer], line: Callable[..., LineFile]
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 4004")
+    full = Failing(BlindTrainer(), NEEDS["blind"], OutOfMemoryError("other work has it"), probes=False)
+    some = replace(parts, trainers={**parts.trainers, "blind": full})
+    first = choose(some, of, thread[1])
+    assert choose(some, of, thread[1]).id == first.id, "failed again: the same row"
+    again = choose(parts, of, thread[1])
+    assert (again.id != first.id, again.reused) == (True, False)
+    rows = [parts.facts.get(ModelChoice, row.id) for row in (first, again)]
+    assert [next(one.dropped_by for one in row.standings if one.candidate == "blind") for row in rows] == [
+        "memory", "validation",
+    ]  # fmt: skip
+    assert choose(parts, of, thread[1]) == Outcome(again.id, reused=True)
 
 
 def test_a_backend_that_does_not_exist_stops_before_anything_is_measured(

@@ -29,9 +29,11 @@ class Crowded(Weighed):
         super().__init__(trainer, mib)
         self.fits = fits
         self.asked: list[int] = []
+        self.windows: list[int] = []
 
     def __call__(self, job: Any, **tell: Any) -> TrainedArtefact:
         self.asked.append(job.micro_batch or job.batch)
+        self.windows.append(job.window)
         if self.asked[-1] > self.fits:
             message = f"room for {self.fits}"
             raise OutOfMemoryError(message)
@@ -86,7 +88,17 @@ def test_a_candidate_that_cannot_train_one_image_is_refused_and_asked_again_when
     for _ in range(2):
         with pytest.raises(HardwareError, match=r"does not fit into 77 MiB.*room for 0\. Choose a smaller candidate"):
             require_room(tight, limited, known)
-    assert trainer.asked == [1], "within a limit it is the same again"
+    assert trainer.asked == [1, 1], "other work may have had the memory"
+
+
+def test_windows_are_what_is_measured_where_windows_are_taught(parts: Parts, line: Callable[..., LineFile]) -> None:
+    some, trainer = crowded(parts, 8)
+    whole = with_winner(line(), "contrast")
+    cut = whole.model_copy(update={"models": replace(whole.models, window=32)})
+    known = next(one for one in whole.models.candidates if one.name == "contrast")
+    first = probe(some, whole, known)
+    assert probe(some, cut, known).id != first.id
+    assert trainer.windows == [0, 0, 32, 32]
 
 
 def test_a_probe_waits_for_a_training_that_runs_on_the_same_device(parts: Parts, line: Callable[..., LineFile]) -> None:

@@ -10,11 +10,13 @@ import pytest
 from tests.unit.jobs.dies import Files, annotations
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, Thread, line_of, parts_in, run_thread
+from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import (
     MemoryStep,
     ModelVersion,
@@ -28,6 +30,9 @@ from wafergate.errors import ConfigError, HardwareError
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import Asked, train
+from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_job import Start
+from wafergate.ports import FileStore
 
 pytestmark = pytest.mark.unit
 
@@ -180,7 +185,7 @@ def test_a_killed_training_leaves_no_model_and_a_rerun_ends_as_if_undisturbed(
     undisturbed = done[0].facts.get(ModelVersion, again.model.id)
     model = parts.facts.get(ModelVersion, again.model.id)
     assert (model.thresholds, model.onnx, model.number) == (undisturbed.thresholds, undisturbed.onnx, 1)
-    assert list(parts.work.iterdir()) == []
+    assert [path.name for path in parts.work.rglob("*")] == ["locks"]
 
 
 def told_steps(parts: Parts, line: Any, training_set: str) -> list[tuple[int, int, int]]:
@@ -263,7 +268,7 @@ def test_of_two_runs_of_one_training_the_second_waits_and_finds_the_model(files:
         thread.join(60)
     assert (trainer.runs, [done.reused for done in results]) == (1, [False, True])
     assert len(parts.facts.find(ModelVersion)) == 1
-    assert list(parts.work.iterdir()) == []
+    assert [path.name for path in parts.work.rglob("*")] == ["locks"]
 
 
 def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files, tmp_path: Path) -> None:
@@ -301,3 +306,43 @@ def test_a_killed_training_goes_on_on_another_machine(
     undisturbed = done[0].facts.get(ModelVersion, trained.id)
     model = parts.facts.get(ModelVersion, trained.id)
     assert (model.thresholds, model.onnx) == (undisturbed.thresholds, undisturbed.onnx)
+
+
+class SmallCache(MemoryFiles):
+    """Files whose local copies leave no room for one another."""
+
+    def __init__(self, files: FileStore, folder: Path, weights: Path) -> None:
+        super().__init__(folder)
+        self.get = files.get  # type: ignore[method-assign]
+        self.weights = weights
+
+    def fetch(self, digest: str) -> Path:
+        self.weights.unlink(missing_ok=True)
+        return super().fetch(digest)
+
+
+class ReadsItsStart(ContrastTrainer):
+    """A trainer that opens the weights it starts from."""
+
+    def __call__(self, job: TrainingJob, **tell: Any) -> TrainedArtefact:
+        assert job.weights is not None
+        assert job.weights.read_bytes() == b"weights"
+        return super().__call__(job, **tell)
+
+
+def test_the_weights_to_start_from_stay_though_the_images_push_them_out_of_the_cache(
+    done: tuple[Parts, Thread], tmp_path: Path
+) -> None:
+    parts, thread = done
+    model = parts.facts.get(ModelVersion, thread.model.id)
+    items = parts.facts.find(TrainingItem, training_set_id=thread.training_set.id)
+    weights, folder = tmp_path / "cached", tmp_path / "work"
+    weights.write_bytes(b"weights")
+    folder.mkdir()
+    trainer = ReadsItsStart()
+    some = replace(parts, files=SmallCache(parts.files, tmp_path, weights), trainers={"contrast": trainer})
+    start = Start(model.candidate, weights, "weights")
+    told = Told(lambda _report: None, lambda *_: None)
+    train_items(some, line_of(), start, items, folder, channels=model.channels, told=told)
+    assert trainer.runs == 1
+    assert not weights.exists()

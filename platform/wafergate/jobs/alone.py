@@ -1,0 +1,64 @@
+"""Work that one run at a time does, also while PostgreSQL is started again."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wafergate.domain.identity import digest_bytes
+from wafergate.errors import StorageError
+from wafergate.jobs.parts import Parts
+
+__all__ = ["alone"]
+
+
+@contextmanager
+def alone(parts: Parts, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a name among all runs anywhere, and on this machine for as long as this process lives.
+
+    The store's lock ends with its connection, so a run that waited would begin beside this one once the server was
+    started again; a lock on a file ends with its process.
+
+    Args:
+        parts: the real parts.
+        name: what is held.
+        waiting: told when another run holds it.
+
+    Raises:
+        StorageError: the work folder cannot be written.
+    """
+    path = parts.work / "locks" / digest_bytes(name.encode())
+    with parts.facts.exclusive(name, waiting=waiting), _held(path, waiting):
+        yield
+
+
+@contextmanager
+def _held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            message = f"the lock {path} cannot be made: {error.strerror}; check WAFERGATE_WORK_DIR"
+            raise StorageError(message) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is(path, file.fileno()):
+                continue  # who held it has removed it
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
