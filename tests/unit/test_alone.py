@@ -43,7 +43,7 @@ def test_who_waits_begins_after_who_works_though_the_database_forgot_them(tmp_pa
         for thread in threads:
             thread.join(60)
     assert sorted(story) == list(range(6))
-    assert list((parts.work / "locks").iterdir()) == []
+    assert list(parts.work.iterdir()) == []
 
 
 def test_a_failure_lets_go_and_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_a_failure_lets_go_and_a_folder_that_cannot_be_written_is_said(tmp_path:
     for _ in range(2):
         with pytest.raises(KeyError), alone(parts, "model-1", lambda: pytest.fail("nobody holds it")):
             raise KeyError
-    (tmp_path / "work" / "locks").rmdir()
-    (tmp_path / "work" / "locks").write_text("in the way")
+    parts.work.rmdir()
+    parts.work.write_text("in the way")
     with (
         pytest.raises(StorageError, match=r"cannot be made: .*; check WAFERGATE_WORK_DIR"),
         alone(parts, "x", lambda: None),

@@ -28,7 +28,7 @@ def alone(parts: Parts, name: str, waiting: Callable[[], None]) -> Iterator[None
     Raises:
         StorageError: the work folder cannot be written.
     """
-    path = parts.work / "locks" / digest_bytes(name.encode())
+    path = parts.work / f"{digest_bytes(name.encode())}.lock"
     with parts.facts.exclusive(name, waiting=waiting), _held(path, waiting):
         yield
 
