@@ -35,7 +35,6 @@ from wafergate.jobs import train as train_job
 from wafergate.jobs.plan import plan_split
 from wafergate.jobs.promote import NextStep, next_step
 from wafergate.jobs.training_job import choose_start
-from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile
 from wafergate.terminal import spread
 from wafergate.wiring import open_parts
@@ -131,11 +130,10 @@ def require_room(line: LineFile, weights: str) -> None:
     """Ask licences and weights of the line's candidate, then whether it can be trained on this machine at all."""
     parts, file = open_parts(), Path(weights) if weights else None
     start = choose_start(parts, line, weights=file)
-    if file is not None and start.digest and not licence_of(parts.facts, start.digest):
-        taken = start.candidate.weights_licence or "no licence"
+    if file is not None and not start.licence:
         say(
-            f"note: nobody stated the licence of {file.name}: taken as that of {start.candidate.name}'s own weights, "
-            f"{taken}; `wafergate weights add` keeps a file with its licence"
+            f"note: nobody stated the licence of {file.name}: it trains, and nothing of it is promoted until "
+            f"`wafergate weights add {file.name} --model {start.candidate.name} --licence … --source …` states it"
         )
     with Teller() as progress:
         standing = probe_job.require_room(parts, line, start.candidate, progress=progress)

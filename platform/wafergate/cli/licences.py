@@ -37,7 +37,7 @@ def licences(
     cells = []
     for name in [model] if model else known:
         stated = licence_of(parts.facts, find_weights(parts, line_file, known[name])[1])
-        said = licensed_parts(line_file, known[name], from_weights=True, weights_licence=stated)
+        said = licensed_parts(line_file, known[name], from_weights=True, weights_licence=stated or None)
         verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}
         cells.append((name, named["code"], named["weights"], verdict))

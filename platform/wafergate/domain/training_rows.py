@@ -215,6 +215,8 @@ class ModelVersion:
         parity: the checkpoint and the exported file on the same images; None for models from before it was measured.
         run_id: the flow run that trained it; empty where no flow did.
         tile: how its training cut images, and how it is shown them wherever it judges or inspects.
+        start_licence: of the weights it started from, as it was known then; empty where nobody named it, None where
+            nobody kept it or it started from none.
     """
 
     id: str
@@ -245,3 +247,4 @@ class ModelVersion:
     parity: ExportParity | None = None
     run_id: str = ""
     tile: TilePolicy = WHOLE
+    start_licence: str | None = None

@@ -16,7 +16,7 @@ __all__ = ["licensed_parts", "parts_of_model", "require_releasable", "require_tr
 
 
 def licensed_parts(
-    line: LineFile, candidate: Candidate, *, from_weights: bool, weights_licence: str = ""
+    line: LineFile, candidate: Candidate, *, from_weights: bool, weights_licence: str | None = None
 ) -> tuple[LicencedPart, ...]:
     """Return code, images and, where training starts from them, weights, each with its licence.
 
@@ -24,11 +24,11 @@ def licensed_parts(
         line: says the licence of the images; `on_version` where the dataset version is known.
         candidate: says the licence of the code, and of the weights its makers publish.
         from_weights: whether training starts from weights.
-        weights_licence: of the very file, where somebody said it.
+        weights_licence: of the very file; None where it is the candidate's own.
     """
     found = [LicencedPart("code", candidate.code_licence), LicencedPart("images", line.intake.licence)]
     if from_weights:
-        found.append(LicencedPart("weights", weights_licence or candidate.weights_licence))
+        found.append(LicencedPart("weights", candidate.weights_licence if weights_licence is None else weights_licence))
     return tuple(found)
 
 
@@ -38,7 +38,7 @@ def parts_of_model(parts: Parts, line: LineFile, model: ModelVersion) -> tuple[L
         on_version(parts, line, model.dataset_id),
         model.candidate,
         from_weights=model.start is not None,
-        weights_licence=licence_of(parts.facts, model.start),
+        weights_licence=licence_of(parts.facts, model.start) or model.start_licence,
     )
 
 

@@ -165,6 +165,7 @@ def _describe(
         decoder=artefact.decoder,
         thresholds={},
         start=start.digest,
+        start_licence=start.licence,
         epochs=artefact.epochs,
         batch=artefact.batch,
         seed=line.models.seed,

@@ -24,11 +24,20 @@ _TURNS = {OperationKind.TURN_90, OperationKind.TURN_180, OperationKind.TURN_270}
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a training begins with: the candidate and, unless random, the weights with their SHA-256."""
+    """What a training begins with: the candidate and, unless random, the weights.
+
+    Attributes:
+        candidate: the catalogue entry, or the line's own.
+        weights: the file.
+        digest: its SHA-256.
+        licence: of the file where somebody stated it, else of the candidate's own weights; empty for a file given by
+            hand that nobody stated one of. It trains, and no model of it is promoted (rule M2).
+    """
 
     candidate: Candidate
     weights: Path | None
     digest: str | None
+    licence: str | None = None
 
 
 def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -> Start:
@@ -59,9 +68,13 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
         )
         raise ConfigError(message)
     stated = licence_of(parts.facts, digest)
-    needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated)
+    needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated or None)
     require_trainable(line, needed, today=parts.clock().date())
-    return Start(candidate, file or (parts.files.fetch(digest) if digest else None), digest)
+    if digest is None:
+        return Start(candidate, None, None)
+    by_hand = digest != find_weights(parts, line, candidate)[1]
+    licence = stated or ("" if by_hand else candidate.weights_licence)
+    return Start(candidate, file or parts.files.fetch(digest), digest, licence)
 
 
 def find_weights(

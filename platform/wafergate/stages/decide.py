@@ -154,6 +154,8 @@ def _licence(evidence: Evidence) -> Iterator[RuleResult]:
         standing = licence_standing(part.licence, policy, today=evidence.today)
         told = explain_licence(part.licence, policy, today=evidence.today)
         step = f"licence: replace the {part.subject}, or add an exception with who accepted it and why"
+        if part.subject == "weights" and not part.licence:
+            step = "licence: state that of the weights with `wafergate weights add`, and run the same again"
         yield _answered("licence", standing in {"allowed", "exception"}, told, step, subject=part.subject)
 
 

@@ -19,6 +19,7 @@ from wafergate.domain.training_rows import ModelVersion, TrainingEpoch
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError, LicenceError
 from wafergate.jobs.decide import decide
+from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.licences import licensed_parts, require_releasable, require_trainable
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import train
@@ -219,6 +220,31 @@ def test_the_licence_of_a_weight_file_goes_with_its_bytes_to_every_candidate(tmp
         choose_start(parts, of_other, weights=file)
     with pytest.raises(ConfigError, match=r"is known for contrast under CC-BY-NC-4\.0.*a file has one licence"):
         bring(parts, file, model="other", line=line)
+
+
+def test_weights_of_no_stated_licence_train_and_are_promoted_only_once_it_is_stated(
+    files: Files, tmp_path: Path, parts: Parts
+) -> None:
+    line = line_of(tmp_path)
+    training_set = run_thread(parts, line, MemorySource(files)).training_set.id
+    own, found = tmp_path / "contrast.json", tmp_path / "found.json"
+    found.write_text("[1]")
+    model = train(parts, line, training_set, weights=found)
+    assert parts.facts.get(ModelVersion, model.id).start_licence == ""
+    evaluation = evaluate(parts, line, model.id)
+
+    def asked() -> list[tuple[str, Verdict]]:
+        return rule(parts.facts.get(GateDecision, decide(parts, line, evaluation.id, actor="kim").id), "licence")
+
+    assert ("weights", Verdict.FAIL) in asked()
+    with pytest.raises(LicenceError, match="the weights are under no named licence: nobody names a licence"):
+        require_releasable(parts, line, model.id)
+    bring(parts, found, licence="MIT", line=line)
+    assert ("weights", Verdict.PASS) in asked()
+    require_releasable(parts, line, model.id)
+    assert train(parts, line, training_set, weights=found) == (model.id, True)
+    own.write_text("[2]")
+    assert {choose_start(parts, line, weights=file).licence for file in (None, own)} == {"MIT"}
 
 
 def test_a_weight_file_that_another_took_the_place_of_can_be_brought_again(tmp_path: Path, parts: Parts) -> None:
