@@ -31,7 +31,7 @@ _ALONE = {"retrain", "govern", "alerts", "weekly"}
 _LABELLED = {"retrain", "govern"}
 _INCOMING = {"inspect_lot", "watch"}
 _POOL_MADE_BY = (
-    "`wafergate up` makes one, or on servers of your own `prefect worker start --pool wafergate --type process`"
+    f"`wafergate up` makes one, or on servers of your own `prefect worker start --pool {WORK_POOL} --type process`"
 )
 _SOONEST_BEAT_S = 30  # Prefect takes no shorter one
 

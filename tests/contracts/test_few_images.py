@@ -1,6 +1,7 @@
 """How LibreYOLO really teaches with few images: frozen stages stay, thawed ones learn, the weakest class decides."""
 
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 import torch
 
 from tests.contracts.test_trainers import CLASSES, SIZE, write_squares
-from wafergate.adapters.libreyolo import LibreYoloTrainer
+from wafergate.adapters.libreyolo import LibreYoloTrainer, _recipe
 from wafergate.adapters.libreyolo_few_images import TRAINERS, _Exam, stages_of
-from wafergate.adapters.training_data import write_fitted_data
+from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.domain.few_images import Teaching
 from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.training import Checkpoint, TrainedArtefact, TrainingJob
@@ -116,6 +117,35 @@ def test_the_state_that_is_kept_has_the_best_weakest_class(
     ]
     assert best >= max(ranks)
     assert torch.load(states[3].best or "", weights_only=True)["best_metric_value"] == pytest.approx(max(ranks))
+
+
+@pytest.mark.parametrize(
+    ("images", "memory_mib", "kept"), [(1000, 0, "ram"), (1000, 300, "ram"), (1000, 150, False), (10**5, 0, False)]
+)
+def test_decoded_images_are_kept_only_where_they_leave_the_training_its_memory(
+    job: TrainingJob, images: int, memory_mib: float, kept: object, tmp_path: Path
+) -> None:
+    """A thousand images of 128 px are 47 MiB; no smaller batch would give them back."""
+    data = FittedData(tmp_path / "data.yaml", train=images - 100, validation=100, boxes=8)
+    told = _recipe(replace(job, image_size=128, memory_mib=float(memory_mib)), data, "cpu")
+    assert told["cache"] == kept
+
+
+def test_judging_in_a_training_holds_no_more_of_a_larger_validation(job: TrainingJob, tmp_path: Path) -> None:
+    assert job.weights is not None
+    network = network_of(torch.load(job.weights, weights_only=True))
+    for layer in network.head.obj_preds:
+        torch.nn.init.constant_(layer.bias, -20.0)  # says nothing: what it says is kept
+    peaks = []
+    for count in (8, 64):
+        data = write_squares(tmp_path / str(count), train=4, validation=count)
+        exam = _Exam(job, write_fitted_data(replace(job, data=data), tmp_path / f"fitted-{count}"))
+        exam(network)
+        tracemalloc.start()
+        exam(network)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 56 * SIZE * SIZE * 3 / 4, "a quarter of the images that came"
 
 
 def test_a_training_that_goes_on_ends_with_the_same_bytes(

@@ -97,9 +97,10 @@ def peak_memory_mib(device: str) -> float:
 
         return float(torch.cuda.max_memory_reserved(device)) / 2**20
     status = Path("/proc/self/status")
-    if status.is_file():  # not `ru_maxrss`, which on Linux a process inherits from the one that started it
-        (peak,) = (line.split()[1] for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
-        return float(peak) / 2**10
+    if status.is_file():  # `ru_maxrss` is inherited on Linux from the process that started this one
+        for line in status.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) / 2**10
     unit = 1 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
