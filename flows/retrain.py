@@ -37,7 +37,7 @@ from wafergate.jobs.promote import NextStep, next_step
 from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
 from wafergate.terminal import spread
-from wafergate.wiring import open_parts
+from wafergate.wiring import open_parts, require_source
 
 __all__ = ["retrain"]
 
@@ -272,15 +272,20 @@ def retrain(
         raise ConfigError(message)
     parameters = {"source": source, "format": format, "limit": limit, "weights": weights, "version": version}
     line_file = begin("retrain", line, parameters | {"actor": actor})
+    if version:
+        dataset = stored_version(line_file, version)
+    else:
+        require_source(source)
     # Asked again when training starts; asked here as well so that nobody waits for intake to hear of a wrong licence.
     if line_file.models.candidate == choose_job.AUTO:
         require_no_file(weights)
         choose_job.ask_licences(open_parts(), line_file)
     else:
         require_room(line_file, weights)
-    dataset = stored_version(line_file, version) if version else ingest(line_file, source, format, limit)
-    if not version and not limit:
-        dataset = adopt(line_file, dataset, actor)
+    if not version:
+        dataset = ingest(line_file, source, format, limit)
+        if not limit:
+            dataset = adopt(line_file, dataset, actor)
     validate(line_file, dataset)
     find_near_duplicates(line_file, dataset)
     split_id = split(line_file, dataset)

@@ -43,6 +43,7 @@ __all__ = [
     "open_source",
     "page_printer",
     "point_prefect",
+    "require_source",
     "service_status",
     "settings",
     "sign_in_wanted",
@@ -179,6 +180,19 @@ def open_source(place: str) -> Source:
     from wafergate.adapters.s3_source import SCHEME
 
     return source.require_files(_open_prefix(place)) if place.startswith(SCHEME) else source.open_source(Path(place))
+
+
+def require_source(place: str) -> None:
+    """Refuse a folder or an archive that is not there, before anything slow; a prefix of a bucket is not looked at yet.
+
+    Raises:
+        SourceError: there is nothing at this place.
+    """
+    from wafergate.adapters import source
+    from wafergate.adapters.s3_source import SCHEME
+
+    if not place.startswith(SCHEME):
+        source.require_there(Path(place))
 
 
 def _open_prefix(place: str) -> Source:

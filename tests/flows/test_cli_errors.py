@@ -325,6 +325,23 @@ def test_a_source_that_holds_nothing_is_said(
 
 
 @pytest.mark.services
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--source", "no/where", "--format", "coco"), "there is no folder or archive no/where; check --source"),
+        (("--version", "99"), "line 'bad' has no dataset version"),
+    ],
+    ids=["source", "version"],
+)
+def test_nothing_is_measured_for_a_retraining_on_what_is_not_there(
+    wafergate: ForkedCommands, line: Path, given: tuple[str, ...], told: str
+) -> None:
+    said = wafergate("retrain", "--line", str(line), *given)
+    assert said.sentence.startswith(told), said.err
+    assert "can be trained here" not in said.err
+
+
+@pytest.mark.services
 def test_an_unknown_format_names_those_there_are(
     wafergate: ForkedCommands, line: Path, few: Path, count_rows: Rows
 ) -> None:

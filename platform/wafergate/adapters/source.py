@@ -11,7 +11,7 @@ from wafergate.adapters.safe_names import is_litter, showable, why_too_large, wh
 from wafergate.errors import SourceError
 from wafergate.ports import Progress, Source
 
-__all__ = ["FolderSource", "TarSource", "WatchedSource", "ZipSource", "open_source", "require_files"]
+__all__ = ["FolderSource", "TarSource", "WatchedSource", "ZipSource", "open_source", "require_files", "require_there"]
 
 
 class FolderSource:
@@ -169,11 +169,9 @@ def open_source(path: Path) -> Source:
         SourceError: there is nothing at `path`, it is neither folder nor archive, is damaged, or holds no usable file.
     """
     source: Source
+    require_there(path)
     if path.is_dir():
         source = FolderSource(path)
-    elif not path.exists():
-        message = f"there is no folder or archive {path}; check --source"
-        raise SourceError(message)
     elif not path.is_file():
         message = f"{path} is neither a folder nor a file; a source is a folder, a .zip, a .tar or s3://bucket/prefix"
         raise SourceError(message)
@@ -185,6 +183,17 @@ def open_source(path: Path) -> Source:
         message = f"{path} is a file, but no zip or tar archive; a source is a folder, a .zip or a .tar"
         raise SourceError(message)
     return require_files(source)
+
+
+def require_there(path: Path) -> None:
+    """Refuse a place where nothing is.
+
+    Raises:
+        SourceError: there is nothing.
+    """
+    if not path.exists():
+        message = f"there is no folder or archive {path}; check --source"
+        raise SourceError(message)
 
 
 def require_files(source: Source) -> Source:
