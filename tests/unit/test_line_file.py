@@ -39,8 +39,3 @@ def test_an_unknown_key_is_told_with_those_that_are_known_where_it_stands(more: 
     with pytest.raises(ConfigError) as caught:
         parse_line(f"{LINE}{more}\n", Path("line.toml"))
     assert f"\n  {told}" in str(caught.value)
-
-
-def test_every_wrong_key_is_told_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"has 3 errors:\n  gate\.recall: .*\n  golden\.scor: .*\n  gates: "):
-        parse_line(f"{LINE}[gates]\n[gate]\nrecall = 2\n[golden]\nscor = 1\n", Path("line.toml"))
