@@ -95,10 +95,10 @@ def test_verbose_shows_the_traceback_above_the_same_sentence(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", ["retrain", "intake", "watch", "inspect"])
 def test_without_any_services_the_command_that_starts_them_is_named(
-    tmp_path: Path, few: Path, alone: dict[str, str], command: str
+    tmp_path: Path, alone: dict[str, str], command: str
 ) -> None:
     line = write_line(tmp_path / "line.toml", "alone")
-    said = run_fresh(command, "--line", str(line), "--source", str(few), "--format", "coco", cwd=tmp_path, **alone)
+    said = run_fresh(command, "--line", str(line), "--source", str(tmp_path), "--format", "coco", cwd=tmp_path, **alone)
     assert said.code == ConfigError.exit_code
     assert "WAFERGATE_DATABASE_URL" in said.sentence
     assert said.sentence.startswith("start the services with `wafergate up`")
