@@ -94,6 +94,9 @@ class IntakePolicy(_Section):
         return value
 
 
+_PATH, _TEXT = "(path)", "(text)"  # set by the reader, under names that are no keys of a file
+
+
 class Hardware(_Section):
     """`[hardware.train]` and `[hardware.serve]` (rule M14)."""
 
@@ -126,8 +129,8 @@ class LineFile(_Section):
     golden: GoldenPolicy = GoldenPolicy()
     alerts: AlertPolicy = AlertPolicy()
     schedule: SchedulePolicy = SchedulePolicy()
-    path: Path = Field(default=Path(), exclude=True)
-    text: str = Field(default="", exclude=True)
+    path: Path = Field(default=Path(), exclude=True, validation_alias=_PATH)
+    text: str = Field(default="", exclude=True, validation_alias=_TEXT)
 
     @property
     def digest(self) -> str:
@@ -194,7 +197,7 @@ def _known_beside(loc: Sequence[str | int]) -> list[str]:
         inner = table["items"] if isinstance(part, int) else table.get("properties", {}).get(part)
         inner = inner or table["additionalProperties"]
         table = schema["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else inner
-    return sorted(table["properties"].keys() - {"path", "text"})
+    return sorted(table["properties"].keys() - {_PATH, _TEXT})
 
 
 def parse_line(text: str, path: Path) -> LineFile:
@@ -209,7 +212,7 @@ def parse_line(text: str, path: Path) -> LineFile:
         message = f"{path.name} is not TOML: {error}"
         raise ConfigError(message) from error
     try:
-        return LineFile.model_validate(tables | {"path": path, "text": text})
+        return LineFile.model_validate(tables | {_PATH: path, _TEXT: text})
     except ValidationError as error:
         problems = [_explain(item) for item in error.errors()]
         message = f"{path.name} has {counted(len(problems), 'error')}:\n" + "\n".join(

@@ -32,6 +32,7 @@ LINE = '[line]\nname = "x"\nclasses = ["a"]\n'
             '[licences.exceptions.MIT]\nwho = "x"\nwhy = "y"\nuntil = 2027-01-01\nwhen = 1',
             "licences.exceptions.MIT.when: unknown key; known here: until, who, why",
         ),
+        ("[path]\n[text]", "path: unknown key; known here: alerts, "),
         ("[gates]\nrecall = 1", "gates: unknown key; known here: alerts, augment, boxes, "),
     ],
 )
