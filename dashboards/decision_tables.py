@@ -38,7 +38,7 @@ def story_table(entries: Sequence[LedgerEntry], story: Story, text: Text) -> pd.
             text.plain("what"): _kind(entry, text),
             text.plain("about"): literal(_about(entry, story, text)),
             text.plain("by_whom"): literal(entry.actor),
-            text.plain("why"): literal(_reason(entry, decisions.get(entry.subject), story, text)),
+            text.plain("why"): literal(_reason(entry, decisions.get(entry.subject), text)),
         }
         for entry in entries
     ]
@@ -124,11 +124,10 @@ def _kind(entry: LedgerEntry, text: Text) -> str:
     return f":{hue}-badge[:material/{ICONS.get(entry.kind, 'history')}: {text.title(entry.kind)}]"
 
 
-def _reason(entry: LedgerEntry, decision: GateDecision | None, story: Story, text: Text) -> str:
+def _reason(entry: LedgerEntry, decision: GateDecision | None, text: Text) -> str:
     """Return why it happened: a verdict told from its figures, else as somebody wrote it."""
     if entry.kind is LedgerKind.DECIDED and decision is not None and entry.reason == decision.summary:
-        model = story.models.get(decision.model_id)
-        return verdicts.summary(decision, verdicts.Grounds.of(model, None) if model else verdicts.Grounds(), text)
+        return verdicts.summary(decision, verdicts.Grounds(), text)
     return entry.reason
 
 

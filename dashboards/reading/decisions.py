@@ -9,7 +9,7 @@ from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import Champion, GateDecision, LedgerEntry
 from wafergate.domain.report import DecisionReport
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.jobs.weights import licence_of
+from wafergate.jobs.weights import weights_licence_of
 from wafergate.ports import FactStore
 
 __all__ = ["Chosen", "Story", "load_decision", "load_story"]
@@ -45,7 +45,7 @@ class Chosen:
         comparison: the model beside the champion of its time.
         beaten: that champion.
         choice: why this candidate was trained and no other.
-        weights_licence: of the very file that training started from; empty where it started from none.
+        weights_licence: of the very file that training started from, empty where nobody named it; None where from none.
     """
 
     judged: Judged
@@ -53,7 +53,7 @@ class Chosen:
     comparison: Comparison | None
     beaten: ModelVersion | None
     choice: ModelChoice | None
-    weights_licence: str = ""
+    weights_licence: str | None = None
 
 
 def load_story(facts: FactStore, line: str) -> Story:
@@ -77,13 +77,11 @@ def load_decision(facts: FactStore, decision_id: str) -> Chosen:
     comparisons = facts.find(Comparison, evaluation_id=judged.evaluation.id, limit=1)
     choices = facts.find(ModelChoice, training_set_id=judged.model.training_set_id, limit=1)
     beaten = facts.find(ModelVersion, id=comparisons[0].champion_id, limit=1) if comparisons else []
-    start = judged.model.start
-    weights_licence = (licence_of(facts, start) or judged.model.candidate.weights_licence) if start else ""
     return Chosen(
         judged,
         reports[0] if reports else None,
         comparisons[0] if comparisons else None,
         beaten[0] if beaten else None,
         choices[0] if choices else None,
-        weights_licence,
+        weights_licence_of(facts, judged.model),
     )

@@ -35,7 +35,7 @@ class Judged:
     @property
     def grounds(self) -> Grounds:
         """What the verdict's sentences are told from."""
-        return Grounds.of(self.model, self.evaluation, self.split, self.dataset.licence)
+        return Grounds(self.evaluation, self.split)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,8 +107,9 @@ def _licences(chosen: Chosen, text: Text) -> None:
     section("licences_title", text, "licence")
     candidate, dataset = chosen.judged.model.candidate, chosen.judged.dataset.licence
     lines = [text.say("licence_code", licence=candidate.code_licence)]
-    if chosen.weights_licence:
-        lines.append(text.say("licence_weights", licence=chosen.weights_licence))
+    if chosen.weights_licence is not None:
+        named = chosen.weights_licence or text.plain("licence_unnamed")
+        lines.append(text.say("licence_weights", licence=named))
     lines.append(text.say("licence_data", licence=dataset))
     if candidate.licence_source:
         lines.append(text.say("licence_source", source=candidate.licence_source))

@@ -91,9 +91,9 @@ def test_a_rule_without_figures_is_told_as_it_was_stored(language: str) -> None:
 )
 def test_a_licence_is_told_as_the_policy_said_it(policy: LicencePolicy, told: str) -> None:
     licence = "MIT AND GPL-3.0"
-    rule, grounds = _licence_rule(licence, policy), Grounds(licences={"code": licence})
-    assert told in verdicts.evidence(rule, grounds, Text("ko"))
-    assert verdicts.evidence(rule, grounds, Text("en")) == rule.evidence
+    rule = _licence_rule(licence, policy)
+    assert told in verdicts.evidence(rule, Grounds(), Text("ko"))
+    assert verdicts.evidence(rule, Grounds(), Text("en")) == rule.evidence
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_a_licence_is_told_as_the_policy_said_it(policy: LicencePolicy, told: st
 )
 def test_what_a_person_accepted_stays_in_their_words(until: date | None, told: str) -> None:
     policy = LicencePolicy(exceptions={"GPL-3.0": LicenceException("Kim", "asked the (very strict) lawyers", until)})
-    rule, grounds = _licence_rule("GPL-3.0", policy), Grounds(licences={"code": "GPL-3.0"})
-    assert verdicts.evidence(rule, grounds, Text("ko")) == told.format("Kim: asked the (very strict) lawyers")
-    assert verdicts.evidence(rule, grounds, Text("en")) == rule.evidence
+    rule = _licence_rule("GPL-3.0", policy)
+    assert verdicts.evidence(rule, Grounds(), Text("ko")) == told.format("Kim: asked the (very strict) lawyers")
+    assert verdicts.evidence(rule, Grounds(), Text("en")) == rule.evidence
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,15 @@ def test_what_was_not_looked_at_and_what_leaks_is_told_in_the_readers_language(f
         assert set(NUMBER.findall(korean.replace(",", ""))) <= set(NUMBER.findall(rule.evidence.replace(",", "")))
 
 
-def test_another_licence_than_the_gates_is_never_told() -> None:
-    rule = _licence_rule("MIT", LicencePolicy())
-    for licences in ({"code": "Apache-2.0"}, {"code": ""}, {}):
-        assert verdicts.evidence(rule, Grounds(licences=licences), Text("ko")) == rule.evidence
+def test_that_nobody_names_a_licence_is_told_in_the_readers_language() -> None:
+    rule = _licence_rule("", LicencePolicy())
+    assert verdicts.evidence(rule, Grounds(), Text("ko")) == "라이선스가 명시되지 않아 [licences] allowed에 없음"
+    assert verdicts.evidence(rule, Grounds(), Text("en")) == rule.evidence
+
+
+def test_another_sentence_about_a_licence_than_the_policys_is_shown_as_it_was_stored() -> None:
+    rule = replace(_licence_rule("MIT", LicencePolicy()), evidence="MIT is what the lawyers like")
+    assert verdicts.evidence(rule, Grounds(), Text("ko")) == rule.evidence
 
 
 def _licence_rule(licence: str, policy: LicencePolicy) -> RuleResult:

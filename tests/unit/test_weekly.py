@@ -22,7 +22,6 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import Champion, GateDecision, LedgerKind
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.line_state import LineState
-from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weekly import Week, WeeklyReport
 from wafergate.errors import ServiceError
 from wafergate.formats.verdicts import Grounds, summary
@@ -119,7 +118,7 @@ def test_a_verdict_is_told_in_the_language_of_the_report(story: str) -> None:
         assert stored not in korean
         told = summary(
             decision,
-            Grounds.of(facts.get(ModelVersion, decision.model_id), facts.get(Evaluation, decision.evaluation_id)),
+            Grounds(facts.get(Evaluation, decision.evaluation_id)),
             weekly_words("ko", UTC),
         )
         assert korean.count(told) == 2

@@ -50,5 +50,5 @@ def _judged(alert: Alert, judged: JudgedModel, words: Words) -> str:
     model = f"{judged.model.candidate.name} v{judged.model.number}"
     if alert.cause == AlertCause.APPROVAL:
         return say(words, "alert_approval", model=model)
-    told = summary(judged.decision, Grounds.of(judged.model, judged.evaluation), words).rstrip(".")
+    told = summary(judged.decision, Grounds(judged.evaluation), words).rstrip(".")
     return say(words, "alert_gate", model=model, verdict=words.word(judged.decision.verdict), summary=told)

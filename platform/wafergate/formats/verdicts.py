@@ -7,22 +7,30 @@ stored. Everything here returns plain text: whoever puts it on a page escapes it
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
-from wafergate.domain.licences import LicencePolicy, explain_licence
 from wafergate.domain.line_state import weakest_recall
 from wafergate.domain.splits import Side, Split, SplitMode
-from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.words import Words
 
 __all__ = ["Grounds", "evidence", "part", "say", "sentences", "split_notes", "subject", "summary"]
 
 _PARITY_DIGITS = 4
+
+_NOT_ALLOWED = r"is not in \[licences\] allowed \(.*?\)"
+_LICENCE_SAID = {
+    "allowed": r"(?P<licence>.+) is in \[licences\] allowed",
+    "exception": r"(?P<licence>.+?) is accepted in \[licences\.exceptions\] by (?P<who>.+)",
+    "research": r"(?P<licence>.+) may be trained with and never promoted \(\[licences\] research_only\)",
+    "unnamed": rf"nobody names a licence, so it {_NOT_ALLOWED}",
+    "ended": rf"(?P<licence>.+?) {_NOT_ALLOWED}; the exception of (?P<who>.+) has ended",
+    "refused": rf"(?P<licence>.+?) {_NOT_ALLOWED}",
+}
+"""The sentences of `wafergate.domain.licences.explain_licence` that the gate stores."""
 
 
 @cache
@@ -38,21 +46,10 @@ class Grounds:
     Attributes:
         evaluation: what the verdict was given on.
         split: whose test side that was.
-        licences: SPDX identifier by part: code, weights, images.
     """
 
     evaluation: Evaluation | None = None
     split: Split | None = None
-    licences: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, model: ModelVersion, evaluation: Evaluation | None, split: Split | None = None, images: str = ""
-    ) -> "Grounds":
-        """Return what stands in the rows of a judged model; `images` is the licence of its dataset version."""
-        candidate = model.candidate
-        licences = {"code": candidate.code_licence, "weights": candidate.weights_licence, "images": images}
-        return cls(evaluation, split, licences)
 
 
 def summary(decision: GateDecision, grounds: Grounds, words: Words) -> str:
@@ -125,33 +122,20 @@ def _found(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[
     return (name if rule.limit is not None else f"{name}_free"), values
 
 
-def _licensed(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
-    """Tell what the policy said of a part's licence.
+def _licensed(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
+    """Tell what the policy said of a part's licence: the policy is not stored, only the sentence the gate gave of it.
 
-    The policy itself is not stored. So the licence at hand is told only where the sentence is the one the gate gives of
-    it; who accepted it and why stays in that person's words.
+    Who accepted a licence and why stays in that person's words.
     """
-    licence = grounds.licences.get(rule.subject)
-    if not licence:
-        return f"told_licence_{rule.verdict}", {}
-    accepted = rule.evidence.removeprefix(f"{licence} is accepted in [licences.exceptions] by ")
-    if accepted != rule.evidence:
-        return "told_licence_exception", {"licence": licence, "who": _until(accepted, words)}
-    known = tuple(re.split(r"\s+(?:AND|OR)\s+", licence))
-    policies = {
-        "allowed": LicencePolicy(allowed=known),
-        "research": LicencePolicy(allowed=(), research_only=known),
-    }
-    given = {name: explain_licence(licence, policy, today=date.max) for name, policy in policies.items()}
-    told = next((name for name in ("allowed", "research") if rule.evidence == given[name]), "")
-    # In English the stored sentence says more: what is allowed.
-    listed = rule.evidence.startswith(f"{licence} is not in [licences] allowed (") and rule.evidence.endswith(")")
-    if not told and listed and words.language != "en":
-        told = "refused"
-    _, ended, who = rule.evidence.partition("; the exception of ")
-    if not told and ended and words.language != "en":
-        return "told_licence_ended", {"licence": licence, "who": _until(who.removesuffix(" has ended"), words)}
-    return f"told_licence_{told}", {"licence": licence}
+    if rule.verdict is Verdict.UNDECIDED:
+        return "told_licence_undecided", {}
+    for name, said in _LICENCE_SAID.items():
+        if found := re.fullmatch(said, rule.evidence):
+            if _NOT_ALLOWED in said and words.language == "en":
+                return "", {}  # the stored sentence says what is allowed
+            values = found.groupdict()
+            return f"told_licence_{name}", values | ({"who": _until(values["who"], words)} if "who" in values else {})
+    return "", {}
 
 
 def _until(exception: str, words: Words) -> str:

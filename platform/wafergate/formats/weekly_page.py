@@ -129,7 +129,7 @@ def _summary(judged: JudgedModel, words: WeeklyWords) -> str:
     decision = judged.decision
     if words.language == "en":
         return summary_sentence(decision.summary, decision.verdict)
-    return summary(decision, Grounds.of(judged.model, judged.evaluation), words)
+    return summary(decision, Grounds(judged.evaluation), words)
 
 
 def _reason(entry: LedgerEntry, content: WeekContent, words: WeeklyWords) -> str:

@@ -9,7 +9,7 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import LicenceError
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.versions import on_version
-from wafergate.jobs.weights import licence_of
+from wafergate.jobs.weights import weights_licence_of
 from wafergate.line import LineFile
 
 __all__ = ["licensed_parts", "parts_of_model", "require_releasable", "require_trainable"]
@@ -38,7 +38,7 @@ def parts_of_model(parts: Parts, line: LineFile, model: ModelVersion) -> tuple[L
         on_version(parts, line, model.dataset_id),
         model.candidate,
         from_weights=model.start is not None,
-        weights_licence=licence_of(parts.facts, model.start) or model.start_licence,
+        weights_licence=weights_licence_of(parts.facts, model),
     )
 
 

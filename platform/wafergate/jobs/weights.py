@@ -5,13 +5,14 @@ from pathlib import Path
 
 from wafergate.domain.identity import digest_bytes, identify
 from wafergate.domain.models import Candidate
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.weights import WeightFile
 from wafergate.errors import ConfigError
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore
 
-__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights"]
+__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights", "weights_licence_of"]
 
 
 def known_candidates(parts: Parts, line: LineFile | None = None) -> Mapping[str, Candidate]:
@@ -79,3 +80,15 @@ def licence_of(facts: FactStore, digest: str | None) -> str:
     """
     rows = facts.find(WeightFile, digest=digest, limit=1) if digest else []
     return rows[0].licence if rows else ""
+
+
+def weights_licence_of(facts: FactStore, model: ModelVersion) -> str | None:
+    """Return the licence of the weights a model started from, empty where nobody named it, None where from none.
+
+    What is stated of the file today goes before what was known when it was trained; a model of before that was kept
+    has its candidate's.
+    """
+    if model.start is None:
+        return None
+    known = model.candidate.weights_licence if model.start_licence is None else model.start_licence
+    return licence_of(facts, model.start) or known

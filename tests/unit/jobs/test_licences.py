@@ -24,7 +24,7 @@ from wafergate.jobs.licences import licensed_parts, require_releasable, require_
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
-from wafergate.jobs.weights import add_weights, known_candidates
+from wafergate.jobs.weights import add_weights, known_candidates, weights_licence_of
 from wafergate.line import parse_line
 
 pytestmark = pytest.mark.unit
@@ -230,7 +230,8 @@ def test_weights_of_no_stated_licence_train_and_are_promoted_only_once_it_is_sta
     own, found = tmp_path / "contrast.json", tmp_path / "found.json"
     found.write_text("[1]")
     model = train(parts, line, training_set, weights=found)
-    assert parts.facts.get(ModelVersion, model.id).start_licence == ""
+    stored = parts.facts.get(ModelVersion, model.id)
+    assert stored.start_licence == weights_licence_of(parts.facts, stored) == ""
     evaluation = evaluate(parts, line, model.id)
 
     def asked() -> list[tuple[str, Verdict]]:
@@ -241,6 +242,7 @@ def test_weights_of_no_stated_licence_train_and_are_promoted_only_once_it_is_sta
         require_releasable(parts, line, model.id)
     bring(parts, found, licence="MIT", line=line)
     assert ("weights", Verdict.PASS) in asked()
+    assert weights_licence_of(parts.facts, stored) == "MIT"
     require_releasable(parts, line, model.id)
     assert train(parts, line, training_set, weights=found) == (model.id, True)
     own.write_text("[2]")
