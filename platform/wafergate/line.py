@@ -31,7 +31,7 @@ from wafergate.domain.validation import ValidationPolicy
 from wafergate.domain.words import counted
 from wafergate.errors import ConfigError
 
-__all__ = ["Hardware", "IntakePolicy", "Line", "LineFile", "load_line", "parse_line"]
+__all__ = ["Hardware", "IntakePolicy", "Line", "LineFile", "load_line", "parse_line", "wrong_line"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,62}$")]
 
@@ -214,11 +214,12 @@ def parse_line(text: str, path: Path) -> LineFile:
     try:
         return LineFile.model_validate(tables | {_PATH: path, _TEXT: text})
     except ValidationError as error:
-        problems = [_explain(item) for item in error.errors()]
-        message = f"{path.name} has {counted(len(problems), 'error')}:\n" + "\n".join(
-            f"  {problem}" for problem in problems
-        )
-        raise ConfigError(message) from error
+        raise wrong_line(path, [_explain(item) for item in error.errors()]) from error
+
+
+def wrong_line(path: Path, problems: Sequence[str]) -> ConfigError:
+    """Return the error that tells everything that is wrong with a line file, a line each."""
+    return ConfigError("\n  ".join((f"{path.name} has {counted(len(problems), 'error')}:", *problems)))
 
 
 def load_line(path: Path) -> LineFile:

@@ -74,6 +74,26 @@ def test_a_candidate_that_is_not_there_or_not_of_this_size_is_said_by_check(
     assert told in said.sentence
 
 
+def test_everything_that_is_wrong_with_the_candidates_is_said_at_once(tmp_path: Path) -> None:
+    line, wrong = (
+        tmp_path / "line.toml",
+        '[[models.candidates]]\nbackend = "none"\narchitecture = "x"\ncode_licence = "MIT"',
+    )
+    line.write_text(
+        '[line]\nname = "a"\nclasses = ["b"]\n[models]\ncandidate = "absent"\nchoose_from = ["absent"]\n'
+        f'{wrong}\nname = "mine"\n{wrong}\nname = "ours"\n'
+    )
+    said = run_fresh("check", str(line))
+    assert said.code == ConfigError.exit_code
+    assert [problem.split()[0] for problem in said.err.splitlines()[1:5]] == [
+        "[models]",
+        "candidate",
+        "candidate",
+        "[models]",
+    ]
+    assert "line.toml has 4 errors:" in said.err
+
+
 def test_what_init_writes_is_right_and_is_never_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "line.toml"
     assert run_fresh("init", str(file)).code == 0

@@ -1,5 +1,7 @@
 """One run at a time, whatever becomes of the database's own locks."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +56,19 @@ def test_a_failure_lets_go_and_a_folder_that_cannot_be_written_is_said(tmp_path:
     parts.work.rmdir()
     parts.work.write_text("in the way")
     with (
-        pytest.raises(StorageError, match=r"cannot be made: .*; check WAFERGATE_WORK_DIR"),
+        pytest.raises(StorageError, match=r"cannot be held: .*; set WAFERGATE_WORK_DIR"),
         alone(parts, "x", lambda: None),
     ):
         pass
+
+
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("wafergate.jobs.alone.fcntl.flock", refused)
+    with (
+        pytest.raises(StorageError, match=r"No locks available; .* on a file system that knows locks"),
+        alone(parts_in(tmp_path), "model-1", lambda: None),
+    ):
+        pytest.fail("nothing is held")

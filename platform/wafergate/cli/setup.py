@@ -2,6 +2,8 @@
 
 import getpass
 import sys
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ import typer
 from wafergate.cli.opening import dashboard, flow, ready
 from wafergate.cli.options import Line
 from wafergate.errors import ConfigError, ServiceError
-from wafergate.line import load_line
+from wafergate.line import load_line, wrong_line
 
 __all__ = ["app"]
 
@@ -29,13 +31,20 @@ def check(line: Annotated[Path, typer.Argument(help="The line file.")]) -> None:
     from wafergate import wiring
     from wafergate.domain.models import choosable, named_candidate, require_backend
 
-    found = load_line(line)
-    catalogue = wiring.catalogue()
-    choosable(catalogue, found.models)
-    for candidate in found.models.candidates:
-        require_backend(candidate, {known.backend for known in catalogue.values()})
+    found, catalogue = load_line(line), wiring.catalogue()
+    backends = {known.backend for known in catalogue.values()}
+    checks: list[Callable[[], object]] = [partial(choosable, catalogue, found.models)]
+    checks += [partial(require_backend, candidate, backends) for candidate in found.models.candidates]
     if found.models.candidate != "auto":
-        named_candidate(catalogue, found.models)
+        checks.append(partial(named_candidate, catalogue, found.models))
+    problems = []
+    for check_one in checks:
+        try:
+            check_one()
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise wrong_line(line, problems)
     typer.echo(f"{line} is right: line {found.name!r}, {len(found.classes)} classes ({', '.join(found.classes)})")
 
 

@@ -3,8 +3,9 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 from wafergate.domain.identity import digest_bytes
 from wafergate.errors import StorageError
@@ -26,7 +27,7 @@ def alone(parts: Parts, name: str, waiting: Callable[[], None]) -> Iterator[None
         waiting: told when another run holds it.
 
     Raises:
-        StorageError: the work folder cannot be written.
+        StorageError: the work folder cannot be written, or its file system knows no locks.
     """
     path = parts.work / f"{digest_bytes(name.encode())}.lock"
     with parts.facts.exclusive(name, waiting=waiting), _held(path, waiting):
@@ -36,18 +37,7 @@ def alone(parts: Parts, name: str, waiting: Callable[[], None]) -> Iterator[None
 @contextmanager
 def _held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a")
-        except OSError as error:
-            message = f"the lock {path} cannot be made: {error.strerror}; check WAFERGATE_WORK_DIR"
-            raise StorageError(message) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with _locked(path, waiting) as file:
             if not _is(path, file.fileno()):
                 continue  # who held it has removed it
             try:
@@ -55,6 +45,26 @@ def _held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+@contextmanager
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[IO[str]]:
+    with ExitStack() as opened:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = opened.enter_context(path.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            message = (
+                f"the lock {path} cannot be held: {error.strerror}; set WAFERGATE_WORK_DIR to a folder that can be "
+                "written, on a file system that knows locks"
+            )
+            raise StorageError(message) from error
+        yield file
 
 
 def _is(path: Path, descriptor: int) -> bool:
