@@ -14,7 +14,7 @@ from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import ConfigError
 from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.weights import licence_of, newest_weights
+from wafergate.jobs.weights import licence_of, newest_weights, read_weights
 from wafergate.line import LineFile
 
 __all__ = ["Start", "choose_start", "find_weights", "training_job"]
@@ -83,11 +83,14 @@ def find_weights(
     """Return the file a training would start from, None where it lies in the store or nowhere, and its SHA-256.
 
     That is the file given, else the candidate's own beside the line file, else the one brought last.
+
+    Raises:
+        ConfigError: the file cannot be read, or is empty.
     """
     own = line.path.parent / candidate.weights if candidate.weights else None
     file = weights or (own if own is not None and own.is_file() else None)
     if file is not None:
-        return file, digest_bytes(file.read_bytes())
+        return file, digest_bytes(read_weights(file))
     kept = newest_weights(parts, candidate.name)
     return None, kept.digest if kept else None
 

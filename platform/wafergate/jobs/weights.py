@@ -12,7 +12,7 @@ from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore
 
-__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights", "weights_licence_of"]
+__all__ = ["add_weights", "known_candidates", "licence_of", "newest_weights", "read_weights", "weights_licence_of"]
 
 
 def known_candidates(parts: Parts, line: LineFile | None = None) -> Mapping[str, Candidate]:
@@ -38,14 +38,7 @@ def add_weights(
     if not licence.strip() or not source.strip():
         message = "--licence must be an SPDX identifier and --source say where it is written; found an empty one"
         raise ConfigError(message)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        message = f"the weight file {file} cannot be read ({error.strerror}); check the path"
-        raise ConfigError(message) from error
-    if not data:
-        message = f"the weight file {file} is empty; bring it again"
-        raise ConfigError(message)
+    data = read_weights(file)
     digest = digest_bytes(data)
     stated = next(iter(parts.facts.find(WeightFile, digest=digest)), None)
     if stated is not None and stated.licence != licence:
@@ -66,6 +59,23 @@ def add_weights(
     row_id = identify("weights", candidate, digest, now)
     row = WeightFile(row_id, candidate, digest, file.name, len(data), licence, source, actor, now)
     return Outcome(row_id, not parts.facts.save(row))
+
+
+def read_weights(file: Path) -> bytes:
+    """Return the bytes of a weight file.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        message = f"the weight file {file} cannot be read ({error.strerror}); check the path and who may read it"
+        raise ConfigError(message) from error
+    if not data:
+        message = f"the weight file {file} is empty; bring it again"
+        raise ConfigError(message)
+    return data
 
 
 def newest_weights(parts: Parts, candidate: str) -> WeightFile | None:

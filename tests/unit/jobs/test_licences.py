@@ -1,5 +1,7 @@
 """What a line allows to be trained: mirroring, licences, weights."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -247,6 +249,22 @@ def test_weights_of_no_stated_licence_train_and_are_promoted_only_once_it_is_sta
     assert train(parts, line, training_set, weights=found) == (model.id, True)
     own.write_text("[2]")
     assert {choose_start(parts, line, weights=file).licence for file in (None, own)} == {"MIT"}
+
+
+def test_a_file_to_start_from_that_cannot_be_read_is_said_by_its_name(
+    tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, file = line_of(tmp_path), tmp_path / "own.json"
+    file.touch()
+    with pytest.raises(ConfigError, match=r"own\.json is empty"):
+        choose_start(parts, line, weights=file)
+
+    def refused(_file: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(ConfigError, match=r"own\.json cannot be read \(Permission denied\)"):
+        choose_start(parts, line, weights=file)
 
 
 def test_a_weight_file_that_another_took_the_place_of_can_be_brought_again(tmp_path: Path, parts: Parts) -> None:
