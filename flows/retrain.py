@@ -132,8 +132,8 @@ def require_room(line: LineFile, weights: str) -> None:
     start = choose_start(parts, line, weights=file)
     if file is not None and not start.licence:
         say(
-            f"note: nobody stated the licence of {file.name}: it trains, and nothing of it is promoted until "
-            f"`wafergate weights add {file.name} --model {start.candidate.name} --licence … --source …` states it"
+            f"note: nobody stated the licence of {file}: it trains, and nothing of it is promoted until `wafergate "
+            f"weights add {file} --model {start.candidate.name} --licence … --source … --line {line.path}` states it"
         )
     with Teller() as progress:
         standing = probe_job.require_room(parts, line, start.candidate, progress=progress)

@@ -1,6 +1,7 @@
 """Checkpoints leave the store when nobody can go on from them, and never the newest of a training that may."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +15,12 @@ from wafergate.domain.models import Candidate, Channels
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import CheckpointRemoval, TrainingCheckpoint, TrainingEpoch
 from wafergate.domain.weights import WeightFile
-from wafergate.errors import ConfigError
+from wafergate.errors import ConfigError, StorageError
+from wafergate.jobs.alone import alone
 from wafergate.jobs.checkpoints import abandoned, kept_checkpoints, remove_checkpoints, remove_superseded
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.training_folder import left_folders
+from wafergate.jobs.training_folder import prune_folders
 
 pytestmark = pytest.mark.unit
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -145,11 +147,12 @@ def test_a_training_killed_again_and_again_goes_on_from_its_newest_each_time(par
     assert {row.epoch for row in parts.facts.find(CheckpointRemoval)} == {1, 2, 3}
 
 
-def test_a_work_folder_is_left_when_nothing_in_it_has_moved_for_so_many_days(parts: Parts, clock: Clock) -> None:
+def test_a_work_folder_is_pruned_when_nothing_in_it_has_moved_for_so_many_days(parts: Parts, clock: Clock) -> None:
     files = {
         "model-00000000000000aa": "data/images/train/1.png",
-        "curve-run-00000000000000ab": "data/images/train/1.png",
-        "model-00000000000000ac": "training.log",  # no training was laid out
+        "probe-00000000000000ab": "8/data/images/train/1.png",
+        "curve-run-00000000000000ac": "data/images/train/1.png",
+        "model-00000000000000ad": "training.log",  # no training was laid out
         "photographs": "data/images/train/1.png",  # somebody else's
         "lines": "release.toml",
     }
@@ -158,10 +161,31 @@ def test_a_work_folder_is_left_when_nothing_in_it_has_moved_for_so_many_days(par
         file = parts.work / name / inside
         file.parent.mkdir(parents=True)
         file.write_bytes(bytes(300))
-        for path in (parts.work / name, *(parts.work / name).rglob("*")):
-            os.utime(path, (old, old))
-    first, second = (parts.work / name for name in list(files)[:2])
-    assert left_folders(parts, 30) == {second: 300, first: 300}
-    assert left_folders(parts, 32) == {}
-    os.utime(first / "data/images/train/1.png", (START.timestamp(), START.timestamp()))
-    assert left_folders(parts, 30) == {second: 300}, "a training still writes there"
+    first, probe, waits = (parts.work / name for name in list(files)[:3])
+    cached = parts.work / "cached"
+    cached.write_bytes(bytes(5000))
+    os.link(cached, first / "data/images/train/2.png")
+    for path in parts.work.rglob("*"):
+        os.utime(path, (old, old))
+    os.utime(cached)  # another training takes it from the cache
+    assert prune_folders(parts, 32, remove=True) == {}
+    with alone(parts, f"work on {waits.name}", lambda: None):  # for its card, say
+        assert prune_folders(parts, 30, remove=False) == {first: 300, probe: 300}
+        os.utime(first / "data/images/train/1.png", (START.timestamp(), START.timestamp()))
+        assert prune_folders(parts, 30, remove=True) == {probe: 300}, "a training writes in the first"
+    assert prune_folders(parts, 30, remove=True) == {waits: 300}
+    assert {path.name for path in parts.work.iterdir()} == {*files, "cached"} - {probe.name, waits.name}
+
+
+def test_a_work_folder_that_cannot_be_removed_is_said(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = parts.work / "model-00000000000000aa"
+    (folder / "data").mkdir(parents=True)
+    for path in (folder / "data", folder):
+        os.utime(path, (0, 0))
+
+    def refused(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path / "data"))
+
+    monkeypatch.setattr("wafergate.jobs.training_folder.shutil.rmtree", refused)
+    with pytest.raises(StorageError, match=r"cannot be removed: Permission denied \(.*data\); check who may"):
+        prune_folders(parts, 30, remove=True)

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.small_line import line_of
 from wafergate.adapters.machine import Gpu, describe, find_machine, training_devices
 from wafergate.adapters.training_group import group_environments
 from wafergate.adapters.ultralytics import UltralyticsTrainer
+from wafergate.cli.hardware import _declared
 from wafergate.domain.devices import card_numbers, device_names
 from wafergate.domain.models import Candidate, Channels, HardwareProfile
 from wafergate.domain.training import TrainingJob
@@ -75,6 +77,10 @@ def test_a_card_that_does_not_tell_its_memory_is_a_card(three_cards: pytest.Monk
     (tmp_path / "nvidia-smi").write_text('#!/bin/sh\necho "Shared, [N/A]"\necho "Card, 16000"\n')
     assert find_machine().gpus == (Gpu("Shared", 0.0), Gpu("Card", 16000.0))
     assert training_devices("cuda:all") == ("cuda:0", "cuda:1")
+    assert describe("cuda:all", "torch").startswith("Shared + Card 16000 MiB, ")
+    line = line_of()
+    declared = {key: found for key, _, found in _declared(line, find_machine())}
+    assert declared["train.memory_mib"] == "memory not told"
 
 
 @pytest.mark.usefixtures("three_cards")

@@ -103,6 +103,19 @@ def test_the_same_machine_and_code_give_the_same_bytes_and_a_second_call_trains_
     assert trainer.runs == 1
 
 
+def test_a_model_of_weights_that_nobody_stated_a_licence_of_is_trained_again_as_it_was(
+    trained: tuple[Parts, ModelVersion], tmp_path: Path
+) -> None:
+    parts, model = trained
+    (tmp_path / "found.json").write_text("[2, 1]")
+    line = _at(tmp_path, FROM_WEIGHTS)
+    found = train(parts, line, model.training_set_id, weights=tmp_path / "found.json", by=Asked("kim", RUN))
+    again = parts.facts.get(ModelVersion, found.id)
+    assert again.start_licence == ""
+    row = parts.facts.get(Reproduction, reproduce(parts, again, actor="kim").id)
+    assert row.likeness is Likeness.IDENTICAL
+
+
 def test_nothing_of_a_second_training_can_be_promoted(trained: tuple[Parts, ModelVersion]) -> None:
     parts, model = trained
     reproduce(parts, model, actor="kim")

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from wafergate.adapters.libreyolo_families import family_of, network_to_export
 from wafergate.adapters.libreyolo_few_images import few_images
 from wafergate.adapters.machine import training_devices
@@ -176,7 +178,7 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     colours = job.channels is Channels.IMAGE
     fresh = job.weights is None
     images = (data.train + data.validation) * job.image_size**2 * 3
-    room = min(CACHE_BYTES, job.memory_mib * 2**20 / 4 or CACHE_BYTES)
+    room = min(CACHE_BYTES, (job.memory_mib * 2**20 or psutil.virtual_memory().total) / 4)
     batch, micro_batch = batch_sizes(job, data.train)
     recipe: dict[str, Any] = {
         "epochs": job.epochs,

@@ -107,7 +107,10 @@ def _cards(device: str, machine: Machine) -> str:
         numbers = [name.partition(":")[2] for name in training_devices(device) if name != "cpu"]
     except HardwareError:
         return ""
-    known = {str(number): f"{gpu.name} {gpu.memory_mib:.0f} MiB" for number, gpu in enumerate(machine.gpus)}
+    known = {
+        str(number): f"{gpu.name} {gpu.memory_mib:.0f} MiB" if gpu.memory_mib else gpu.name
+        for number, gpu in enumerate(machine.gpus)
+    }
     return " + ".join(known.get(number, number) for number in numbers)
 
 

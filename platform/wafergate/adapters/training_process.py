@@ -10,7 +10,6 @@ import importlib.util
 import json
 import logging
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from typing import Protocol
 import psutil
 from pydantic import TypeAdapter
 
+from wafergate.adapters.torch_run import peak_memory_mib
 from wafergate.adapters.training_group import Followers, group_environments
 from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 from wafergate.domain.words import counted
@@ -318,8 +318,7 @@ def _held() -> str:
         card = torch.cuda.current_device()
         held = torch.cuda.max_memory_reserved(card) / 2**20
         return f"it held {held:.0f} of the card's {torch.cuda.get_device_properties(card).total_memory / 2**20:.0f} MiB"
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return f"it held {held:.0f} of this machine's {psutil.virtual_memory().total / 2**20:.0f} MiB"
+    return f"it held {peak_memory_mib('cpu'):.0f} of this machine's {psutil.virtual_memory().total / 2**20:.0f} MiB"
 
 
 def main(entry: str, descriptor: int) -> None:

@@ -11,7 +11,7 @@ from wafergate.errors import ConfigError, NotFoundError, ServiceError
 from wafergate.line import load_line
 
 if TYPE_CHECKING:  # a command's help must not wait for pandas
-    from wafergate.adapters.machine import Machine
+    from wafergate.adapters.machine import Gpu, Machine
     from wafergate.domain.latency import ServingFigures
     from wafergate.domain.training_rows import ModelVersion
     from wafergate.line import LineFile
@@ -35,9 +35,7 @@ def hardware(line: Annotated[Path | None, typer.Option("--line", help="Show its 
     from wafergate.terminal import console, pairs, table
 
     found = find_machine()
-    cards = ", ".join(
-        f"{gpu.name} ({f'{gpu.memory_mib:,.0f} MiB' if gpu.memory_mib else 'memory not told'})" for gpu in found.gpus
-    )
+    cards = ", ".join(f"{gpu.name} ({_memory(gpu)})" for gpu in found.gpus)
     rows: list[tuple[str, object]] = [
         ("processor", f"{found.processor}, {found.cores} cores"),
         ("memory", f"{found.memory_mib:,.0f} MiB"),
@@ -66,7 +64,7 @@ def _declared(line: "LineFile", found: "Machine") -> list[tuple[str, str, str]]:
     device = "CUDA" if found.gpus else "processor"
     return [
         ("train.device", train.device, device),
-        ("train.memory_mib", _limit(train.memory_mib, "MiB"), f"{(card or found).memory_mib:,.0f} MiB"),
+        ("train.memory_mib", _limit(train.memory_mib, "MiB"), _memory(card or found)),
         ("train.threads", f"{train.threads}" if train.threads else "all", f"{found.cores} cores"),
         ("serve.device", serve.device, device),
         ("serve.threads", f"{serve.threads}" if serve.threads else "all", f"{found.cores} cores"),
@@ -78,6 +76,10 @@ def _declared(line: "LineFile", found: "Machine") -> list[tuple[str, str, str]]:
         ("serve.size_mib", _limit(serve.size_mib, "MiB"), size),
         ("measured on", "", figures.machine if figures else "-"),
     ]
+
+
+def _memory(of: "Gpu | Machine") -> str:
+    return f"{of.memory_mib:,.0f} MiB" if of.memory_mib else "memory not told"
 
 
 def _limit(value: float, unit: str) -> str:

@@ -1,7 +1,6 @@
 """`wafergate weights …`: the files trainings start from."""
 
 import getpass
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +109,7 @@ def weights_prune(
     """
     from wafergate.domain.words import counted
     from wafergate.jobs.checkpoints import abandoned, remove_checkpoints
-    from wafergate.jobs.training_folder import left_folders
+    from wafergate.jobs.training_folder import prune_folders
     from wafergate.terminal import console, table
 
     parts = ready()
@@ -118,15 +117,14 @@ def weights_prune(
     cells = [(row.model_id, row.epoch, f"{row.created_at:%Y-%m-%d %H:%M}") for row in rows]
     if cells:
         console().print(table(("training", "epoch", "stored (UTC)"), cells, numbers=("epoch",)))
-    folders = left_folders(parts, days)
+    folders = prune_folders(parts, days, remove=False)
     for folder, size in folders.items():
         typer.echo(f"work folder {folder.name}: {size / 2**20:.1f} MiB")
-    told = f"{counted(len(rows), 'checkpoint')}, {counted(len(folders), 'work folder')}"
     if dry_run:
-        typer.echo(f"would be removed: {told}")
+        typer.echo(f"would be removed: {counted(len(rows), 'checkpoint')}, {counted(len(folders), 'work folder')}")
         return
     removed = remove_checkpoints(parts, rows, actor=actor, reason=reason)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    folders = prune_folders(parts, days, remove=True)
+    told = f"{counted(len(removed), 'checkpoint')}, {counted(len(folders), 'work folder')}"
     size = sum(row.bytes for row in removed) + sum(folders.values())
     typer.echo(f"removed: {told}, {size / 2**20:.1f} MiB")

@@ -11,7 +11,7 @@ from wafergate.domain.identity import digest_bytes
 from wafergate.errors import StorageError
 from wafergate.jobs.parts import Parts
 
-__all__ = ["alone"]
+__all__ = ["alone", "if_free"]
 
 
 @contextmanager
@@ -29,9 +29,32 @@ def alone(parts: Parts, name: str, waiting: Callable[[], None]) -> Iterator[None
     Raises:
         StorageError: the work folder cannot be written, or its file system knows no locks.
     """
-    path = parts.work / f"{digest_bytes(name.encode())}.lock"
-    with parts.facts.exclusive(name, waiting=waiting), _held(path, waiting):
+    with parts.facts.exclusive(name, waiting=waiting), _held(_lock_of(parts, name), waiting):
         yield
+
+
+@contextmanager
+def if_free(parts: Parts, name: str) -> Iterator[bool]:
+    """Hold a name on this machine if no run here holds it, and tell whether; raises as `alone`."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(_held(_lock_of(parts, name), _refuse))
+        except _HeldError:
+            yield False
+        else:
+            yield True
+
+
+class _HeldError(Exception):
+    """Another run holds it."""
+
+
+def _refuse() -> None:
+    raise _HeldError
+
+
+def _lock_of(parts: Parts, name: str) -> Path:
+    return parts.work / f"{digest_bytes(name.encode())}.lock"
 
 
 @contextmanager

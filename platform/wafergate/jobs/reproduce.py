@@ -16,12 +16,14 @@ from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingS
 from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.augment import plan_identity, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
-from wafergate.jobs.licences import parts_of_model, require_trainable
+from wafergate.jobs.licences import licensed_parts, require_trainable
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.train import freeze, model_identity
 from wafergate.jobs.training import Told, train_items
 from wafergate.jobs.training_folder import made_once
 from wafergate.jobs.training_job import Start
+from wafergate.jobs.versions import on_version
+from wafergate.jobs.weights import licence_of
 from wafergate.line import LineFile, parse_line
 from wafergate.ports import FactStore, Progress
 
@@ -117,7 +119,12 @@ def reproduce(
         TrainingError: training or export failed.
     """
     line = line_file_of(parts.facts, model)
-    require_trainable(line, parts_of_model(parts, line, model), today=parts.clock().date())
+    stated = licence_of(parts.facts, model.start)  # as when it was trained: what nobody stated trains
+    images = on_version(parts, line, model.dataset_id)
+    needed = licensed_parts(
+        images, model.candidate, from_weights=model.start is not None, weights_licence=stated or None
+    )
+    require_trainable(line, needed, today=parts.clock().date())
     machine = parts.machine(line.hardware.train.device, model.candidate.backend)
     row_id = identify("reproduction", model.id, machine, code)
 

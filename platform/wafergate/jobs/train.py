@@ -78,8 +78,6 @@ def train(
     row_id = model_identity(line, start, training_set_id)
 
     def make(folder: Path) -> ModelVersion:
-        if start.weights is not None:
-            parts.files.put(start.weights.read_bytes())  # `reproduce` begins with them again
         artefact = train_items(
             parts,
             line,

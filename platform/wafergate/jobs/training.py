@@ -60,8 +60,7 @@ def train_items(
         StorageError: the folder cannot take the images.
         ConfigError, HardwareError, TrainingError: see `train_within_memory`.
     """
-    if start.weights is not None:
-        start = replace(start, weights=bring_weights(start.weights, folder))
+    start = bring_weights(parts, start, folder)
     write_yolo(parts, items, line.classes, folder, tile=line.tile, progress=told.progress)
     job = training_job(line, start, folder, items, channels=channels)
     return train_within_memory(

@@ -17,13 +17,14 @@ from wafergate.domain.splits import Side
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import StorageError
-from wafergate.jobs.alone import alone
+from wafergate.jobs.alone import alone, if_free
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.parts import Parts, ahead, silent
+from wafergate.jobs.training_job import Start
 from wafergate.ports import Progress
 from wafergate.stages.tile import taught_tiles
 
-__all__ = ["bring_weights", "fresh_folder", "left_folders", "made_once", "work_folder", "write_yolo"]
+__all__ = ["bring_weights", "fresh_folder", "made_once", "prune_folders", "work_folder", "write_yolo"]
 
 Made = TypeVar("Made")
 
@@ -61,27 +62,54 @@ def work_folder(parts: Parts, name: str, progress: Progress = silent) -> Iterato
         StorageError: it cannot be made.
     """
     waiting = "waiting: another run does the same"
-    with alone(parts, f"work on {name}", lambda: progress(waiting, 0, 0)):
+    with alone(parts, _work_on(name), lambda: progress(waiting, 0, 0)):
         folder = fresh_folder(parts.work / name)
         yield folder
         remove_checkpoints(parts, kept_checkpoints(parts, name), reason="what it was trained for is stored")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def left_folders(parts: Parts, days: int) -> dict[Path, int]:
-    """Return the work folders on this machine in which nothing has moved for so many days, with their bytes.
+def prune_folders(parts: Parts, days: int, *, remove: bool) -> dict[Path, int]:
+    """Return the work folders on this machine in which nothing has moved for so many days, with the bytes they take.
 
-    A training that failed leaves its folder, and so does one that went on on another machine. Only what has the name of
-    a row's id and holds a training's data counts: others may keep theirs in the same place.
+    A training that failed leaves its folder, and so does one that went on on another machine; one that runs or waits
+    here holds its own. Only what has the name of a row's id and holds a training's data counts: others may keep theirs
+    in the same place. A file that is linked belongs to the file cache: neither its time nor its bytes count.
+
+    Args:
+        parts: the real parts.
+        days: how many.
+        remove: whether they are removed.
+
+    Raises:
+        StorageError: one cannot be removed, or the place they are in cannot be written.
     """
     since = (parts.clock() - timedelta(days=days)).timestamp()
     found = {}
-    for folder in sorted(parts.work.glob("*")):
-        if _WORK.fullmatch(folder.name) and (folder / "data").is_dir():
+    for folder in sorted(path for path in parts.work.glob("*") if _WORK.fullmatch(path.name)):
+        with if_free(parts, _work_on(folder.name)) as free:
+            if not free or not any(path.is_dir() for path in (folder / "data", *folder.glob("*/data"))):
+                continue
             seen = [path.lstat() for path in (folder, *folder.rglob("*"))]
-            if max(each.st_mtime for each in seen) < since:
-                found[folder] = sum(each.st_size for each in seen if stat.S_ISREG(each.st_mode))
+            own = [each for each in seen if stat.S_ISDIR(each.st_mode) or each.st_nlink == 1]
+            if max(each.st_mtime for each in own) >= since:
+                continue
+            found[folder] = sum(each.st_size for each in own if stat.S_ISREG(each.st_mode))
+            if remove:
+                _remove(folder)
     return found
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        message = f"the work folder {folder} cannot be removed: {error.strerror} ({error.filename}); check who may"
+        raise StorageError(message) from error
+
+
+def _work_on(name: str) -> str:
+    return f"work on {name}"
 
 
 def made_once(
@@ -114,15 +142,24 @@ def made_once(
     return made, False
 
 
-def bring_weights(file: Path, folder: Path) -> Path:
-    """Put the weights a training starts from where they stay: the images may push them out of the file cache.
+def bring_weights(parts: Parts, start: Start, folder: Path) -> Start:
+    """Put the weights a training starts from where they stay, and in the store, where `reproduce` finds them.
+
+    The images of this training, or of the one before, may push them out of the file cache.
 
     Raises:
+        NotFoundError: they are gone, and the store has none of their digest.
         StorageError: the folder has no room; it is removed.
     """
+    if start.weights is None:
+        return start
+    if start.weights.is_file():
+        parts.files.put(start.weights.read_bytes())
+    file = start.weights if start.weights.is_file() else parts.files.fetch(str(start.digest))
     with _room_in(folder):
-        _link(file, folder / "start")
-    return folder / "start"
+        (folder / "start").mkdir()  # no output of the training has the place of its name
+        _link(file, folder / "start" / file.name)
+    return replace(start, weights=folder / "start" / file.name)
 
 
 def write_yolo(

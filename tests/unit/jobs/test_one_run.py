@@ -14,6 +14,7 @@ from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.domain.identity import digest_bytes
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.training import TrainedArtefact, TrainingJob
@@ -31,6 +32,7 @@ from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import Asked, train
 from wafergate.jobs.training import Told, train_items
+from wafergate.jobs.training_folder import fresh_folder
 from wafergate.jobs.training_job import Start
 from wafergate.ports import FileStore
 
@@ -313,7 +315,7 @@ class SmallCache(MemoryFiles):
 
     def __init__(self, files: FileStore, folder: Path, weights: Path) -> None:
         super().__init__(folder)
-        self.get = files.get  # type: ignore[method-assign]
+        self.get, self.put = files.get, files.put  # type: ignore[method-assign]
         self.weights = weights
 
     def fetch(self, digest: str) -> Path:
@@ -341,8 +343,11 @@ def test_the_weights_to_start_from_stay_though_the_images_push_them_out_of_the_c
     folder.mkdir()
     trainer = ReadsItsStart()
     some = replace(parts, files=SmallCache(parts.files, tmp_path, weights), trainers={"contrast": trainer})
-    start = Start(model.candidate, weights, "weights")
+    start = Start(model.candidate, weights, digest_bytes(b"weights"))
     told = Told(lambda _report: None, lambda *_: None)
     train_items(some, line_of(), start, items, folder, channels=model.channels, told=told)
     assert trainer.runs == 1
     assert not weights.exists()
+    # the next training of the same job, as the folds of an estimate are, finds them in the store
+    train_items(some, line_of(), start, items, fresh_folder(folder), channels=model.channels, told=told)
+    assert trainer.runs == 2
