@@ -8,13 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import libreyolo
+import numpy as np
 import psutil
 import pytest
 import torch
+from libreyolo.data.augment.yolox import MosaicMixupDataset, TrainTransform
 
 from tests.contracts.test_trainers import CLASSES, SIZE, write_squares
 from wafergate.adapters.libreyolo import LibreYoloTrainer, _recipe
-from wafergate.adapters.libreyolo_few_images import TRAINERS, _Exam, stages_of
+from wafergate.adapters.libreyolo_few_images import TRAINERS, _Exam, _lessons, stages_of
 from wafergate.adapters.training_data import FittedData, write_fitted_data
 from wafergate.domain.few_images import Teaching
 from wafergate.domain.models import Candidate, Channels
@@ -149,6 +151,31 @@ def test_judging_in_a_training_holds_no_more_of_a_larger_validation(job: Trainin
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] - peaks[1] < 56 * SIZE * SIZE * 3 / 4, "a quarter of the images that came"
+
+
+class Crowd:
+    """A stand-in for LibreYOLO's data set: one image with a hundred boxes among images with one."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def load_anno(self, index: int) -> Any:
+        corners = np.arange(100 if index == 0 else 1)
+        left, top = corners % 10 * 10, corners // 10 * 10
+        return np.stack([left, top, left + 8, top + 8, corners % 2], axis=1).astype(np.float32)
+
+    def pull_item(self, index: int) -> tuple[Any, ...]:
+        return np.zeros((100, 100, 3), np.uint8), self.load_anno(index), (100, 100), index
+
+
+def test_every_box_of_a_crowded_image_is_taught(job: TrainingJob) -> None:
+    """YOLOX is handed fifty boxes by default, and what it finds of the others counts as wrong."""
+    plain = replace(job, window=0, turns=False, teaching=Teaching())
+    dataset = _lessons(
+        MosaicMixupDataset, plain, dataset=Crowd(), img_size=(100, 100), preproc=TrainTransform(), mosaic=False
+    )
+    _, taught, *_ = dataset[0]
+    assert np.count_nonzero(taught.sum(axis=1)) == 100
 
 
 def test_a_training_that_goes_on_ends_with_the_same_bytes(

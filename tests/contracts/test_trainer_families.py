@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,10 +13,11 @@ import pytest
 
 from tests.contracts.test_trainers import CLASSES, TRAINERS, draw, write_squares
 from wafergate.adapters.catalogue import load_catalogue
+from wafergate.adapters.libreyolo import _build
 from wafergate.adapters.onnx.letterbox import letterbox
 from wafergate.adapters.onnx_detector import OnnxDetector
-from wafergate.domain.models import Channels
-from wafergate.domain.training import EpochReport, TrainedArtefact, TrainingJob
+from wafergate.domain.models import Candidate, Channels
+from wafergate.domain.training import Checkpoint, EpochReport, TrainedArtefact, TrainingJob
 
 pytestmark = pytest.mark.training
 OWN = {
@@ -59,6 +60,28 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def detector(trained: Trained) -> OnnxDetector:
     artefact, size = trained.artefact, trained.job.image_size
     return OnnxDetector(artefact.onnx, decoder=artefact.decoder, image_size=size, classes=len(CLASSES), threads=2)
+
+
+class Silent:
+    """A parent that listens to nothing."""
+
+    def epoch(self, report: EpochReport) -> None:
+        pass
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def test_the_learning_rate_of_the_line_file_reaches_the_encoder_of_rfdetr(tmp_path: Path) -> None:
+    candidate = Candidate("rfdetr-n", "libreyolo", "LibreRFDETRn", "Apache-2.0")
+    job = TrainingJob(
+        candidate, CLASSES, tmp_path, tmp_path, None, Channels.IMAGE, 288, 1, 1, 2e-5, 0.0, 0, "cpu",
+    )  # fmt: skip
+    rates = [_build(replace(job, learning_rate=rate), "cpu", Silent()).model.args.lr_encoder for rate in (0.0, 2e-5)]
+    assert rates == pytest.approx([1.5e-4, 3e-5])
 
 
 def test_a_step_is_trained_without_the_network_and_the_export_opens(trained: Trained) -> None:

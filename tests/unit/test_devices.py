@@ -2,15 +2,18 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.small_line import line_of
 from wafergate.adapters.machine import Gpu, describe, find_machine, training_devices
 from wafergate.adapters.training_group import group_environments
-from wafergate.adapters.ultralytics import UltralyticsTrainer
+from wafergate.adapters.ultralytics import UltralyticsTrainer, _precision, steady
 from wafergate.cli.hardware import _declared
 from wafergate.domain.devices import card_numbers, device_names
 from wafergate.domain.models import Candidate, Channels, HardwareProfile
@@ -81,6 +84,30 @@ def test_a_card_that_does_not_tell_its_memory_is_a_card(three_cards: pytest.Monk
     line = line_of()
     declared = {key: found for key, _, found in _declared(line, find_machine())}
     assert declared["train.memory_mib"] == "memory not told"
+
+
+@pytest.mark.parametrize(("generation", "precision"), [(7, False), (8, "bf16"), (12, "bf16")])
+def test_a_card_computes_in_half_precision_only_where_it_need_not_emulate_it(
+    generation: int, precision: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"cuda:1": SimpleNamespace(major=generation)}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", asked.__getitem__)
+    assert _precision("cuda:1") == precision
+    assert _precision("cpu") is False
+
+
+def test_a_warm_up_steps_after_as_many_images_as_the_rest_of_a_training() -> None:
+    class Own:
+        accumulate = 1
+
+    trainer: Any = steady(Own)()
+    trainer.accumulate = 4  # of 4 images each, where memory has no room for 16
+    trainer.settled = True
+    steps = []
+    for upstream in (1, 2, 4):  # as its own warm-up comes up to it
+        trainer.accumulate = upstream
+        steps.append(trainer.accumulate)
+    assert steps == [4, 4, 4]
 
 
 @pytest.mark.usefixtures("three_cards")

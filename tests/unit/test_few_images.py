@@ -1,6 +1,7 @@
 """Few images: what changes with their number, windows and turns, even classes, the weakest class, bounded overkill."""
 
 import math
+import pickle
 import random
 from collections import Counter
 from pathlib import Path
@@ -166,6 +167,11 @@ def test_without_normal_images_every_place_shows_a_defect() -> None:
 
 def test_classes_fall_as_they_do_where_even_ones_are_not_asked_for() -> None:
     assert shown(Lessons(Shelf(), window=0, turns=False, even=False)) == {"0": 90, "1": 6, "-": 4}
+
+
+def test_a_process_that_loads_images_gets_the_same_lessons() -> None:
+    lessons = pickle.loads(pickle.dumps(Lessons(Shelf(), window=0, turns=False, even=False)))  # noqa: S301
+    assert shown(lessons) == {"0": 90, "1": 6, "-": 4}
 
 
 def test_the_same_seed_gives_the_same_epoch() -> None:

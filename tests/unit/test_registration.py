@@ -67,6 +67,15 @@ def test_no_other_shift_leaves_fewer_pixels_different(shift: tuple[int, int]) ->
     assert lit(image, registered(image, reference)) == min(there.values())
 
 
+def test_colours_are_laid_over_as_their_grey_is() -> None:
+    wide = board(5)
+    image, reference = view(wide), view(wide, 6, -7)
+    coloured = [np.asarray(cv2.cvtColor(item, cv2.COLOR_GRAY2BGR), np.uint8) for item in (image, reference)]
+    laid = registered(*coloured)
+    assert laid.shape == coloured[1].shape
+    assert (cv2.cvtColor(laid, cv2.COLOR_BGR2GRAY) == registered(image, reference)).all()
+
+
 def test_a_pattern_that_fits_in_several_places_is_not_moved_to_a_worse_one() -> None:
     rows = np.arange(SIDE)
     stripes = np.where((rows[:, None] // 4 + rows[None, :] // 4) % 2, 200, 60).astype(np.uint8)

@@ -157,6 +157,18 @@ def test_a_card_that_is_asked_for_and_not_there_is_no_processor_in_silence(
     assert installed_runtimes(device) == (Runtime.ONNXRUNTIME,)
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_runtime_for_cards_whose_libraries_are_missing_is_no_processor_in_silence(
+    network: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine's ONNX Runtime computes on a card")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with pytest.raises(HardwareError, match=r"device = 'cuda:0' needs CUDA and cuDNN .* cannot load them here"):
+        open_model(network, name="m", device="cuda:0")
+    assert open_model(network, name="m", threads=2, side_by_side=True).lanes == 2, "on the processor, as without a card"
+
+
 def test_the_serve_profile_says_where_and_on_how_many_threads() -> None:
     loaders = serving_loaders(ServeProfile(device="cpu", threads=3))
     assert {(load.device, load.threads) for load in loaders.values()} == {("cpu", 3)}

@@ -19,11 +19,12 @@ from wafergate.errors import ConfigError, NotFoundError, SplitError
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.split import split
-from wafergate.jobs.tile import tile
+from wafergate.jobs.tile import _cut, tile
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.apart import leave_overlaps_out
+from wafergate.stages.compose import registered
 from wafergate.stages.group import assign_groups
 from wafergate.stages.leaks import check_leaks, item_of_sample, item_of_training
 from wafergate.stages.tile import count_fates, plan_tiles
@@ -246,6 +247,22 @@ def test_a_version_of_tiles_holds_the_pixels_of_image_and_reference(cut):
         for one, other in ((item.image, original.image), (item.reference, original.reference)):
             pixels, source = (parts.decode(parts.files.get(digest)) for digest in (one, other))
             assert np.array_equal(pixels, source[rows, columns])
+
+
+def test_a_reference_is_laid_over_its_whole_image_before_it_is_cut(cut):
+    """As inspection does: a tile may show too little to find the shift by."""
+    parts, line, whole, _ = cut
+    sample = parts.facts.find(Sample, dataset_id=whole.id)[0]
+    image, reference = (parts.decode(parts.files.get(digest)) for digest in (sample.image, sample.reference))
+    shifted = np.roll(reference, (9, -7), axis=(0, 1))
+    laid = registered(image, shifted)
+    assert not np.array_equal(laid, shifted)
+    off = replace(sample, reference=parts.files.put(parts.encode(shifted)))
+    tiles, _ = _cut(parts, parts.examiner(line.intake.max_pixels), off, plan_tiles(off, TilePolicy(2, 2)))
+    for item in tiles:
+        region = item.part.region
+        window = laid[int(region.y1) : int(region.y2), int(region.x1) : int(region.x2)]
+        assert np.array_equal(parts.decode(parts.files.get(item.reference)), window)
 
 
 def test_a_version_of_tiles_counts_its_boxes_and_the_original_keeps_its_own(cut):

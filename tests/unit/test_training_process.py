@@ -317,6 +317,8 @@ def test_a_training_is_not_charged_with_what_its_parent_once_held() -> None:
         "shared memory.",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
         "GET was unable to find an engine to execute this computation",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
     ],
 )
 def test_however_memory_runs_out_fewer_images_are_the_answer_and_what_was_held_is_told(

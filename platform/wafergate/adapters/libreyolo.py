@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from wafergate.adapters.libreyolo_families import family_of, network_to_export
+from wafergate.adapters.libreyolo_families import RFDETR_RATE, family_of, network_to_export
 from wafergate.adapters.libreyolo_few_images import few_images
 from wafergate.adapters.machine import training_devices
 from wafergate.adapters.onnx.export import export_module
@@ -145,6 +145,9 @@ def _build(job: TrainingJob, device: str, report: Reporter) -> Any:
     # else RT-DETR fetches a backbone from the network, and keeps part of it as it came
     scratch = {"_scratch_init": True} if family.queries else {}
     model = getattr(libreyolo, name)(None, size=size, nb_classes=len(job.classes), device=device, **scratch)
+    if job.learning_rate and hasattr(getattr(model.model, "args", None), "lr_encoder"):
+        # RF-DETR's encoder has a rate of its own beside `lr0`: as much more as by default
+        model.model.args.lr_encoder *= job.learning_rate / RFDETR_RATE
     if job.weights is None or given is None:
         report.note(f"{job.candidate.name} starts from random weights")
         return model

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from wafergate.adapters.libreyolo_families import family_of, network_to_export
 from wafergate.adapters.onnx.run import Computed, detect_batch
+from wafergate.adapters.torch_run import reseed
 from wafergate.adapters.training_data import FittedData, read_truth
-from wafergate.adapters.training_group import ranks
+from wafergate.adapters.training_group import rank, ranks
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.training import TrainingJob
 from wafergate.domain.weakest import weakest_class
@@ -38,6 +39,9 @@ TRAINERS = {
 
 NORMAL = 4
 """Every so-manieth image of an epoch is one without defect, where there are any: most parts of a line are good."""
+
+MOSAIC = 4
+"""Images that a mosaic is made of."""
 
 MIN_SCORE = 0.01
 METRIC = "metrics/weakest_class"
@@ -86,8 +90,11 @@ class Lessons:
         self._dataset, self._window, self._turns = dataset, window, turns
         self._places: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._normal: list[int] = []
+        self.most = 0
+        """Boxes on the image that has most of them."""
         for index in range(len(dataset)):
             labels = dataset.load_anno(index)
+            self.most = max(self.most, len(labels))
             for row, label in enumerate(labels):
                 self._places[int(label[4])].append((index, row))
             if not len(labels):
@@ -98,6 +105,8 @@ class Lessons:
         return len(self._dataset)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_dataset":  # in a process that loads images this object is there before what it holds
+            raise AttributeError(name)
         return getattr(self._dataset, name)
 
     def load_anno(self, index: int) -> Any:
@@ -156,6 +165,8 @@ def _taught(own: type, job: TrainingJob, data: FittedData) -> type:
             return float(super()._scale_lr(base_lr, param_group) * param_group.get("rate", 1.0))
 
         def _train_epoch(self, epoch: int) -> Any:
+            if rank():  # going on brings back the first process's generators, and it alone is told of epochs
+                reseed(job, after=epoch)
             self._frozen_bn_modules = _thaw(self.model, job, epoch)
             return super()._train_epoch(epoch)
 
@@ -173,10 +184,14 @@ def _channels_last() -> Any:
     return torch.channels_last
 
 
-def _lessons(own: Callable[..., Any], job: TrainingJob, *, dataset: Any, img_size: Any, **rest: Any) -> Any:
+def _lessons(
+    own: Callable[..., Any], job: TrainingJob, *, dataset: Any, img_size: Any, preproc: Any, **rest: Any
+) -> Any:
     window = min(job.window, job.image_size) if job.window else 0
     lessons = Lessons(dataset, window=window, turns=job.turns, even=job.teaching.even_classes)
-    return own(dataset=lessons, img_size=(window, window) if window else img_size, **rest)
+    # LibreYOLO hands on the first so many boxes, 50 for YOLOX, and what is found of the others counts as wrong
+    preproc.max_labels = max(preproc.max_labels, MOSAIC * lessons.most)
+    return own(dataset=lessons, img_size=(window, window) if window else img_size, preproc=preproc, **rest)
 
 
 def _split_groups(groups: list[dict[str, Any]], backbone: set[int], rate: float) -> Iterator[dict[str, Any]]:

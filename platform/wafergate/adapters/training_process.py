@@ -54,6 +54,9 @@ OUT_OF_MEMORY = (
     "std::bad_alloc",
     "memoryerror",
     "cudnn_status_alloc_failed",
+    # CUDA's libraries, where a card has no room left for a handle
+    "cublas_status_not_initialized",
+    "cudnn_status_not_initialized",
     # cuDNN, where no algorithm finds the room to work in
     "cudnn_status_internal_error",
     "unable to find an engine",

@@ -77,7 +77,8 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     from ultralytics.models.rtdetr.train import RTDETRTrainer
     from ultralytics.models.yolo.detect import DetectionTrainer
 
-    trainer = (RTDETRTrainer if queries else DetectionTrainer)(overrides=_arguments(job, data, device, scratch))
+    trainer = steady(RTDETRTrainer if queries else DetectionTrainer)(overrides=_arguments(job, data, device, scratch))
+    trainer.add_callback("on_pretrain_routine_end", lambda ready: setattr(ready, "settled", True))
     trainer.add_callback("on_fit_epoch_end", _teller(job, data, report))
     trainer.add_callback("on_train_epoch_start", lambda begun: reseed(job, after=begun.epoch))
     # its own answer to missing memory, a smaller batch for the first epoch alone, would hide from the platform's
@@ -104,6 +105,29 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "onnx")},
         parity=parity,
     )
+
+
+def steady(own: type) -> type:
+    """Return a trainer that steps after as many images in its warm-up as after it.
+
+    Its own takes the first step after one batch and comes up to `nbs` images by the end of the warm-up, so after fewer
+    images at a time for want of memory the effective batch would not stay (rule M13).
+    """
+
+    class Steady(own):  # type: ignore[misc]
+        settled = False
+        _batches_a_step = 1
+
+        @property
+        def accumulate(self) -> int:
+            return self._batches_a_step
+
+        @accumulate.setter
+        def accumulate(self, batches: int) -> None:
+            if not self.settled:
+                self._batches_a_step = batches
+
+    return Steady
 
 
 def _has_queries(job: TrainingJob) -> bool:
@@ -157,7 +181,8 @@ def _precision(device: str) -> str | bool:
     """Choose without its own check, which downloads a weight file to compare with."""
     import torch
 
-    return "bf16" if device != "cpu" and torch.cuda.is_bf16_supported() else False
+    # PyTorch also says yes for cards that emulate it, which Ultralytics refuses; NVIDIA has it since Ampere, 8.0
+    return "bf16" if device != "cpu" and torch.cuda.get_device_properties(device).major >= 8 else False
 
 
 def _tell_start(job: TrainingJob, trainer: Any, report: Reporter) -> None:

@@ -116,16 +116,18 @@ def _climb_down(
 def _step(
     parts: Parts, job: TrainingJob, model_id: str, error: OutOfMemoryError, *, epoch: int, machine: str
 ) -> MemoryStep:
-    if job.micro_batch <= 1:
+    cards = len(parts.devices(job.device))  # each takes an image at least
+    if job.micro_batch <= cards:
         budget = (
             f"the {job.memory_mib:.0f} MiB of [hardware.train] memory_mib" if job.memory_mib else "this machine has"
         )
+        least = f"one image at a time{f' on each of {cards} cards' if cards > 1 else ''}"
         message = (
-            f"{job.candidate.name} at {job.image_size} px needs more memory than {budget}, even with one image at a "
-            f"time ({error}): choose a smaller candidate or a smaller models.image_size"
+            f"{job.candidate.name} at {job.image_size} px needs more memory than {budget}, even with {least} "
+            f"({error}): choose a smaller candidate or a smaller models.image_size"
         )
         raise HardwareError(message) from error
-    after = job.micro_batch // 2
+    after = max(job.micro_batch // 2, cards)
     return MemoryStep(
         id=identify("memory-step", model_id, epoch, job.micro_batch, after, machine, job.memory_mib),
         model_id=model_id,

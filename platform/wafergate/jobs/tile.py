@@ -14,6 +14,7 @@ from wafergate.errors import ConfigError
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.line import LineFile
 from wafergate.ports import ImageExaminer, Progress
+from wafergate.stages.compose import registered
 from wafergate.stages.tile import TilePlan, count_fates, plan_tiles
 
 __all__ = ["tile"]
@@ -98,8 +99,11 @@ def _cut_all(
 
 
 def _cut(parts: Parts, examine: ImageExaminer, sample: Sample, plan: TilePlan) -> _Cut:
-    image = _narrowed(parts.decode(parts.files.get(sample.image)))
-    reference = _narrowed(parts.decode(parts.files.get(sample.reference))) if sample.reference else None
+    image, reference = parts.decode(parts.files.get(sample.image)), None
+    if sample.reference:
+        # laid over the whole image, as inspection does: a tile alone may show too little to find the shift by
+        reference = _narrowed(registered(image, parts.decode(parts.files.get(sample.reference))))
+    image = _narrowed(image)
     records: list[ImageRecord] = []
 
     def enter(pixels: Pixels, window: Box) -> ImageRecord:

@@ -45,7 +45,7 @@ def tolerant_difference(grey: Pixels, reference: Pixels, *, tolerance: int = _TO
     return np.asarray(cv2.subtract(cv2.add(zero, over), under), dtype=np.uint8)
 
 
-def registered(grey: Pixels, reference: Pixels) -> Pixels:
+def registered(image: Pixels, reference: Pixels) -> Pixels:
     """Return a golden reference laid over its image, where the two were not taken at the very same place.
 
     The shift is where the normalised correlation of the two is highest, `FARTHEST` pixels to every side at most. What
@@ -54,20 +54,21 @@ def registered(grey: Pixels, reference: Pixels) -> Pixels:
     four are off by 4 to 10 pixels; on those the share of pixels that differ falls from 0.05 to 0.03.
 
     Args:
-        grey: `(h, w)`.
-        reference: `(h, w)`.
+        image: `(h, w)`, or `(h, w, 3)` BGR.
+        reference: as the image.
 
     Returns:
-        `(h, w)`; the border is repeated where the reference shows nothing.
+        As the reference; the border is repeated where it shows nothing.
     """
-    x, y = _shift(grey, reference)
+    grey, golden = _grey(image), _grey(reference)
+    x, y = _shift(grey, golden)
     if max(abs(x), abs(y)) <= _TOLERANCE:
         return reference
     there = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
     size = (reference.shape[1], reference.shape[0])
     moved = cv2.warpAffine(reference, there, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     laid = np.asarray(moved, dtype=np.uint8)
-    return laid if _differing(grey, laid) < _differing(grey, reference) else reference
+    return laid if _differing(grey, _grey(laid)) < _differing(grey, golden) else reference
 
 
 def _differing(grey: Pixels, reference: Pixels) -> int:
@@ -90,7 +91,7 @@ def _shift(grey: Pixels, reference: Pixels) -> tuple[int, int]:
 
 
 def _grey(image: Pixels) -> Pixels:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
 def compose(image: Pixels, reference: Pixels | None, channels: Channels) -> Pixels:

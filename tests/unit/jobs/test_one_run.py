@@ -283,6 +283,14 @@ def test_with_one_image_at_a_time_the_need_and_the_budget_are_told(files: Files,
     assert not parts.facts.find(ModelVersion)
 
 
+def test_the_ladder_ends_at_one_image_on_each_card(files: Files, tmp_path: Path) -> None:
+    trainer = ContrastTrainer(fits=0)
+    parts = replace(parts_in(tmp_path, trainer=trainer), devices=lambda _device: ("cuda:0", "cuda:1", "cuda:2"))
+    with pytest.raises(HardwareError, match=r"than this machine has, even with one image at a time on each of 3 cards"):
+        run_thread(parts, line_of(tmp_path), MemorySource(files))
+    assert [job.micro_batch for job in trainer.jobs] == [8, 4, 3]
+
+
 def test_a_killed_training_goes_on_on_another_machine(
     done: tuple[Parts, Thread], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

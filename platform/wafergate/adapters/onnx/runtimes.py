@@ -86,7 +86,7 @@ def open_model(
     """
     lanes = (threads or _cores()) if side_by_side else 0
     providers = _providers(device, runtime)
-    opener = partial(_in_onnxruntime, providers) if runtime is Runtime.ONNXRUNTIME else _in_openvino
+    opener = partial(_in_onnxruntime, device, providers) if runtime is Runtime.ONNXRUNTIME else _in_openvino
     if opener is _in_openvino and importlib.util.find_spec("openvino") is None:
         message = (
             f"[hardware.serve] runtime {runtime.value!r} needs the package openvino: "
@@ -95,6 +95,8 @@ def open_model(
         raise ConfigError(message)
     try:
         return opener(model, threads, lanes, runtime)
+    except HardwareError:
+        raise
     except Exception as error:  # their errors share no base class but this one
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         title = "ONNX Runtime" if runtime is Runtime.ONNXRUNTIME else "OpenVINO"
@@ -123,16 +125,29 @@ def _providers(device: str, runtime: Runtime) -> list[tuple[str, dict[str, str]]
 
 
 def _in_onnxruntime(
-    providers: list[tuple[str, dict[str, str]]], model: bytes, threads: int, lanes: int, _runtime: Runtime
+    device: str,
+    providers: list[tuple[str, dict[str, str]]],
+    model: bytes,
+    threads: int,
+    lanes: int,
+    runtime: Runtime,
 ) -> OpenModel:
     import onnxruntime
 
-    if len(providers) > 1:
-        lanes = 0
+    own_threads = lanes if len(providers) == 1 else 0
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if lanes else threads
+    options.intra_op_num_threads = 1 if own_threads else threads
     options.log_severity_level = 3  # a warning for each constant it folds is of no use to anybody
     session = onnxruntime.InferenceSession(model, options, providers=providers)
+    if len(providers) > 1 and _CUDA not in session.get_providers():
+        # built for cards, but a library of CUDA's is missing: it computes on the processor and says so in its log alone
+        if device != "auto":
+            message = (
+                f"[hardware.serve] device = {device!r} needs CUDA and cuDNN as this onnxruntime-gpu was built for, but "
+                "it cannot load them here; install them, or set device = 'auto' or 'cpu'"
+            )
+            raise HardwareError(message)
+        return _in_onnxruntime(device, providers[1:], model, threads, lanes, runtime)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     fed_as = inputs[0].name
 
@@ -144,7 +159,7 @@ def _in_onnxruntime(
         gives={item.name: item.shape for item in outputs},
         metadata=session.get_modelmeta().custom_metadata_map,
         run=run,
-        lanes=lanes,
+        lanes=own_threads,
     )
 
 
