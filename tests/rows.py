@@ -108,7 +108,7 @@ def evaluation(line: str, name: str) -> Evaluation:
 
 def comparison(line: str, name: str, champion: str) -> Comparison:
     return Comparison(
-        f"comparison-{line}-{name}", f"evaluation-{line}-{name}", f"model-{line}-{champion}", 39, 1,
+        f"comparison-{line}-{name}-{champion}", f"evaluation-{line}-{name}", f"model-{line}-{champion}", 39, 1,
         (Paired("scratch", 28, 1, 0, 1, 0.0),), "", "dd" * 32, NOW,
     )  # fmt: skip
 

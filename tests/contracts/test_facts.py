@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def line() -> str:
 
 
 def judged(facts: FactStore, line: str, *names: str, verdict: Verdict = Verdict.PASS) -> None:
-    """Save everything down to a gate decision for each model named."""
+    """Save everything down to a gate decision for each model named, each compared with every other."""
     facts.save(rows.dataset(line))
     facts.save(rows.split(line))
     facts.save(rows.training_set(line))
@@ -69,6 +69,7 @@ def judged(facts: FactStore, line: str, *names: str, verdict: Verdict = Verdict.
         facts.save(rows.model(line, name))
         facts.save(rows.evaluation(line, name))
         facts.save(rows.decision(line, name, verdict))
+    facts.save_all(rows.comparison(line, name, other) for name in names for other in names if name != other)
 
 
 def crown(line: str, name: str) -> Champion:
@@ -264,6 +265,35 @@ def test_thirty_two_promotions_at_once_end_with_one_champion_and_thirty_two_entr
     assert broken_links(facts.ledger()) == []
 
 
+def test_a_pass_that_was_never_compared_with_the_champion_of_now_does_not_promote(facts: FactStore, line: str) -> None:
+    judged(facts, line, "x")
+    judged(facts, line, "y")  # both passed while nothing judged the line
+    facts.promote(crown(line, "x"), kind=LedgerKind.PROMOTED, details={})
+    with pytest.raises(
+        PromotionError, match=rf"never compared model-{line}-y with model-{line}-x.*`wafergate retrain`"
+    ):
+        facts.promote(crown(line, "y"), kind=LedgerKind.PROMOTED, details={})
+    facts.promote(crown(line, "x"), kind=LedgerKind.PROMOTED, details={})  # champion already: nothing to compare with
+    assert facts.champion(line) == crown(line, "x")
+    facts.save(rows.comparison(line, "y", "x"))
+    facts.promote(crown(line, "y"), kind=LedgerKind.PROMOTED, details={})
+    facts.promote(crown(line, "x"), kind=LedgerKind.ROLLED_BACK, details={})  # the way back asks for no comparison
+
+
+def test_a_pass_that_the_gate_took_back_since_does_not_promote(facts: FactStore, line: str) -> None:
+    judged(facts, line, "a")
+    passed = rows.decision(line, "a")
+    for hours, verdict in ((-1, Verdict.FAIL), (1, Verdict.PASS), (2, Verdict.UNDECIDED), (3, Verdict.PASS)):
+        at = passed.created_at + timedelta(hours=hours)
+        facts.save(replace(passed, id=f"{passed.id}-{hours}", verdict=verdict, created_at=at))
+    for name in (passed.id, f"{passed.id}-1"):
+        with pytest.raises(PromotionError, match=rf"no longer stands: the gate said undecided .* in {passed.id}-2"):
+            facts.promote(replace(crown(line, "a"), decision_id=name), kind=LedgerKind.PROMOTED, details={})
+    assert (facts.champion(line), facts.ledger(line)) == (None, [])
+    facts.promote(replace(crown(line, "a"), decision_id=f"{passed.id}-3"), kind=LedgerKind.PROMOTED, details={})
+    facts.promote(crown(line, "a"), kind=LedgerKind.ROLLED_BACK, details={})  # it was champion by that decision
+
+
 @pytest.mark.unit
 def test_one_changed_byte_breaks_the_chain() -> None:
     facts = MemoryFacts(clock=later)
@@ -427,6 +457,7 @@ class TestDatabaseItself:
         two = replace(rows.decision(line, "a"), policy=GatePolicy(approval="approval", approver_differs=True))
         asked = LedgerDraft(line, LedgerKind.DECIDED, two.id, " Kim", "x", {"model": two.model_id})
         facts.save(two, ledger=[asked])
+        facts.save_all([rows.comparison(line, "x", "a"), rows.comparison(line, "a", "x")])
         facts.save(TrainingEpoch(f"epoch-{line}", two.model_id, 1, 8, 0.5, 2.0, None, later(), "Park "))
         for name in ("kim", "park"):
             with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="who trained it"):

@@ -91,6 +91,8 @@ def tell(facts: FactStore, act: Act, *, promote: bool) -> GateDecision:
     facts.save(decision, alerts=alerts, ledger=[draft])
     facts.save(DecisionReport(f"report-{key}", act.line, decision.id, digest_bytes(DOCS), "", act.at))
     if promote:
+        if now := facts.champion(act.line):
+            facts.save(replace(_comparison(decision), id=f"comparison-{key}", champion_id=now.model_id))
         since = act.at + timedelta(minutes=1)
         champion = Champion(act.line, model.id, decision.id, "flow retrain", act.reason, since)
         facts.promote(champion, kind=LedgerKind.PROMOTED, details={})

@@ -125,6 +125,7 @@ def test_what_passed_is_not_released_once_its_licences_are_no_longer_allowed(
 ) -> None:
     name = f"gated-{uuid4().hex[:8]}"
     first, second = judged(stored, name, "first"), judged(stored, name, "second")
+    stored.save_all([rows.comparison(name, "second", "first"), rows.comparison(name, "first", "second")])
     for decision in (first, second):
         crown = Champion(name, decision.model_id, decision.id, "kim", "it passed", wiring.now())
         stored.promote(crown, kind=LedgerKind.PROMOTED, details={})

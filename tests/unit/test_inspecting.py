@@ -303,7 +303,6 @@ def test_what_comes_into_a_folder_is_taken_once_and_only_when_it_is_whole(
 def test_a_new_champion_takes_what_comes_and_leaves_what_came_before_it(files: Files, tmp_path: Path) -> None:
     parts = parts_in(tmp_path)
     first = run_thread(parts, line_of(), MemorySource(files)).decision
-    second = run_thread(parts, line_of(epochs="epochs = 3"), MemorySource(files)).decision
     _, pictures = lot_of(files, 4)
     names = [name for name in pictures if "_golden" not in name]
     told_lot = {"metadata.csv": ("name,lot\n" + "".join(f"{name},L1\n" for name in names)).encode()}
@@ -320,6 +319,7 @@ def test_a_new_champion_takes_what_comes_and_leaves_what_came_before_it(files: F
 
     promote(parts, first.id, actor="kim", reason="test")
     assert comes(came).new == 2
+    second = run_thread(parts, line_of(epochs="epochs = 3"), MemorySource(files)).decision
     promote(parts, second.id, actor="kim", reason="test")
     assert champion_model(parts, LINE).id != parts.inspections.images(line=LINE)[0].model_id
     done = comes(pictures | told_lot)

@@ -63,13 +63,17 @@ def judged(
     *,
     actor: str = "kim",
     verdict: Verdict = Verdict.PASS,
+    beside: str = "",
 ) -> str:
-    """Save a model down to its gate decision; return the decision's id."""
+    """Save a model down to its gate decision, compared with the champion or another; return the decision's id."""
     onnx = parts.files.put(name.encode())
     model, evaluation = replace(rows.model("pcb", name), onnx=onnx), rows.evaluation("pcb", name)
     decision = replace(rows.decision("pcb", name, verdict), policy=policy, created_at=parts.clock())
     parts.facts.save(model)
     parts.facts.save(evaluation)
+    other = beside or (champion(parts) or "").removeprefix("model-pcb-")
+    if other:
+        parts.facts.save(rows.comparison("pcb", name, other))
     details: Mapping[str, object] = {"model": model.id, "verdict": verdict.value, "line_file": digest_bytes(b"x")}
     told = LedgerDraft("pcb", LedgerKind.DECIDED, decision.id, actor, decision.summary, details)
     alerts = [approval_alert(decision, model, now=parts.clock())] if decision.awaits_approval else []
@@ -129,6 +133,14 @@ def test_going_back_is_open_to_everybody(parts: Parts) -> None:
     assert rollback(parts, "pcb", actor="kim", reason="escapes") == ("model-pcb-a", False)
 
 
+def test_a_rerun_of_who_trained_the_champion_asks_for_no_other_person_and_settles_nothing_again(parts: Parts) -> None:
+    decision = judged(parts, "a", TWO_PERSONS, actor="scheduler")
+    promote(parts, decision, actor="lee", reason="x")
+    assert next_step(parts, decision) is NextStep.PROMOTE
+    assert promote(parts, decision, actor="scheduler", reason="the gate passed") == ("model-pcb-a", True)
+    assert [alert.acknowledged_by for alert in parts.facts.find(Alert)] == ["lee"]
+
+
 def test_two_persons_need_a_line_that_waits_for_one(tmp_path: Path) -> None:
     text = '[line]\nname = "pcb"\nclasses = ["spur"]\n[gate]\napprover_differs = true\n'
     with pytest.raises(ConfigError, match="approver_differs = true needs approval = 'approval'"):
@@ -147,7 +159,7 @@ def test_the_alert_that_asks_for_a_release_is_settled_by_it(parts: Parts) -> Non
 
 
 def test_a_rerun_never_undoes_what_a_person_did_since(parts: Parts) -> None:
-    first, second = judged(parts, "a"), judged(parts, "b")
+    first, second = judged(parts, "a"), judged(parts, "b", beside="a")
     for decision in (first, second):
         assert next_step(parts, decision) is NextStep.PROMOTE
         promote(parts, decision, actor="scheduler", reason="the gate passed")
@@ -156,6 +168,38 @@ def test_a_rerun_never_undoes_what_a_person_did_since(parts: Parts) -> None:
     assert next_step(parts, second) is NextStep.STAY
     assert next_step(parts, first) is NextStep.PROMOTE
     promote(parts, second, actor="kim", reason="it was the lamp")
+    assert champion(parts) == "model-pcb-b"
+
+
+def test_nor_does_it_under_another_decision_on_the_same_model(parts: Parts, clock: Clock) -> None:
+    promote(parts, judged(parts, "a"), actor="scheduler", reason="the gate passed")
+    second = judged(parts, "b")
+    promote(parts, second, actor="scheduler", reason="the gate passed")
+    clock.forward()
+    parts.facts.save(replace(rows.decision("pcb", "b"), id="decision-more-looks", created_at=clock.now))
+    assert next_step(parts, "decision-more-looks") is NextStep.PROMOTE  # its model is champion: nothing is done twice
+    assert promote(parts, "decision-more-looks", actor="scheduler", reason="again") == ("model-pcb-b", True)
+    rollback(parts, "pcb", actor="kim", reason="escapes in lot B")
+    assert next_step(parts, "decision-more-looks") is NextStep.STAY
+    waits = replace(rows.decision("pcb", "b"), id="decision-waits", policy=GatePolicy(approval="approval"))
+    parts.facts.save(waits)
+    assert next_step(parts, "decision-waits") is NextStep.STAY
+
+
+def test_a_wait_for_a_model_that_is_champion_already_is_settled_by_its_release(parts: Parts) -> None:
+    promote(parts, judged(parts, "a"), actor="kim", reason="x")
+    waits = replace(rows.decision("pcb", "a"), id="decision-waits", policy=GatePolicy(approval="approval"))
+    parts.facts.save(waits, alerts=[approval_alert(waits, rows.model("pcb", "a"), now=parts.clock())])
+    assert promote(parts, waits.id, actor="lee", reason="x") == ("model-pcb-a", True)
+    assert parts.facts.waiting_alerts() == []
+
+
+def test_of_two_models_that_wait_only_the_one_compared_with_the_champion_is_released(parts: Parts) -> None:
+    promote(parts, judged(parts, "a"), actor="kim", reason="x")
+    waiting = [judged(parts, name, GatePolicy(approval="approval")) for name in ("b", "c")]
+    promote(parts, waiting[0], actor="lee", reason="better")
+    with pytest.raises(PromotionError, match="never compared model-pcb-c with model-pcb-b"):
+        promote(parts, waiting[1], actor="lee", reason="better still")
     assert champion(parts) == "model-pcb-b"
 
 
@@ -217,7 +261,7 @@ def inspected(parts: Parts, key: str, model: str, lots: Mapping[str, int]) -> No
 
 def story(parts: Parts, clock: Clock) -> None:
     """Model a from 9:00, lots 1 and 2 at 10:00, model b from 11:00, lot 2 again at 12:00, back to a at 13:00."""
-    first, second = judged(parts, "a"), judged(parts, "b", actor="kim")
+    first, second = judged(parts, "a"), judged(parts, "b", actor="kim", beside="a")
     clock.forward()
     promote(parts, first, actor="lee", reason="lot 0 ok")
     clock.forward()

@@ -1,6 +1,6 @@
 """Verdicts, the ledger and the champion."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,8 +20,10 @@ __all__ = [
     "LedgerKind",
     "RuleResult",
     "Verdict",
+    "answers",
     "broken_links",
     "check_approver",
+    "check_current",
     "check_promotion",
 ]
 
@@ -140,6 +142,16 @@ class GateDecision:
     def awaits_approval(self) -> bool:
         """Whether a person must release the model."""
         return self.verdict is Verdict.PASS and self.policy.approval == "approval"
+
+    def repeats(self, earlier: "GateDecision") -> bool:
+        """Tell whether it answers every rule about the same evaluation, under the same policy, as an earlier one."""
+        both = [(one.evaluation_id, one.policy, answers(one.rules)) for one in (self, earlier)]
+        return both[0] == both[1]
+
+
+def answers(rules: Iterable[RuleResult]) -> list[tuple[str, str, Verdict]]:
+    """Return what makes two decisions the same: the verdict of each rule, not what was measured for it."""
+    return [(rule.rule, rule.subject, rule.verdict) for rule in rules]
 
 
 class LedgerKind(StrEnum):
@@ -260,5 +272,35 @@ def check_promotion(champion: Champion, decision: GateDecision | None) -> None:
     if decision.verdict is not Verdict.PASS:
         message = (
             f"only a pass promotes; the gate said {decision.verdict.value} of {decision.model_id}: {decision.summary}"
+        )
+        raise PromotionError(message)
+
+
+def check_current(
+    decision: GateDecision, *, now: Champion | None, compared: Collection[str], judged: Iterable[GateDecision]
+) -> None:
+    """Refuse to promote on a pass that was overtaken while it waited.
+
+    Args:
+        decision: the pass.
+        now: what judges the line.
+        compared: ids of the champions that the decision's evaluation was compared with.
+        judged: every decision on the same model.
+
+    Raises:
+        PromotionError: the gate did not pass the model since, or never compared it with what judges the line now.
+    """
+    again = "run `wafergate retrain` on the same data: nothing is trained twice, and the gate decides again"
+    against = [row for row in judged if row.created_at > decision.created_at and row.verdict is not Verdict.PASS]
+    if against:
+        message = (
+            f"decision {decision.id} no longer stands: the gate said {against[0].verdict.value} of "
+            f"{decision.model_id} since, in {against[0].id}: {against[0].summary}; mend that and {again}"
+        )
+        raise PromotionError(message)
+    if now is not None and now.model_id not in {decision.model_id, *compared}:
+        message = (
+            f"decision {decision.id} never compared {decision.model_id} with {now.model_id}, which judges line "
+            f"{decision.line!r} now: {again}"
         )
         raise PromotionError(message)

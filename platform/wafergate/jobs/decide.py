@@ -6,6 +6,7 @@ from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
+from wafergate.domain.identity import identify
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
@@ -28,10 +29,16 @@ __all__ = ["decide"]
 def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, progress: Progress = silent) -> Outcome:
     """Ask every rule about a model; decision, ledger entry and alert become visible together.
 
-    Where another model judges the line, it is run on the same test images first.
+    Where another model judges the line, it is run on the same test images first. An answer of before that holds again
+    after the gate said otherwise is a decision of its own, so that the newest one on a model is what stands.
     """
     evaluation = parts.facts.get(Evaluation, evaluation_id)
     decision = ask_every_rule(_evidence(parts, line, evaluation, progress), line=line.name, now=parts.clock())
+    newest = next(iter(parts.facts.find(GateDecision, line=line.name, model_id=decision.model_id, limit=1)), None)
+    if newest is not None and decision.repeats(newest):
+        return Outcome(newest.id, reused=True)
+    if newest is not None and parts.facts.find(GateDecision, id=decision.id):
+        decision = replace(decision, id=identify("decision", decision.id, newest.id))
     told = LedgerDraft(
         line=line.name,
         kind=LedgerKind.DECIDED,
@@ -40,8 +47,6 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, prog
         reason=decision.summary,
         details={"model": decision.model_id, "verdict": decision.verdict.value, "line_file": line.digest},
     )
-    if parts.facts.find(GateDecision, id=decision.id):
-        return Outcome(decision.id, reused=True)
     new = parts.facts.save(decision, ledger=[told], alerts=_alerts(parts, decision, evaluation))
     return Outcome(decision.id, not new)
 

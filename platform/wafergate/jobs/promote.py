@@ -34,29 +34,28 @@ class NextStep(StrEnum):
 
     PROMOTE = "promote"
     AWAIT_APPROVAL = "awaiting approval"
-    STAY = "stay"  # it did not pass, or it was champion before and another is now
+    STAY = "stay"  # it did not pass, or its model was champion before and another is now
 
 
 def next_step(parts: Parts, decision_id: str) -> NextStep:
     """Say what follows a decision; a rerun never undoes what a person did since.
 
-    The same data give the same decision again. If its model was champion before and is not now, a rollback or a later
-    promotion came in between, and only a person may bring it back.
+    The same data give the same model again, and a change of `[gate]` that trains nothing another decision on it. If the
+    model was champion before and is not now, a rollback or a later promotion came in between, and only a person may
+    bring it back.
     """
     decision = parts.facts.get(GateDecision, decision_id)
-    now = parts.facts.champion(decision.line)
     if decision.verdict is not Verdict.PASS:
         return NextStep.STAY
-    if now is not None and now.decision_id == decision.id:
+    if _is_champion(parts, decision):
         return NextStep.PROMOTE  # finds its own work
-    before = parts.facts.find(LedgerEntry, line=decision.line, kind="promoted", subject=decision.model_id)
-    if any(entry.details.get("decision") == decision.id for entry in before):
+    if parts.facts.find(LedgerEntry, line=decision.line, kind="promoted", subject=decision.model_id, limit=1):
         return NextStep.STAY
     return NextStep.AWAIT_APPROVAL if decision.awaits_approval else NextStep.PROMOTE
 
 
 def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision:
-    """Return a decision that this person may release.
+    """Return a decision that this person may release; of a model that is champion nothing is left to release.
 
     Raises:
         NotFoundError: there is no such decision.
@@ -64,6 +63,8 @@ def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision
     """
     decision = parts.facts.get(GateDecision, decision_id)
     check_promotion(Champion(decision.line, decision.model_id, decision.id, actor, "", parts.clock()), decision)
+    if _is_champion(parts, decision):
+        return decision
     told = parts.facts.find(LedgerEntry, line=decision.line, kind="decided")
     judged_by = {entry.actor for entry in told if entry.details.get("model") == decision.model_id}
     # A training that was killed may have been finished, and its model judged, by another person's run.
@@ -76,21 +77,21 @@ def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outco
     """Make the decision's model its line's champion, its exported file checked first.
 
     Raises:
-        PromotionError: the decision is not a pass, or the line wants another person to release it.
+        PromotionError: the decision is not a pass or was overtaken since, or the line wants another person to release
+            it.
         StorageError: the exported file was changed.
     """
     decision = check_release(parts, decision_id, actor=actor)
-    now = parts.facts.champion(decision.line)
-    if now is not None and now.model_id == decision.model_id:
-        return Outcome(decision.model_id, reused=True)
-    _check_artefact(parts, decision.model_id)
-    champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
-    parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={"approval": decision.policy.approval})
+    reused = _is_champion(parts, decision)
+    if not reused:
+        _check_artefact(parts, decision.model_id)
+        champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
+        parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={"approval": decision.policy.approval})
     for alert in parts.facts.find(Alert, line=decision.line, cause=AlertCause.APPROVAL.value, subject=decision.id):
-        # Whoever approves has heard of it.
-        done = replace(alert, state=AlertState.ACKNOWLEDGED, acknowledged_by=actor, next_try_at=None)
-        parts.facts.mark_alert(done, was=alert)
-    return Outcome(decision.model_id, reused=False)
+        if alert.state is not AlertState.ACKNOWLEDGED:  # whoever approves has heard of it
+            done = replace(alert, state=AlertState.ACKNOWLEDGED, acknowledged_by=actor, next_try_at=None)
+            parts.facts.mark_alert(done, was=alert)
+    return Outcome(decision.model_id, reused=reused)
 
 
 def rollback(parts: Parts, line: str, *, actor: str, reason: str, model_id: str = "") -> Outcome:
@@ -166,6 +167,11 @@ def champion_model(parts: Parts, line: str) -> ModelVersion:
         message = f"line {line!r} has no champion, and only a promoted model inspects: run `wafergate retrain`{said}"
         raise PromotionError(message)
     return parts.facts.get(ModelVersion, champion.model_id)
+
+
+def _is_champion(parts: Parts, decision: GateDecision) -> bool:
+    now = parts.facts.champion(decision.line)
+    return now is not None and now.model_id == decision.model_id
 
 
 def _check_artefact(parts: Parts, model_id: str) -> None:

@@ -74,7 +74,8 @@ class FactStore(Protocol):
         """Make a model the line's only champion and tell it in the ledger, in one transaction.
 
         Raises:
-            PromotionError: its gate decision is not there, is of another model or is not a pass.
+            PromotionError: its gate decision is not there, is of another model or is not a pass; or, unless it is a
+                rollback, the model was not passed since or was never compared with the champion of now.
         """
 
     def exclusive(self, name: str, *, waiting: Callable[[], None]) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from wafergate.domain import proof
 from wafergate.domain.evidence import Evidence
-from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.gate import GateDecision, RuleResult, Verdict, answers
 from wafergate.domain.identity import identify
 from wafergate.domain.latency import latency_limits
 from wafergate.domain.licences import explain_licence, licence_standing
@@ -49,9 +49,7 @@ def decide(evidence: Evidence, *, line: str, now: datetime) -> GateDecision:
     evaluation = evidence.evaluation
     return GateDecision(
         # not the measured latency: the same model judged on a busier machine is the same decision
-        id=identify(
-            "decision", line, evaluation.id, evidence.policy, [(r.rule, r.subject, r.verdict) for r in results]
-        ),
+        id=identify("decision", line, evaluation.id, evidence.policy, answers(results)),
         line=line,
         model_id=evaluation.model_id,
         evaluation_id=evaluation.id,

@@ -113,6 +113,21 @@ def test_rollback_reaches_any_champion_there_ever_was_and_nothing_else(files: Fi
         rollback(parts, "dies", actor="lee", reason="x", model_id="model-x")
 
 
+def test_an_answer_that_holds_again_is_given_anew_and_the_newest_one_stands(files: Files, parts: Parts) -> None:
+    waits = 'iou = 0.3\napproval = "approval"'
+    first, stricter, again = (
+        run_thread(parts, line_of(iou=waits, recall=recall), MemorySource(files))
+        for recall in ("recall = 0.5", "recall = 0.95", "recall = 0.5")
+    )
+    verdicts = [parts.facts.get(GateDecision, done.decision.id).verdict for done in (first, stricter, again)]
+    assert verdicts == [Verdict.PASS, Verdict.UNDECIDED, Verdict.PASS]
+    assert len({done.decision.id for done in (first, stricter, again)}) == 3
+    assert run_thread(parts, line_of(iou=waits), MemorySource(files)).decision == (again.decision.id, True)
+    with pytest.raises(PromotionError, match=f"said undecided .* in {stricter.decision.id}"):
+        promote(parts, first.decision.id, actor="kim", reason="it passed once")
+    assert promote(parts, again.decision.id, actor="kim", reason="it passes").id == first.model.id
+
+
 def test_a_champion_that_no_longer_passes_is_not_promoted_again(files: Files, parts: Parts) -> None:
     champions(parts, files, 1)
     stricter = run_thread(parts, line_of(recall="recall = 0.95"), MemorySource(files))

@@ -8,15 +8,14 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from wafergate.adapters.postgres.tables import ALERT_CHANGES, table_of
+from wafergate.adapters.promotable import require_promotable
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import (
     FIRST_HASH,
     Champion,
-    GateDecision,
     LedgerEntry,
     LedgerKind,
     broken_links,
-    check_promotion,
 )
 from wafergate.errors import NotFoundError
 from wafergate.ports import Clock, LedgerDraft
@@ -103,8 +102,7 @@ class MemoryFacts:
     def promote(self, champion: Champion, *, kind: LedgerKind, details: Mapping[str, object]) -> LedgerEntry:
         """See `FactStore.promote`."""
         with self._lock:
-            check_promotion(champion, next(iter(self.find(GateDecision, id=champion.decision_id)), None))
-            before = self.champion(champion.line)
+            before = require_promotable(self.find, champion, kind)
             self._of(Champion)[(champion.line,)] = champion
             story = dict(details) | {"before": before.model_id if before else None, "decision": champion.decision_id}
             draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -14,14 +15,13 @@ from wafergate.adapters.postgres.connections import Connection, Connections
 from wafergate.adapters.postgres.errors import translated
 from wafergate.adapters.postgres.tables import ALERT_CHANGES, Table, table_of
 from wafergate.adapters.postgres.writing import append, columns_of, copy, insert, insertion, marks
+from wafergate.adapters.promotable import require_promotable
 from wafergate.domain.alerts import Alert, AlertState
 from wafergate.domain.gate import (
     Champion,
-    GateDecision,
     LedgerEntry,
     LedgerKind,
     broken_links,
-    check_promotion,
 )
 from wafergate.errors import NotFoundError
 from wafergate.ports import Clock, LedgerDraft
@@ -86,22 +86,8 @@ class PostgresFacts:
 
     def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """See `FactStore.find`."""
-        table = table_of(kind)
-        tests = [
-            sql.SQL("{} = ANY(%s)" if isinstance(value, (list, tuple)) else "{} = %s").format(sql.Identifier(name))
-            for name, value in equal.items()
-        ]
-        query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
-            columns_of(table),
-            sql.Identifier(table.name),
-            sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""),
-            sql.SQL(table.newest_first),
-            sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
-        )
-        values = [list(value) if isinstance(value, tuple) else value for value in equal.values()]
         with self._connections.transaction() as connection:
-            rows = connection.execute(query, values).fetchall()
-        return [cast("Row", table.decode(row)) for row in rows]
+            return _find(connection, kind, limit=limit, **equal)
 
     def champion(self, line: str) -> Champion | None:
         """See `FactStore.champion`."""
@@ -109,21 +95,18 @@ class PostgresFacts:
 
     def promote(self, champion: Champion, *, kind: LedgerKind, details: Mapping[str, object]) -> LedgerEntry:
         """See `FactStore.promote`."""
-        decision = next(iter(self.find(GateDecision, id=champion.decision_id)), None)
-        check_promotion(champion, decision)
         table = table_of(Champion)
         changes = sql.SQL(", ").join(
             sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in table.columns if name != "line"
         )
         with self._connections.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [champion.line])
-            before = connection.execute("SELECT model_id FROM champion WHERE line = %s FOR UPDATE", [champion.line])
-            previous = before.fetchone()
+            before = require_promotable(partial(_find, connection), champion, kind)
             statement = sql.SQL("INSERT INTO champion ({}) VALUES ({}) ON CONFLICT (line) DO UPDATE SET {}").format(
                 columns_of(table), marks(table), changes
             )
             connection.execute(statement, table.encode(champion))
-            story = dict(details) | {"before": previous[0] if previous else None, "decision": champion.decision_id}
+            story = dict(details) | {"before": before.model_id if before else None, "decision": champion.decision_id}
             draft = LedgerDraft(champion.line, kind, champion.model_id, champion.actor, champion.reason, story)
             return append(connection, draft, self._clock())
 
@@ -189,6 +172,24 @@ class PostgresFacts:
             for draft in ledger:
                 append(connection, draft, self._clock())
             return True
+
+
+def _find(connection: Connection, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
+    table = table_of(kind)
+    tests = [
+        sql.SQL("{} = ANY(%s)" if isinstance(value, (list, tuple)) else "{} = %s").format(sql.Identifier(name))
+        for name, value in equal.items()
+    ]
+    query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
+        columns_of(table),
+        sql.Identifier(table.name),
+        sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""),
+        sql.SQL(table.newest_first),
+        sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
+    )
+    values = [list(value) if isinstance(value, tuple) else value for value in equal.values()]
+    rows = connection.execute(query, values).fetchall()
+    return [cast("Row", table.decode(row)) for row in rows]
 
 
 def _numbered(connection: Connection, table: Table, row: Any) -> object:
