@@ -23,6 +23,7 @@ def licences(
     Example: wafergate licences --line line.toml --model yolo11n
     """
     from wafergate.domain.licences import explain_licence, may_be_used
+    from wafergate.domain.models import known_code_licence
     from wafergate.errors import ConfigError
     from wafergate.jobs.licences import licensed_parts
     from wafergate.jobs.training_job import find_weights
@@ -37,13 +38,18 @@ def licences(
     cells = []
     for name in [model] if model else known:
         stated = licence_of(parts.facts, find_weights(parts, line_file, known[name])[1])
-        said = licensed_parts(line_file, known[name], from_weights=True, weights_licence=stated or None)
+        one = known[name]
+        said = licensed_parts(parts.catalogue, line_file, one, from_weights=True, weights_licence=stated or None)
         verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}
         cells.append((name, named["code"], named["weights"], verdict))
         if model:
             texts = [(p.subject, explain_licence(p.licence, line_file.licences, today=today)) for p in said]
-            console().print(pairs([*texts, ("written", known[name].licence_source or "nowhere in the catalogue")]))
+            texts.append(("written", one.licence_source or "nowhere in the catalogue"))
+            if named["code"] != one.code_licence:
+                known_as = known_code_licence(parts.catalogue, one)
+                texts.append(("catalogue", f"{one.backend} {one.architecture} is under {known_as}, whatever names it"))
+            console().print(pairs(texts))
             typer.echo(paragraph(_cure(verdict, blamed)))
     if not model:
         console().print(table(("candidate", "code", "weights", "may be used"), cells))

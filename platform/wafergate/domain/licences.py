@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import product
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MinLen
@@ -14,6 +15,8 @@ __all__ = [
     "LicenceStanding",
     "LicencedPart",
     "explain_licence",
+    "held_at_once",
+    "held_in_common",
     "licence_standing",
     "may_be_used",
 ]
@@ -92,6 +95,31 @@ def licence_standing(licence: str, policy: LicencePolicy, *, today: date) -> Lic
     """
     ranks = [max(_rank(one, policy, today) for one in choice) for choice in _choices(licence)]
     return _BEST_FIRST[min(_rank(licence.strip(), policy, today), *ranks)]
+
+
+def held_at_once(licences: Iterable[str]) -> str:
+    """Return the expression under which all of these hold at once.
+
+    Example:
+        >>> held_at_once(["MIT OR Apache-2.0", "AGPL-3.0-only"])
+        'MIT AND AGPL-3.0-only OR Apache-2.0 AND AGPL-3.0-only'
+    """
+    joined = [
+        list(dict.fromkeys(one for choice in chosen for one in choice))
+        for chosen in product(*(_choices(licence) for licence in licences if licence))
+    ]
+    return " OR ".join(" AND ".join(choice) for choice in joined)
+
+
+def held_in_common(licences: Iterable[str]) -> str:
+    """Return what holds under every one of these, whichever is chosen of it; empty where nothing does.
+
+    Example:
+        >>> held_in_common(["MIT AND Apache-2.0", "MIT"])
+        'MIT'
+    """
+    choices = [choice for licence in licences for choice in _choices(licence)]
+    return " AND ".join(one for one in choices[0] if all(one in choice for choice in choices)) if choices else ""
 
 
 def _choices(licence: str) -> list[list[str]]:

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 
 from wafergate.domain.devices import card_numbers
+from wafergate.domain.licences import held_at_once, held_in_common
 from wafergate.errors import ConfigError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ModelPolicy",
     "TrainProfile",
     "choosable",
+    "known_code_licence",
     "named_candidate",
     "require_backend",
 ]
@@ -48,7 +50,7 @@ class Candidate:
         backend: `libreyolo` or `ultralytics`.
         architecture: the backend's own name for it.
         parameters: in millions.
-        code_licence: SPDX identifier of the code.
+        code_licence: SPDX identifier of the code; what the catalogue says of backend and architecture holds beside it.
         weights_licence: SPDX identifier of the published weights; empty when it starts from random weights.
         licence_source: where the licences are written.
         weights: a file, relative to the line file; empty for the architecture alone.
@@ -167,6 +169,17 @@ def choosable(catalogue: Mapping[str, Candidate], models: ModelPolicy) -> Mappin
         message = f"[models] choose_from must name candidates of {', '.join(sorted(known))}; found {', '.join(unknown)}"
         raise ConfigError(message)
     return {name: known[name] for name in models.choose_from or known}
+
+
+def known_code_licence(catalogue: Mapping[str, Candidate], candidate: Candidate) -> str:
+    """Return the licence of the code that a candidate trains with, as the package knows it; empty where it does not.
+
+    It is that of the same backend and architecture, whatever a line calls them; of an architecture the catalogue lacks,
+    what all of the backend's have in common.
+    """
+    kin = [known for known in catalogue.values() if known.backend == candidate.backend]
+    same = [known.code_licence for known in kin if known.architecture == candidate.architecture]
+    return held_at_once(same) if same else held_in_common(known.code_licence for known in kin)
 
 
 def require_backend(candidate: Candidate, backends: Iterable[str]) -> None:

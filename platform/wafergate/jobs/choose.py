@@ -133,7 +133,8 @@ def ask_licences(parts: Parts, line: LineFile) -> dict[str, CandidateStanding]:
 
 
 def _asked(parts: Parts, line: LineFile, candidate: Candidate) -> CandidateStanding:
-    licences = {part.subject: part.licence for part in licensed_parts(line, candidate, from_weights=True)}
+    said = licensed_parts(parts.catalogue, line, candidate, from_weights=True)
+    licences = {part.subject: part.licence for part in said}
     standing = CandidateStanding(candidate.name, licences)
     chosen = with_winner(line, candidate.name)
     try:

@@ -68,7 +68,7 @@ def _require_licence(parts: Parts, line: LineFile, candidate: Candidate) -> None
             "SPDX-ID --source …`"
         )
         raise LicenceError(message)
-    needed = licensed_parts(line, candidate, from_weights=True)
+    needed = licensed_parts(parts.catalogue, line, candidate, from_weights=True)
     downloaded = tuple(part for part in needed if part.subject != "images")
     require_trainable(line, downloaded, today=parts.clock().date())
 

@@ -1,10 +1,17 @@
 """Licences of everything a model is made of, asked before training and again at the gate (rule M2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
-from wafergate.domain.licences import LicencedPart, LicencePolicy, explain_licence, licence_standing, may_be_used
-from wafergate.domain.models import Candidate
+from wafergate.domain.licences import (
+    LicencedPart,
+    LicencePolicy,
+    explain_licence,
+    held_at_once,
+    licence_standing,
+    may_be_used,
+)
+from wafergate.domain.models import Candidate, known_code_licence
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import LicenceError
 from wafergate.jobs.parts import Parts
@@ -16,17 +23,27 @@ __all__ = ["licensed_parts", "parts_of_model", "require_releasable", "require_tr
 
 
 def licensed_parts(
-    line: LineFile, candidate: Candidate, *, from_weights: bool, weights_licence: str | None = None
+    catalogue: Mapping[str, Candidate],
+    line: LineFile,
+    candidate: Candidate,
+    *,
+    from_weights: bool,
+    weights_licence: str | None = None,
 ) -> tuple[LicencedPart, ...]:
     """Return code, images and, where training starts from them, weights, each with its licence.
 
+    A line's own entry makes no code freer than it is: what the catalogue says of its backend and architecture holds as
+    well.
+
     Args:
+        catalogue: the package's candidates.
         line: says the licence of the images; `on_version` where the dataset version is known.
         candidate: says the licence of the code, and of the weights its makers publish.
         from_weights: whether training starts from weights.
         weights_licence: of the very file; None where it is the candidate's own.
     """
-    found = [LicencedPart("code", candidate.code_licence), LicencedPart("images", line.intake.licence)]
+    code = held_at_once([candidate.code_licence, known_code_licence(catalogue, candidate)])
+    found = [LicencedPart("code", code), LicencedPart("images", line.intake.licence)]
     if from_weights:
         found.append(LicencedPart("weights", candidate.weights_licence if weights_licence is None else weights_licence))
     return tuple(found)
@@ -35,6 +52,7 @@ def licensed_parts(
 def parts_of_model(parts: Parts, line: LineFile, model: ModelVersion) -> tuple[LicencedPart, ...]:
     """Return what a stored model is made of: the images under the licence they were taken in under."""
     return licensed_parts(
+        parts.catalogue,
         on_version(parts, line, model.dataset_id),
         model.candidate,
         from_weights=model.start is not None,

@@ -68,7 +68,8 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
         )
         raise ConfigError(message)
     stated = licence_of(parts.facts, digest)
-    needed = licensed_parts(line, candidate, from_weights=digest is not None, weights_licence=stated or None)
+    from_weights = digest is not None
+    needed = licensed_parts(parts.catalogue, line, candidate, from_weights=from_weights, weights_licence=stated or None)
     require_trainable(line, needed, today=parts.clock().date())
     if digest is None:
         return Start(candidate, None, None)

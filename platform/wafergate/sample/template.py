@@ -81,6 +81,7 @@ size_mib = 0
 [licences]
 allowed = ["Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "LicenseRef-Proprietary"]
 # exceptions = { "AGPL-3.0-only" = { who = "name", why = "used in-house only", until = 2027-06-30 } }
+# A backend's code stays under its licence in [[models.candidates]] too; a commercial licence is an exception.
 
 [gate]
 recall = 0.90                         # the lower bound of every class's recall must reach it

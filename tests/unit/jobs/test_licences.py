@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.unit.jobs.dies import Files, rule
 from tests.unit.memory_source import MemorySource
-from tests.unit.small_line import ContrastTrainer, line_of, parts_in, run_thread
+from tests.unit.small_line import LINE, ContrastTrainer, line_of, parts_in, run_thread
 from wafergate.adapters.catalogue import load_catalogue
+from wafergate.cli.licences import app
 from wafergate.domain.augmentation import OperationKind
 from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.licences import may_be_used
@@ -166,11 +168,73 @@ def test_what_stands_against_a_candidate_is_blamed_and_nothing_else(
     policy = '[licences]\nallowed = ["Apache-2.0", "MIT"]\nresearch_only = ["LicenseRef-Research"]\n'
     text = f'[line]\nname = "l"\nclasses = ["a"]\n[intake]\nlicence = "LicenseRef-Research"\n{policy}'
     line, candidate = parse_line(text, tmp_path / "line.toml"), load_catalogue()[model]
-    said = licensed_parts(line, candidate, from_weights=True)
+    said = licensed_parts({}, line, candidate, from_weights=True)
     assert may_be_used(said, line.licences, today=date(2026, 3, 1)) == (verdict, blamed)
     if not candidate.weights_licence:
         with pytest.raises(LicenceError, match="under no named licence: nobody names a licence, so it is not in"):
             require_trainable(line, said, today=date(2026, 3, 1))
+
+
+OWN = '\n[[models.candidates]]\nname = "{}"\nbackend = "{}"\narchitecture = "{}"\ncode_licence = "{}"'
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "architecture", "stated", "asked"),
+    [
+        ("mine", "ultralytics", "yolo11n", "MIT", "MIT AND AGPL-3.0-only"),
+        ("yolo11n", "ultralytics", "yolo11n", "MIT", "MIT AND AGPL-3.0-only"),
+        ("mine", "ultralytics", "yolo99x.yaml", "MIT", "MIT AND AGPL-3.0-only"),
+        ("mine", "ultralytics", "yolo11n", "AGPL-3.0-only", "AGPL-3.0-only"),
+        ("mine", "libreyolo", "LibreDFINEn", "MIT", "MIT AND Apache-2.0"),
+        ("mine", "libreyolo", "LibreNew", "BSD-3-Clause OR 0BSD", "BSD-3-Clause AND MIT OR 0BSD AND MIT"),
+        ("mine", "of-the-house", "yolo11n", "MIT", "MIT"),
+    ],
+)
+def test_an_entry_of_the_line_makes_no_code_freer_than_the_catalogue_knows_it(
+    tmp_path: Path, parts: Parts, name: str, backend: str, architecture: str, stated: str, asked: str
+) -> None:
+    parts = replace(parts, catalogue=load_catalogue())
+    own = f"overkill = 1.0{OWN.format(name, backend, architecture, stated)}"
+    line = line_of(tmp_path, candidate=f'candidate = "{name}"', overkill=own)
+    said = licensed_parts(parts.catalogue, line, line.models.candidates[-1], from_weights=False)
+    assert {part.subject: part.licence for part in said}["code"] == asked
+    if "AGPL" in asked:
+        with pytest.raises(LicenceError, match=r"the code is under .*AGPL-3\.0-only: .*not in \[licences\] allowed"):
+            choose_start(parts, line)
+
+
+def test_licences_tells_what_the_catalogue_asks_of_an_entry_of_the_line(
+    tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "line.toml"
+    file.write_text(LINE + OWN.format("mine", "ultralytics", "yolo11n", "MIT"))
+    monkeypatch.setattr("wafergate.cli.licences.ready", lambda: replace(parts, catalogue=load_catalogue()))
+    said = " ".join(CliRunner().invoke(app, ["--line", str(file), "--model", "mine"]).output.split())
+    assert "MIT AND AGPL-3.0-only is not in [licences] allowed" in said
+    assert "ultralytics yolo11n is under AGPL-3.0-only, whatever names it" in said
+    assert "it is not trained because of its code" in said
+
+
+def test_a_commercial_licence_is_an_exception_with_who_and_why(tmp_path: Path, parts: Parts) -> None:
+    bought = '"AGPL-3.0-only" = { who = "Kim", why = "licence E-42" }'
+    house = f'\n[licences]\nallowed = ["MIT", "Apache-2.0"]\nexceptions = {{ {bought} }}'
+    own = f"overkill = 1.0{OWN.format('mine', 'ultralytics', 'yolo11n', 'MIT')}{house}"
+    line = line_of(tmp_path, candidate='candidate = "mine"', overkill=own)
+    assert choose_start(replace(parts, catalogue=load_catalogue()), line).candidate.name == "mine"
+
+
+def test_a_stored_model_is_asked_at_the_gate_and_at_release_for_what_the_catalogue_says(
+    files: Files, tmp_path: Path, parts: Parts
+) -> None:
+    line = line_of(tmp_path)
+    thread = run_thread(parts, line, MemorySource(files))
+    require_releasable(parts, line, thread.model.id)
+    known = replace(load_catalogue()["yolo11n"], backend="contrast", architecture="contrast")
+    knowing = replace(parts, catalogue={known.name: known})
+    with pytest.raises(LicenceError, match=r"may not be released: the code is under MIT AND AGPL-3\.0-only"):
+        require_releasable(knowing, line, thread.model.id)
+    again = decide(knowing, line, thread.evaluation.id, actor="kim")
+    assert ("code", Verdict.FAIL) in rule(parts.facts.get(GateDecision, again.id), "licence")
 
 
 RESEARCH = 'licence = "LicenseRef-Research"'
