@@ -18,6 +18,7 @@ from wafergate.jobs.licences import parts_of_model
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
 from wafergate.jobs.taxonomy import agreed
+from wafergate.jobs.validate import examine
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft, Progress
 from wafergate.stages.alerts import approval_alert, gate_alert
@@ -64,7 +65,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
     model = parts.facts.get(ModelVersion, evaluation.model_id)
     split = parts.facts.get(Split, model.split_id)
     dataset = parts.facts.get(DatasetVersion, model.dataset_id)
-    validation = next(iter(parts.facts.find(ValidationResult, dataset_id=dataset.id, limit=1)), None)
+    validation = parts.facts.get(ValidationResult, examine(parts, line, dataset.id).id)  # under the limits of now
     return Evidence(
         evaluation=evaluation,
         policy=line.gate,
@@ -76,7 +77,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         today=parts.clock().date(),
         licences=parts_of_model(parts, line, model),
         licence_policy=line.licences,
-        validation_success=validation.success if validation else None,
+        validation_success=validation.success,
         taxonomy_signed=agreed(parts, dataset),
         leak=check_training_set(parts, model.training_set_id),
         split_mode=split.mode,

@@ -9,7 +9,7 @@ from wafergate.domain.judging import Judged, judge
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.errors import SplitError
+from wafergate.errors import SplitError, StorageError
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.augment import groups_on, samples_on
 from wafergate.jobs.detect import open_judge, run_detector
@@ -18,6 +18,7 @@ from wafergate.jobs.past import looks
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.evaluate import figures, size_slices, slices
+from wafergate.stages.split import seal
 
 __all__ = ["evaluate", "predict"]
 
@@ -30,7 +31,8 @@ def evaluate(
     """Judge a model's exported file on one side of its split, at its frozen thresholds.
 
     Raises:
-        SplitError: the test set is not the one that was sealed.
+        SplitError: the side holds no image.
+        StorageError: the test set is not the one that was sealed.
     """
     model = parts.facts.get(ModelVersion, model_id)
     split = parts.facts.get(Split, model.split_id)
@@ -44,6 +46,12 @@ def evaluate(
     if not samples:
         message = f"side {side.value!r} of split {split.id} holds no image to judge on"
         raise SplitError(message)
+    if side is Side.TEST and seal(samples, [side] * len(samples)) != split.test_digest:
+        message = (
+            f"the test set of split {split.id} must be the one that was sealed ({split.test_digest[:12]}); its images "
+            "or boxes were changed in the store: bring them back from a backup, or make a new version and split that"
+        )
+        raise StorageError(message)
     look = looks(parts, split) + 1 if side is Side.TEST else 0
     detections, predictions = _raw_predictions(parts, model, samples, progress=progress)
     truth = [Truth.of(sample.boxes, model.classes) for sample in samples]

@@ -10,11 +10,12 @@ from tests.unit.jobs.dies import Files, champions, rule
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, Thread, line_of, parts_in, run_thread
 from wafergate.domain.alerts import Alert, AlertState
+from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, LedgerKind, Verdict, broken_links
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, SplitMember
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
-from wafergate.errors import PromotionError
+from wafergate.errors import PromotionError, StorageError, ValidationFailedError
 from wafergate.jobs.decide import decide
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.inspect_lot import inspect_lot
@@ -22,6 +23,7 @@ from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote, rollback
 from wafergate.jobs.taxonomy import propose, sign
 from wafergate.jobs.train import train
+from wafergate.jobs.validate import validate
 
 pytestmark = pytest.mark.unit
 
@@ -111,6 +113,32 @@ def test_rollback_reaches_any_champion_there_ever_was_and_nothing_else(files: Fi
     assert rollback(parts, "dies", actor="lee", reason="x", model_id=third).id == third
     with pytest.raises(PromotionError, match="does not have model 'model-x' as an earlier champion"):
         rollback(parts, "dies", actor="lee", reason="x", model_id="model-x")
+
+
+def test_a_test_set_that_is_not_the_sealed_one_judges_nothing(files: Files, parts: Parts) -> None:
+    thread = run_thread(parts, line_of(), MemorySource(files))
+    longer = line_of(epochs="epochs = 3")
+    model = train(parts, longer, thread.training_set.id)
+    sample = defective_test_image(parts, thread)
+    rows = parts.facts._rows[Sample]  # type: ignore[attr-defined]
+    rows[sample.dataset_id, sample.position] = replace(sample, boxes=())  # what was hard to find is gone
+    with pytest.raises(StorageError, match=rf"split {thread.split.id} must be the one that was sealed"):
+        evaluate(parts, longer, model.id)
+    assert len(parts.facts.find(Evaluation)) == 1
+    rows[sample.dataset_id, sample.position] = sample
+    evaluate(parts, longer, model.id)
+
+
+def test_the_gate_reads_the_validation_under_the_limits_of_now(files: Files, parts: Parts) -> None:
+    thread = run_thread(parts, line_of(), MemorySource(files))
+    many = line_of(
+        min_images='min_images = 20\n[validation]\nmin_class_images = 500\nseverity = { class_images = "error" }'
+    )
+    with pytest.raises(ValidationFailedError):
+        validate(parts, many, thread.dataset.id)
+    assert run_thread(parts, line_of(), MemorySource(files)).decision == (thread.decision.id, True)
+    again = parts.facts.get(GateDecision, decide(parts, many, thread.evaluation.id, actor="kim").id)
+    assert rule(again, "validation") == [("", Verdict.FAIL)]
 
 
 def test_an_answer_that_holds_again_is_given_anew_and_the_newest_one_stands(files: Files, parts: Parts) -> None:
