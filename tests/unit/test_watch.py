@@ -53,23 +53,24 @@ class Stand(NamedTuple):
         boxes: tuple[FoundBox, ...] = (),
         station: Callable[[int], str] = lambda _place: "S1",
         lot: str = "",
+        hour: int = 0,
     ) -> None:
         """Inspect images of one day; each is one of the training images, seen a little otherwise."""
         rng = np.random.default_rng(day)
         images, records = [], []
         for place, chosen in enumerate(rng.integers(0, len(self.records), count)):
-            name = hashlib.sha256(f"{day} {place} {lot} {farther}".encode()).hexdigest()
+            name = hashlib.sha256(f"{day} {place} {lot} {farther} {hour}".encode()).hexdigest()
             shaken = replace(self.records[chosen], id=name, brightness=self.records[chosen].brightness + rng.normal())
             records.append(change(place, shaken))
             images.append(
                 InspectedImage(
-                    run_id=f"run-{day}-{lot}",
+                    run_id=f"run-{day}-{lot}-{hour}",
                     position=place,
                     line="dies",
                     model_id=self.model.id,
                     name=f"{name}.png",
                     image=name,
-                    captured_at=START + timedelta(days=day, minutes=place),
+                    captured_at=START + timedelta(days=day, hours=hour, minutes=place),
                     lot=lot or f"lot-{day}",
                     station=station(place),
                     novelty=self.novelty[chosen] * farther,
@@ -77,7 +78,7 @@ class Stand(NamedTuple):
                 )
             )
         self.parts.facts.save_all(records)
-        run = InspectionRun(f"run-{day}-{lot}", "dies", self.model.id, "here", count, 0, {}, 0, START)
+        run = InspectionRun(f"run-{day}-{lot}-{hour}", "dies", self.model.id, "here", count, 0, {}, 0, START)
         assert self.parts.inspections.save(run, images)
 
     def report(self, line: LineFile, window: str = "", name: str = "") -> DriftReport:
@@ -162,6 +163,30 @@ def test_stable_windows_become_the_reference_and_then_the_class_mix_counts(made:
     again = watch_stored(stand.parts, line, "day", name="2026-03-06")
     assert stand.parts.facts.get(DriftReport, again.id).reference is ReferenceKind.TRAINING
     assert again.reused, "an early window meets the reference it met then"
+
+
+@pytest.mark.parametrize(("window", "first", "second"), [("day", 3, 2), ("lot", 3, 2), ("70", 2, 2)])
+def test_a_window_that_is_watched_again_while_it_grows_counts_once(
+    made: Callable[[], Stand], window: str, first: int, second: int
+) -> None:
+    stand, line = made(), line_with(reference_images=100, window=window)
+    for day in (0, 1, 2):
+        stand.inspect(day)
+        stand.report(line, "day")
+
+    def told(day: int, times: int) -> list[str]:
+        found = []
+        for hour in range(times):
+            stand.inspect(day, hour=hour, lot=f"lot-{day}", boxes=(PIT,))
+            report = stand.report(line)
+            assert report.cause is DriftCause.PRODUCT_MIX
+            found.append(report.reason)
+        return found
+
+    assert all("1 of 3 windows" in reason for reason in told(6, first))
+    assert all("2 of 3 windows" in reason for reason in told(7, second))
+    (reason,) = told(8, 1)
+    assert "has moved for good" in reason
 
 
 def test_few_images_are_not_enough_and_no_image_or_window_is_an_error(made: Callable[[], Stand]) -> None:

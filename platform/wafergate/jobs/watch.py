@@ -34,6 +34,7 @@ from wafergate.stages.drift import common_limit, judge, measurable, weigh
 __all__ = ["watch", "watch_stored"]
 
 _MOST_SLICES = 20
+_READ = 1000  # reports: a day that is watched every five minutes makes 288
 
 
 def watch(
@@ -218,19 +219,32 @@ def _advise(parts: Parts, line: LineFile, model: ModelVersion, row: DriftReport)
         row.cause,
         new_labels=new_labels(parts.facts, model.dataset_id, newest) if drifted else 0,
         needed=line.governor.min_new_labels,
-        in_a_row=1 + _before(parts, line.name, model.id, row.cause),
+        in_a_row=_in_a_row(row, parts.facts.find(DriftReport, line=line.name, model_id=model.id, limit=_READ)),
     )
 
 
-def _before(parts: Parts, line: str, model_id: str, cause: DriftCause | None) -> int:
-    """Count the newest reports in a row that found the same cause."""
-    count = 0
-    for row in parts.facts.find(DriftReport, line=line, model_id=model_id, limit=100):
-        if row.verdict is not DriftVerdict.NOT_ENOUGH:
-            if row.cause is not cause:
-                break
-            count += 1
-    return count
+def _in_a_row(row: DriftReport, before: Iterable[DriftReport]) -> int:
+    """Count the windows in a row, the newest report of each, that found the same cause as this one."""
+    counted = [row]
+    for report in before:
+        if report.verdict is DriftVerdict.NOT_ENOUGH or any(_same_window(report, known) for known in counted):
+            continue
+        if report.cause is not row.cause:
+            break
+        counted.append(report)
+    return len(counted)
+
+
+def _same_window(one: DriftReport, other: DriftReport) -> bool:
+    """Tell whether two reports are about one window, seen twice: a day or lot that grows, or last images that overlap.
+
+    Of a folder nobody knows when its images were made: each report on one counts.
+    """
+    if not (one.since and one.until and other.since and other.until):
+        return False
+    if "last" in (one.window.split()[0], other.window.split()[0]):
+        return one.since <= other.until and other.since <= one.until
+    return one.window == other.window
 
 
 def _watched_model(parts: Parts, line: str) -> ModelVersion:
