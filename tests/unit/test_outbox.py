@@ -162,6 +162,48 @@ def test_a_channel_that_took_an_alert_does_not_get_it_again_while_another_is_dow
     assert send(parts, inbox) == Dispatch(sent=3)
 
 
+def test_several_alerts_that_one_channel_took_together_go_to_the_others_as_the_same_message(
+    parts: Parts, inbox: Inbox, clock: Clock
+) -> None:
+    told = [failed(parts, "run-1")]
+    clock.forward(minutes=1)
+    told.append(failed(parts, "run-2"))
+    inbox.down = {"2 mailto"}
+    assert send(parts, inbox) == Dispatch(waiting=2, problem="one did not answer")
+    clock.forward(hours=1)
+    later = failed(parts, "run-3")
+    send(parts, inbox)
+    inbox.down = set()
+    clock.forward(hours=2)
+    assert send(parts, inbox) == Dispatch(sent=2, waiting=1)
+    assert [name for name, _, _ in inbox.mail] == ["1 json", "2 mailto"]
+    assert inbox.mail[0][1:] == inbox.mail[1][1:]
+    assert [state(parts, alert) for alert in (*told, later)] == [
+        AlertState.FOLDED, AlertState.SENT, AlertState.WAITING,
+    ]  # fmt: skip
+    assert [parts.facts.get(Alert, alert.id).told_by for alert in told] == [told[1].id, ""]
+    clock.forward(hours=13)
+    assert send(parts, inbox) == Dispatch(sent=1)
+    assert inbox.titles == [f"{told[1].title} (1 more time)", later.title]
+
+
+def test_of_a_message_that_one_channel_took_what_somebody_takes_in_hand_goes_to_no_other(
+    parts: Parts, inbox: Inbox, clock: Clock
+) -> None:
+    alerts = []
+    for place in range(3):
+        alerts.append(failed(parts, f"run-{place}"))
+        clock.forward(minutes=1)
+    inbox.down = {"2 mailto"}
+    send(parts, inbox)
+    inbox.down = set()
+    for place in (0, 2):
+        acknowledge(parts, alerts[place].id, actor="kim", reason="disk cleared")
+    clock.forward(hours=1)
+    assert send(parts, inbox) == Dispatch(sent=1)
+    assert [(name, title) for name, title, _ in inbox.mail[1:]] == [("2 mailto", alerts[1].title)]
+
+
 def test_who_dies_between_sending_and_writing_it_down_sends_again(parts: Parts, clock: Clock, inbox: Inbox) -> None:
     alert = failed(parts, "run-1")
 

@@ -62,8 +62,9 @@ class Alert:
         key: what makes two alerts the same cause: line, kind and classes; empty for a cause of its own.
         attachments: SHA-256 of files in S3 that go with it: pictures (PNG), a page (PDF or HTML).
         next_try_at: not tried before this; None at once.
-        taken: channels that took it while another did not, as `1 json`.
-        told_by: id of the alert whose message told this folded one.
+        taken: channels that took its message while another did not, as `1 json`.
+        told_by: id of the alert whose message told this folded one; of a waiting one, the newest alert of the message
+            that `taken` speaks of.
         acknowledged_by: who took care of it; the ledger has when and why.
     """
 

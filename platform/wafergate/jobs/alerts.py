@@ -87,7 +87,7 @@ def _send(parts: Parts, channel: AlertChannel, group: Sequence[Alert]) -> tuple[
     """Send alerts of one cause, oldest first, as one message; return how many were told, and the problem if any."""
     first = group[0]
     if first.taken:  # some channels have this very message: the others get the same, and what came later waits
-        group = group[:1]
+        group = [first, *(alert for alert in group[1:] if alert.told_by and alert.told_by == first.told_by)]
     trial = replace(first, attempts=first.attempts + 1, next_try_at=parts.clock() + pause(first.attempts + 1, first.id))
     if not parts.facts.mark_alert(trial, was=first):
         return 0, ""
@@ -97,7 +97,12 @@ def _send(parts: Parts, channel: AlertChannel, group: Sequence[Alert]) -> tuple[
     try:
         channel(title, body, attached, taken=trial.taken)
     except AlertError as error:
-        parts.facts.mark_alert(replace(trial, last_error=str(error), taken=error.taken), was=trial)
+        told_by = newest.id if error.taken else ""
+        # The one that is tried comes last: if this process dies here, all of them go to every channel again.
+        for alert in group[:0:-1] if error.taken else ():
+            parts.facts.mark_alert(replace(alert, taken=error.taken, told_by=told_by), was=alert)
+        tried = replace(trial, last_error=str(error), taken=error.taken, told_by=told_by)
+        parts.facts.mark_alert(tried, was=trial)
         return 0, str(error)
     now = parts.clock()
     # The one that was told comes first: if this process dies here, the window already knows of it.
