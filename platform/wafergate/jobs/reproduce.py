@@ -120,9 +120,12 @@ def reproduce(
     """
     line = line_file_of(parts.facts, model)
     stated = licence_of(parts.facts, model.start)  # as when it was trained: what nobody stated trains
-    images = on_version(parts, line, model.dataset_id)
     needed = licensed_parts(
-        images, model.candidate, from_weights=model.start is not None, weights_licence=stated or None
+        parts.catalogue,
+        on_version(parts, line, model.dataset_id),
+        model.candidate,
+        from_weights=model.start is not None,
+        weights_licence=stated or None,
     )
     require_trainable(line, needed, today=parts.clock().date())
     machine = parts.machine(line.hardware.train.device, model.candidate.backend)
