@@ -44,6 +44,7 @@ from wafergate.jobs.parts import Parts
 from wafergate.jobs.production_figures import production_figures
 from wafergate.jobs.promote import champion_model, promote
 from wafergate.jobs.split import split
+from wafergate.jobs.taxonomy import agreed
 from wafergate.line import LineFile, parse_line
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.cover import cover
@@ -325,6 +326,28 @@ def test_from_an_inspection_to_recall_in_production_and_the_next_dataset_version
     assert parts.facts.ledger("dies")[-1].kind is LedgerKind.ADOPTED
     anew = adopt(parts, line, made.parent, actor="scheduler", reason="the source was read again")
     assert (anew.id, anew.added, len(parts.facts.find(DatasetVersion))) == (made.id, 26, 2)
+
+
+SMEAR = '{ raw = "smear", defect_class = "missing", rationale = "something is gone" },'
+
+
+@pytest.mark.parametrize(
+    ("mapped", "signer", "signed"), [(SMEAR, "", False), (SMEAR, "Lee", True), ("", "Lee", False)]
+)
+def test_a_merge_that_comes_with_a_review_needs_a_signature_of_its_own(
+    parts: Parts, arriving: Files, mapped: str, signer: str, signed: bool
+) -> None:
+    """The last case is a mapping that was taken out of the line file again before the images were adopted."""
+    unsigned = parse_line(LINE.replace("map = [", f"map = [{SMEAR}").replace("Lee", ""), Path("line.toml"))
+    inspect_lot(parts, line_with(), MemorySource(arriving), "coco")
+    told = json.loads(true_boxes(parts, arriving, exported(parts, line_with()))["annotations.json"])
+    for category in told["categories"]:
+        category["name"] = category["name"].replace("void", "smear")
+    back(parts, {"annotations.json": json.dumps(told).encode()}, unsigned)
+    line = parse_line(LINE.replace("map = [", f"map = [{mapped}").replace("Lee", signer), Path("line.toml"))
+    made = adopt(parts, line, actor="Lee", reason="week 12")
+    assert parts.facts.get(DatasetVersion, made.parent).taxonomy_signed
+    assert agreed(parts, parts.facts.get(DatasetVersion, made.id)) is signed
 
 
 def test_adopted_images_follow_the_group_that_judged_and_never_teach(

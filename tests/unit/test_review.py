@@ -26,6 +26,7 @@ from wafergate.jobs.correct import Corrected, bring_back
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.review import add_items, export, find_item, keep, review_list
+from wafergate.jobs.taxonomy import agreed
 from wafergate.jobs.validate import examine, require_valid
 from wafergate.line import LineFile, parse_line
 from wafergate.stages.correct import ROUNDED_PX, correct
@@ -310,6 +311,28 @@ def test_a_kept_box_is_told_in_the_ledger_and_stays_kept_in_later_versions(parts
     assert [state for _, state in review_list(parts, done.id)] == [ReviewState.KEPT]
     with pytest.raises(NotFoundError, match="review list"):
         find_item(parts, "zzzz")
+
+
+@pytest.mark.parametrize(
+    ("label", "signer", "signed"),
+    [("smear", "", False), ("smear", "Lee", True), ("void", "", False), ("particle", "", True)],
+)
+def test_a_merge_that_comes_with_a_correction_needs_a_signature_of_its_own(
+    parts: Parts, dataset: str, label: str, signer: str, signed: bool
+) -> None:
+    """The version that is corrected was signed, and shows particles and scratches alone."""
+    line = line_of(
+        group_by="group_by = []",
+        map='map = [{ raw = "smear", defect_class = "excess", rationale = "something lies where nothing should" },',
+        signed_by=f'signed_by = "{signer}"',
+    )
+    document = json.loads(exported(parts, dataset, line)["coco/annotations.json"])
+    number = document["annotations"][0]["image_id"]
+    category = next(item["id"] for item in document["categories"] if item["name"] == label)
+    document["annotations"].append({"id": 99, "image_id": number, "category_id": category, "bbox": [30, 30, 8, 8]})
+    done = bring(parts, {"annotations.json": json.dumps(document).encode()}, dataset, line)
+    assert parts.facts.get(DatasetVersion, dataset).taxonomy_signed
+    assert agreed(parts, parts.facts.get(DatasetVersion, done.id)) is signed
 
 
 # What labelling tools do to an export

@@ -10,6 +10,7 @@ from wafergate.domain.models import Channels
 from wafergate.domain.production import ProductionItem, ReviewedImage, newest_by_image
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample, count_classes
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.taxonomy import stays_signed
 from wafergate.jobs.versions import find_version
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
@@ -67,7 +68,7 @@ def adopt(parts: Parts, line: LineFile, dataset_id: str = "", *, actor: str, rea
     new, left_out = _usable(line, _samples(parts, line.name, [truths[image] for image in truths if image not in boxes]))
     if not new:
         return Adopted(parent.id, parent.id, 0, len(known), differing, tuple(left_out))
-    version = _version(parts, line, parent, [*held, *new])
+    version = _version(parts, line, parent, held, new)
     placed = [replace(item, dataset_id=version.id, position=place) for place, item in enumerate([*held, *new])]
     told = {"parent": parent.id, "images": len(new), "boxes": sum(len(item.boxes) for item in new)}
     draft = LedgerDraft(line.name, LedgerKind.ADOPTED, version.id, actor, reason, told)
@@ -138,18 +139,22 @@ def _usable(line: LineFile, samples: Sequence[Sample]) -> tuple[list[Sample], li
     return kept, left_out
 
 
-def _version(parts: Parts, line: LineFile, parent: DatasetVersion, samples: Sequence[Sample]) -> DatasetVersion:
+def _version(
+    parts: Parts, line: LineFile, parent: DatasetVersion, held: Sequence[Sample], new: Sequence[Sample]
+) -> DatasetVersion:
+    samples = [*held, *new]
     content = [replace(sample, dataset_id="", position=place) for place, sample in enumerate(samples)]
     instances, images = count_classes(samples, dict.fromkeys([*parent.instances, *line.classes]))
     return replace(
         parent,
         id=identify("data", "adopted", parent.id, content),
         number=0,
-        source=f"version {parent.number} and {len(samples) - parent.images} reviewed images of inspections",
+        source=f"version {parent.number} and {len(new)} reviewed images of inspections",
         images=len(samples),
         normal_images=sum(not sample.boxes for sample in samples),
         instances=instances,
         image_counts=images,
+        taxonomy_signed=stays_signed(line, parent, held, new),
         created_at=parts.clock(),
         parent=parent.id,
     )

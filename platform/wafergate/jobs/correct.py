@@ -16,6 +16,7 @@ from wafergate.domain.samples import DatasetVersion, QuarantineReason, RawSample
 from wafergate.errors import SourceError, TaxonomyError
 from wafergate.formats import READERS, ReadOptions
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.taxonomy import stays_signed
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
 from wafergate.stages.correct import Correction, correct
@@ -112,7 +113,9 @@ def bring_back(
     made = correct(base, current, found, labels)
     if not made.changes.images or dry:
         return Corrected(head.id, head.id, made.changes)
-    version = _version(parts, head, title, made.samples)
+    version = replace(
+        _version(parts, head, title, made.samples), taxonomy_signed=stays_signed(line, head, current, made.samples)
+    )
     samples = (replace(sample, dataset_id=version.id) for sample in made.samples)
     answers = _answers(parts, {dataset_id, head.id}, version, made, actor=actor, reason=reason)
     parts.facts.save(version, [*samples, *answers], ledger=[_told(parts, head, version, made, actor, reason)])

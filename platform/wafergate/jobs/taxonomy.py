@@ -1,7 +1,7 @@
 """Propose how labels become defect classes, see what it does, and enter the customer's agreement (rule M3)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,9 +13,10 @@ from wafergate.domain.taxonomy import Signature, Taxonomy, TaxonomyVersion
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import TaxonomyError
 from wafergate.jobs.parts import Outcome, Parts
+from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
 
-__all__ = ["Effect", "agreed", "confusions", "effects", "propose", "sign"]
+__all__ = ["Effect", "agreed", "confusions", "effects", "propose", "sign", "stays_signed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,31 @@ def agreed(parts: Parts, dataset: DatasetVersion) -> bool:
     """
     if dataset.taxonomy_signed:
         return True
-    samples = parts.facts.find(Sample, dataset_id=dataset.id)
-    changed = {(box.raw_label, box.defect_class) for sample in samples for box in sample.boxes}
-    changed = {(raw, name) for raw, name in changed if raw != name}
+    changed = _changed(parts.facts.find(Sample, dataset_id=dataset.id))
     signed = {row.taxonomy_id for row in parts.facts.find(Signature, line=dataset.line)}
     versions = (parts.facts.get(TaxonomyVersion, version) for version in signed)
     return not changed or any(changed <= {(item.raw, item.defect_class) for item in row.map} for row in versions)
+
+
+def stays_signed(line: LineFile, parent: DatasetVersion, held: Iterable[Sample], drawn: Iterable[Sample]) -> bool:
+    """Tell whether what was agreed to for a version covers one that people's boxes make of it.
+
+    A merge or rename that the parent does not hold needs the signature of the line file as it is now.
+
+    Args:
+        line: the line file.
+        parent: the version that was added to or corrected.
+        held: its samples.
+        drawn: the samples that are new or changed.
+    """
+    own = {(item.raw, item.defect_class) for item in line.taxonomy.changes} if line.taxonomy.signed else set()
+    return parent.taxonomy_signed and _changed(drawn) <= _changed(held) | own
+
+
+def _changed(samples: Iterable[Sample]) -> set[tuple[str, str]]:
+    """Return the merges and renames that boxes went through, as raw label and class."""
+    pairs = {(box.raw_label, box.defect_class) for sample in samples for box in sample.boxes}
+    return {(raw, name) for raw, name in pairs if raw != name}
 
 
 def effects(samples: Sequence[Sample], classes: Sequence[str], taxonomy: Taxonomy) -> list[Effect]:
