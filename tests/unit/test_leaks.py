@@ -81,6 +81,14 @@ def test_each_kind_is_found_where_it_is_planted_and_alone(kind, teaches, judges)
     assert proof.kinds[kind] == 1, "validation must not hold what teaches either"
 
 
+def test_the_same_bytes_under_two_names_may_not_judge_twice_but_may_teach_twice():
+    copies = [item(name, image="x", group="g") for name in "abc"]
+    proof = check_leaks(CLEAN, [], [*copies, item("d")])
+    assert (proof.kinds[LeakKind.SAME_BYTES], proof.cross_edges) == (3, 3)
+    assert proof.examples[0] == "same_bytes: test a and test b"
+    assert check_leaks(copies, [], CLEAN).cross_edges == check_leaks([], copies, CLEAN).cross_edges == 0
+
+
 def test_what_was_made_of_a_near_duplicate_is_as_near():
     made = item("a#flip", origin="a")
     proof = check_leaks([made], [], [item("near a")], near_duplicates=[("near a", "a")])

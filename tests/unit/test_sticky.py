@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import rows
 from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters.images import encode_png
 from wafergate.adapters.memory import MemoryFiles
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.geometry import Box
 from wafergate.domain.samples import DatasetVersion, LabelledBox, Sample, count_classes
-from wafergate.domain.splits import Assignment, Side, SplitMember, SplitMode, SplitPolicy
+from wafergate.domain.splits import Assignment, Side, Split, SplitMember, SplitMode, SplitPolicy
 from wafergate.domain.standing import Past, Renewal, Standing, bind_groups, standing_of, strongest
 from wafergate.errors import SplitError
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.past import looks
 from wafergate.jobs.split import renew
 from wafergate.jobs.split import split as split_job
 from wafergate.stages.split import split
@@ -240,6 +242,26 @@ def test_a_new_version_keeps_every_earlier_image_on_its_side_and_a_rerun_finds_i
     assert {image: after[image] for image in before} == before
     assert split_job(parts, line, "data-1") == (first.id, True)
     assert split_job(parts, line, "data-2") == (second.id, True)
+
+
+def test_of_images_with_equal_bytes_one_counts_and_a_look_at_it_is_one(parts: Parts) -> None:
+    """Every other image comes under a second name, which sorts first."""
+    line, first, again = line_of(), version(parts, 1, plenty("L", 80)), []
+    for sample in parts.facts.find(Sample, dataset_id=first):
+        copy = replace(sample, dataset_id="data-2", name=f"copy of {sample.name}", position=100 + sample.position)
+        again += [replace(sample, dataset_id="data-2"), *([copy] if sample.position % 4 < 2 else [])]
+    parts.facts.save(replace(parts.facts.get(DatasetVersion, first), id="data-2", number=2, images=120), again)
+    alone, row = (parts.facts.get(Split, split_job(parts, line, name).id) for name in (first, "data-2"))
+    members = parts.facts.find(SplitMember, split_id=row.id)
+    judged = [member for member in members if member.side is Side.TEST]
+    assert (row.counts, row.images, row.leak.cross_edges) == (alone.counts, alone.images, 0)
+    assert len(judged) == len({member.image for member in judged}) == row.images["test"]
+    assert {m.name[:4] for m in members if m.side is Side.UNUSED} == {"i000"}, "the first by name is used"
+    assert "40 images are copies of others" in row.warnings[-1]
+    members = [replace(m, split_id="split-before", name=f"{m.name} {n}") for m in judged for n in range(2)]
+    parts.facts.save(replace(row, id="split-before"), members)
+    parts.facts.save(replace(rows.evaluation("dies", "a"), split_id="split-before"))
+    assert looks(parts, row) == 1
 
 
 def test_images_that_are_gone_still_speak_for_their_lot(parts: Parts) -> None:

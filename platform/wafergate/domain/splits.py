@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Side(StrEnum):
-    """Where an image stands; `unused` images of a tested group neither teach nor judge."""
+    """Where an image stands; `unused` images of a tested group, and copies of other images, neither teach nor judge."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -96,7 +96,7 @@ class Assignment:
         sides: one side per sample, in the order given.
         groups: the group of each sample, in the same order.
         mode: the evenness reached.
-        counts: instances per side and defect class.
+        counts: instances per side and defect class; of images with equal bytes one counts, here and below.
         images: images per side.
         normal_images: images without defect per side.
         evenness: per side, largest class count over smallest (1.0 is even; 0 when a class is missing).
@@ -216,7 +216,7 @@ class Split:
         id: from dataset version, policy and seed.
         dataset_id: the version that was split.
         mode: the evenness reached; in `test-even` mode numbers from validation carry a warning.
-        counts: instances per side and defect class.
+        counts: instances per side and defect class; of images with equal bytes one counts, here and below.
         images: images per side.
         normal_images: images without defect per side.
         groups: how many groups there were.

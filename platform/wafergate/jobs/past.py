@@ -83,8 +83,8 @@ def looks(parts: Parts, split: Split) -> int:
     splits = sorted({member.split_id for member in members})
     used = Counter(row.split_id for row in parts.facts.find(Evaluation, split_id=splits, side=Side.TEST.value))
     counts: Counter[str] = Counter()
-    for member in members:
-        counts[member.image] += used[member.split_id]
+    for image, split_id in {(member.image, member.split_id) for member in members}:
+        counts[image] += used[split_id]
     return max(counts.values(), default=0)
 
 

@@ -1,6 +1,7 @@
 """A dataset version to a split whose test holds every class evenly, with the proof that nothing leaks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wafergate.domain.gate import LedgerKind
 from wafergate.domain.identity import identify
@@ -14,7 +15,7 @@ from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
 from wafergate.ports import LedgerDraft
-from wafergate.stages.apart import leave_overlaps_out
+from wafergate.stages.apart import copies_aside, leave_overlaps_out, without_copies
 from wafergate.stages.leaks import check_leaks, item_of_sample
 from wafergate.stages.split import seal
 from wafergate.stages.split import split as assign_sides
@@ -84,8 +85,11 @@ def _make(
     find_near_duplicates(parts, line.near_duplicates, dataset_id)
     same = known_pairs(parts, dataset_id, line.near_duplicates)
     groups, past = units(parts, dataset, samples, line.split, same=same, retiring=retiring)
-    assignment = assign_sides(samples, groups, line.classes, line.split, past=past)
-    assignment = leave_overlaps_out(samples, assignment, line.classes, line.split)
+    places = without_copies(samples)
+    single, past = [samples[place] for place in places], replace(past, images=[past.images[place] for place in places])
+    assignment = assign_sides(single, [groups[place] for place in places], line.classes, line.split, past=past)
+    assignment = leave_overlaps_out(single, assignment, line.classes, line.split)
+    assignment = copies_aside(groups, places, assignment)
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
     train, validation, test = (_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST))

@@ -1,4 +1,4 @@
-"""Leave tiles that overlap out of a test set, so that no pixel judges twice (rule M11)."""
+"""Leave copies out of a split and overlapping tiles out of its test, so that no pixel judges twice (rule M11)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,35 @@ from wafergate.domain.samples import Sample, count_classes
 from wafergate.domain.splits import Assignment, Side, SplitPolicy
 from wafergate.errors import SplitError
 
-__all__ = ["leave_overlaps_out"]
+__all__ = ["copies_aside", "leave_overlaps_out", "without_copies"]
+
+
+def without_copies(samples: Sequence[Sample]) -> list[int]:
+    """Return the places of the images that are split: of those with equal bytes the first by name."""
+    first: dict[str, int] = {}
+    for place in sorted(range(len(samples)), key=lambda own: samples[own].name):
+        first.setdefault(samples[place].image, place)
+    return sorted(first.values())
+
+
+def copies_aside(groups: Sequence[str], places: Sequence[int], assignment: Assignment) -> Assignment:
+    """Return an assignment of all images from that of those at `places`; the others are unused and counted nowhere.
+
+    Args:
+        groups: the group of every image.
+        places: of the images that were assigned, as `without_copies` gives them.
+        assignment: their sides; returned as it is where there is no copy.
+    """
+    copies = len(groups) - len(places)
+    if not copies:
+        return assignment
+    side_of = dict(zip(places, assignment.sides, strict=True))
+    sides = tuple(side_of.get(place, Side.UNUSED) for place in range(len(groups)))
+    are = "image is a copy" if copies == 1 else "images are copies"
+    warning = (
+        f"{copies} {are} of others, byte for byte: of each the first by name is used, so that nothing counts twice"
+    )
+    return replace(assignment, sides=sides, groups=tuple(groups), warnings=(*assignment.warnings, warning))
 
 
 def leave_overlaps_out(

@@ -14,6 +14,7 @@ from wafergate.domain.gate import GateDecision, RuleResult, Verdict, answers
 from wafergate.domain.identity import identify
 from wafergate.domain.latency import latency_limits
 from wafergate.domain.licences import explain_licence, licence_standing
+from wafergate.domain.splits import LeakKind
 
 __all__ = ["RULES", "Rule", "decide", "summarise"]
 
@@ -179,6 +180,10 @@ def _leak(evidence: Evidence) -> Iterator[RuleResult]:
     found = f"{links} between training and test in {proof_of.pairs:,} pairs looked at"
     found = f"{found} ({kinds})" if kinds else found
     step = "leak: split again so that linked images stay on one side, and train again"
+    if proof_of.kinds.get(LeakKind.SAME_BYTES):
+        step = (
+            "leak: keep one of the images with equal bytes in the source, run intake again, and train on what it makes"
+        )
     counts = {"links": proof_of.cross_edges, "pairs": proof_of.pairs}
     yield replace(_answered("leak", proof_of.cross_edges == 0, found, step), counts=counts)
 

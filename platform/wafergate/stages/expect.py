@@ -123,7 +123,7 @@ def _image_checks(limits: Mapping[str, object]) -> tuple[Check, ...]:
             "image",
             "unique",
             "no image file occurs twice",
-            "keep one of each; until then the splitter keeps them on one side",
+            "keep one of each; until then a split uses the first by name",
         ),
         Check(
             "image_files_stored",

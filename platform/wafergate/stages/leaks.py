@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from wafergate.domain.composites import paste_window
 from wafergate.domain.geometry import Box
@@ -30,8 +30,9 @@ def check_leaks(
     """Compare every pair of images on different sides, and every pair inside the test set.
 
     Across sides a leak is: the same bytes, the same group, a near-duplicate, one image made from the other, or two
-    parts of one original that overlap. Inside the test set a leak is an image beside a part of it, or two overlapping
-    parts: the same pixels would judge twice. Disjoint tiles of one image may judge together.
+    parts of one original that overlap. Inside the test set a leak is the same bytes under two names, an image beside a
+    part of it, or two overlapping parts: the same pixels would judge twice. Disjoint tiles of one image may judge
+    together.
 
     Near-duplicates are an input because what counts as one depends on the product: perceptual hashes alone throw
     different binarised boards together.
@@ -50,7 +51,7 @@ def check_leaks(
     sizes = [len(train), len(validation), len(test)]
     pairs = sum(a * b for a, b in combinations(sizes, 2)) + math.comb(sizes[2], 2)
     found = {
-        LeakKind.SAME_BYTES: _same_key(placed, lambda item: item.image),
+        LeakKind.SAME_BYTES: _same_key(placed, lambda item: item.image, inside_test=True),
         LeakKind.NEAR_DUPLICATE: _near(placed, near_duplicates),
         LeakKind.SAME_GROUP: _same_key(placed, lambda item: item.group),
         **_relatives(placed),
@@ -80,8 +81,8 @@ def _sharing(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) -> 
     return shared.values()
 
 
-def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) -> _Edges:
-    """Count pairs on different sides whose key is equal and not empty; keep a few."""
+def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable], *, inside_test: bool = False) -> _Edges:
+    """Count pairs on different sides, or inside the test as well, whose key is equal and not empty; keep a few."""
     count, examples = 0, []
     for members in _sharing(placed, key):
         held = [[entry for entry in members if entry[0] == side] for side in range(len(_SIDE_NAMES))]
@@ -89,6 +90,9 @@ def _same_key(placed: Sequence[_Placed], key: Callable[[LeakItem], Hashable]) ->
             count += len(first) * len(second)
             if first and second:
                 examples.append((first[0], second[0]))
+        test = held[-1] if inside_test else []
+        count += math.comb(len(test), 2)
+        examples += pairwise(test)
     return count, examples[:_EXAMPLES]
 
 
