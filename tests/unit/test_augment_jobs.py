@@ -9,11 +9,15 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, line_of, parts_in
 from wafergate.domain.ablation import Ablation, FactorRun
 from wafergate.domain.augmentation import AugmentationPlan, OperationKind, PlannedImage
+from wafergate.domain.identity import identify
+from wafergate.domain.near_duplicates import LikenessPolicy, NearDuplicates, SamePart
+from wafergate.domain.splits import LeakKind, Side, Split, SplitMember
 from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import AugmentError, ConfigError, NotFoundError
 from wafergate.jobs.ablate import ablate
 from wafergate.jobs.augment import augment, check_training_set, newest_split, plan_augmentation
 from wafergate.jobs.ingest import ingest
+from wafergate.jobs.near_duplicates import find_near_duplicates
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.split import split
 from wafergate.line import LineFile
@@ -64,6 +68,19 @@ def test_the_plan_is_stored_before_a_pixel_is_made_and_is_what_is_carried_out(fi
     assert augment(parts, line, sides) == (made.id, True)
 
 
+def test_near_duplicates_of_a_policy_that_was_only_tried_out_are_no_leak(files: Files, tmp_path: Path) -> None:
+    line, parts = small(), parts_in(tmp_path)
+    made = augment(parts, line, split_of(parts, line, files)).id
+    members = parts.facts.find(SplitMember)
+    pair = SamePart(*(next(m.name for m in members if m.side is side) for side in (Side.TRAIN, Side.TEST)), 0.5, 0.9)
+    dataset, loose = parts.facts.find(Split)[0].dataset_id, LikenessPolicy(correlation=0.5, difference=0.9)
+    row_id = identify("near-duplicates", dataset, loose)
+    parts.facts.save(NearDuplicates(row_id, dataset, len(members), 1, (pair,), 1, 0, parts.clock()))
+    assert find_near_duplicates(parts, loose, dataset) == (row_id, True)
+    assert check_training_set(parts, line.near_duplicates, made).cross_edges == 0
+    assert check_training_set(parts, loose, made).kinds[LeakKind.NEAR_DUPLICATE] == 1
+
+
 def test_the_same_plan_gives_the_same_bytes_composites_and_golden_references_included(
     files: Files, tmp_path: Path
 ) -> None:
@@ -73,7 +90,7 @@ def test_the_same_plan_gives_the_same_bytes_composites_and_golden_references_inc
         policy = replace(line.augment, target="max", per_class=10, per_original=5, total=3.0, product_key="lot")
         everything = replace(policy, operations=tuple(OperationKind))
         done = augment(parts, line, split_of(parts, line, files), policy=everything)
-        assert check_training_set(parts, done.id).cross_edges == 0
+        assert check_training_set(parts, line.near_duplicates, done.id).cross_edges == 0
         made.append(parts.facts.find(TrainingItem, training_set_id=done.id))
         assert parts.facts.find(AugmentationPlan)[0].synthetic > 0
     assert made[0] == made[1]

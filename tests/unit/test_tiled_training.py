@@ -16,6 +16,7 @@ from tests.unit.small_line import ContrastTrainer, Thread, line_of, open_contras
 from tests.unit.test_tile import sample_of
 from wafergate.domain.evaluation import Detections, Evaluation
 from wafergate.domain.geometry import Box
+from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.serving import Runtime
@@ -154,7 +155,7 @@ def test_the_model_learns_from_tiles_of_training_images_alone(tiled: Tiled) -> N
     assert all(side_of[items[position].origin] is sides[side] for side, position, _ in given_)
     whole = [position for _, position, _ in given_ if not items[position].operations]
     assert all(whole.count(position) <= 2 for position in whole), "an original by its two halves"
-    assert check_training_set(tiled.parts, tiled.thread.training_set.id).cross_edges == 0
+    assert check_training_set(tiled.parts, LikenessPolicy(), tiled.thread.training_set.id).cross_edges == 0
 
 
 def test_whole_images_judge_and_the_model_is_only_ever_shown_tiles(tiled: Tiled) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from wafergate.domain.augmentation import AugmentationPlan, AugmentPolicy, PlannedImage, Variant
 from wafergate.domain.identity import identify
+from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError
-from wafergate.jobs.near_duplicates import known_pairs
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.render import Original
 from wafergate.line import LineFile
@@ -157,8 +158,11 @@ def groups_on(parts: Parts, split_id: str, samples: Sequence[Sample]) -> list[st
     return [group[sample.name] for sample in samples]
 
 
-def check_training_set(parts: Parts, training_set_id: str) -> LeakProof:
-    """Compare what is really trained on with validation and test (rule M10)."""
+def check_training_set(parts: Parts, policy: LikenessPolicy, training_set_id: str) -> LeakProof:
+    """Compare what is really trained on with validation and test (rule M10).
+
+    Near-duplicates are those of the policy given: a search under another one, tried out once, binds nobody.
+    """
     training_set = parts.facts.get(TrainingSet, training_set_id)
     split = parts.facts.get(Split, training_set.split_id)
     samples = {sample.name: sample for sample in parts.facts.find(Sample, dataset_id=split.dataset_id)}
@@ -172,7 +176,8 @@ def check_training_set(parts: Parts, training_set_id: str) -> LeakProof:
         for side in (Side.TRAIN, Side.VALIDATION)
     )
     test = [item_of_sample(samples[member.name], member.group) for member in members if member.side is Side.TEST]
-    return check_leaks(train, validation, test, near_duplicates=known_pairs(parts, split.dataset_id))
+    find_near_duplicates(parts, policy, split.dataset_id)
+    return check_leaks(train, validation, test, near_duplicates=known_pairs(parts, split.dataset_id, policy))
 
 
 def _parents(item: TrainingItem, samples: Mapping[str, Sample], group: Mapping[str, str]) -> list[tuple[Sample, str]]:

@@ -79,7 +79,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         licence_policy=line.licences,
         validation_success=validation.success,
         taxonomy_signed=agreed(parts, dataset),
-        leak=check_training_set(parts, model.training_set_id),
+        leak=check_training_set(parts, line.near_duplicates, model.training_set_id),
         split_mode=split.mode,
         split_warnings=split.warnings,
         parity=model.parity,

@@ -59,17 +59,10 @@ def find_near_duplicates(
     return Outcome(row_id, not parts.facts.save(row))
 
 
-def known_pairs(parts: Parts, dataset_id: str, policy: LikenessPolicy | None = None) -> list[tuple[str, str]]:
-    """Return the names of the pairs that a search in a dataset version found; none where it was not made.
-
-    Args:
-        parts: the real parts.
-        dataset_id: the version.
-        policy: of the search that is meant; None takes every search that was made.
-    """
-    rows = parts.facts.find(NearDuplicates, dataset_id=dataset_id)
-    meant = rows if policy is None else [row for row in rows if row.id == _row_id(dataset_id, policy)]
-    return sorted({(pair.first, pair.second) for row in meant for pair in row.pairs})
+def known_pairs(parts: Parts, dataset_id: str, policy: LikenessPolicy) -> list[tuple[str, str]]:
+    """Return the names of the pairs that a policy's search in a dataset version found; none where it was not made."""
+    rows = parts.facts.find(NearDuplicates, id=_row_id(dataset_id, policy))
+    return sorted({(pair.first, pair.second) for row in rows for pair in row.pairs})
 
 
 def _row_id(dataset_id: str, policy: LikenessPolicy) -> str:
