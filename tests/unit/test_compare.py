@@ -1,12 +1,15 @@
 """A challenger beside the champion on the same test images, through the whole thread in memory."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, Thread, line_of, parts_in, run_thread
+from wafergate.adapters.images import decode, encode_png
 from wafergate.domain.evaluation import Comparison, Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.samples import Sample
@@ -138,3 +141,44 @@ def test_as_images_arrive_the_champion_is_met_on_the_whole_new_test(
     assert [rule.verdict for rule in told(parts, second)] == [Verdict.PASS, Verdict.PASS]
     (row,) = parts.facts.find(Comparison)
     assert (row.images, row.left_out) == (parts.facts.get(Evaluation, second.evaluation.id).images, 0)
+
+
+def later(source: MemorySource, lots: str) -> MemorySource:
+    """Return other images under the names of the first ones, of lots whose names begin otherwise."""
+    table = json.loads(source.read("annotations.json"))
+    for image in table["images"]:
+        image["lot"] = lots + image["lot"]
+    brighter = {
+        name: encode_png(np.minimum(decode(source.read(name))[:, :, 0], 254) + 1)
+        for name in source.names()
+        if name.endswith(".png")
+    }
+    return MemorySource(brighter | {"annotations.json": json.dumps(table)})
+
+
+def test_images_of_another_version_are_no_strangers_to_the_champion_for_their_names(
+    crowned: tuple[Parts, Thread], source: MemorySource
+) -> None:
+    parts, first = crowned
+    second = run_thread(parts, line_of(), later(source, "next "))
+    names = [{row.name for row in parts.facts.find(Sample, dataset_id=run.dataset.id)} for run in (first, second)]
+    assert names[0] == names[1]
+    (row,) = parts.facts.find(Comparison)
+    assert (row.images, row.left_out) == (parts.facts.get(Evaluation, second.evaluation.id).images, 0)
+
+
+def test_new_images_of_a_lot_that_the_champion_learnt_from_are_left_out(
+    crowned: tuple[Parts, Thread], source: MemorySource
+) -> None:
+    parts, first = crowned
+    judge = parts.facts.find(SplitMember, split_id=first.split.id, side="test")[0]
+    sample = next(row for row in parts.facts.find(Sample, dataset_id=first.dataset.id) if row.name == judge.name)
+    parts.facts.save(  # as if the champion had been trained on it
+        TrainingItem(first.training_set.id, 10_000, sample.name, (), sample.image, 96, 96, sample.boxes, "train")
+    )
+    second = run_thread(parts, line_of(), later(source, ""))
+    (row,) = parts.facts.find(Comparison)
+    members = parts.facts.find(SplitMember, split_id=second.split.id, side="test")
+    of_its_lot = [member for member in members if member.group == judge.group]
+    assert of_its_lot
+    assert (row.images, row.left_out) == (len(members) - len(of_its_lot), len(of_its_lot))

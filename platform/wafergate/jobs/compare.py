@@ -6,16 +6,14 @@ from wafergate.domain.evaluation import Comparison, Evaluation, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.models import Channels
 from wafergate.domain.samples import Sample
-from wafergate.domain.splits import LeakItem, Side, SplitMember
+from wafergate.domain.splits import Side, SplitMember, SplitPolicy
 from wafergate.domain.training_rows import ModelVersion, TrainingItem
 from wafergate.domain.words import counted
 from wafergate.formats.predictions import read_predictions, write_predictions
-from wafergate.jobs.augment import samples_on
 from wafergate.jobs.evaluate import predict
 from wafergate.jobs.parts import Parts, silent
 from wafergate.line import LineFile
 from wafergate.ports import Progress
-from wafergate.stages.leaks import check_leaks, item_of_sample, item_of_training
 from wafergate.stages.pair import Contender, pair
 
 __all__ = ["compare"]
@@ -50,17 +48,21 @@ def compare(parts: Parts, line: LineFile, evaluation_id: str, *, progress: Progr
     for known in earlier:
         if known.id == row_id:
             return known
-    row = _compared(parts, evaluation, champion, row_id, progress=progress)
+    row = _compared(parts, line, evaluation, champion, row_id, progress=progress)
     parts.facts.save(row)
     return row
 
 
 def _compared(
-    parts: Parts, evaluation: Evaluation, champion: ModelVersion, row_id: str, *, progress: Progress
+    parts: Parts, line: LineFile, evaluation: Evaluation, champion: ModelVersion, row_id: str, *, progress: Progress
 ) -> Comparison:
     model = parts.facts.get(ModelVersion, evaluation.model_id)
     shared = tuple(name for name in model.classes if name in champion.classes)
-    field = _common_field(parts, model, champion) if shared else _Field([], [], 0, "the two detect no class in common")
+    field = (
+        _common_field(parts, line.split, model, champion)
+        if shared
+        else _Field([], [], 0, "the two detect no class in common")
+    )
     reason = field.reason or _blocked(champion, field.samples)
     if reason:
         return Comparison(row_id, evaluation.id, champion.id, 0, field.left_out, (), reason, "", parts.clock())
@@ -91,34 +93,39 @@ def _blocked(champion: ModelVersion, samples: list[Sample]) -> str:
     return ""
 
 
-def _common_field(parts: Parts, model: ModelVersion, champion: ModelVersion) -> _Field:
-    """Leave out what the champion was trained or validated on, and prove with the leak check that nothing is left."""
+def _common_field(parts: Parts, policy: SplitPolicy, model: ModelVersion, champion: ModelVersion) -> _Field:
+    """Leave out every group of the model's split that shows what the champion was trained or validated on.
+
+    File names say nothing here: another dataset version may give them to other images. An image is known by its bytes
+    or those of the image it was cut from, and by its values of `group_by`.
+    """
     taught = _taught(parts, champion)
-    images, names = {item.image for item in taught}, {item.origin or item.name for item in taught}
+    known = {key for sample in taught for key in _keys(sample, policy)}
+    samples = parts.facts.find(Sample, dataset_id=model.dataset_id)
     member = {row.name: row for row in parts.facts.find(SplitMember, split_id=model.split_id)}
-    known = {item.group for item in taught} | {
-        member[sample.name].group
-        for side in Side
-        for sample in samples_on(parts, model.split_id, side)
-        if sample.image in images
-    }
-    test = samples_on(parts, model.split_id, Side.TEST)
-    clean = [sample for sample in test if sample.name not in names and member[sample.name].group not in known]
-    groups = [member[sample.name].group for sample in clean]
+    tied = {member[sample.name].group for sample in samples if known.intersection(_keys(sample, policy))}
+    test = [sample for sample in samples if member[sample.name].side is Side.TEST]
+    clean = [sample for sample in test if member[sample.name].group not in tied]
     left_out = len(test) - len(clean)
     if not clean:
         return _Field([], [], left_out, f"the champion learnt from every one of the {len(test)} test images")
-    judging = [item_of_sample(sample, group) for sample, group in zip(clean, groups, strict=True)]
-    proof = check_leaks(taught, (), judging)
-    if proof.cross_edges:
-        return _Field([], [], left_out, f"the champion learnt from test images: {'; '.join(proof.examples)}")
-    return _Field(clean, groups, left_out)
+    return _Field(clean, [member[sample.name].group for sample in clean], left_out)
 
 
-def _taught(parts: Parts, champion: ModelVersion) -> list[LeakItem]:
-    samples = {sample.name: sample for sample in parts.facts.find(Sample, dataset_id=champion.dataset_id)}
+def _taught(parts: Parts, champion: ModelVersion) -> list[Sample]:
+    """Return the images a model was trained or validated on, and all of their groups."""
+    items = parts.facts.find(TrainingItem, training_set_id=champion.training_set_id)
     group = {row.name: row.group for row in parts.facts.find(SplitMember, split_id=champion.split_id)}
-    return [
-        item_of_training(item, samples[item.origin], group[item.origin])
-        for item in parts.facts.find(TrainingItem, training_set_id=champion.training_set_id)
-    ]
+    groups = {group[item.origin] for item in items}
+    return [s for s in parts.facts.find(Sample, dataset_id=champion.dataset_id) if group[s.name] in groups]
+
+
+def _keys(sample: Sample, policy: SplitPolicy) -> set[tuple[str, ...]]:
+    """Return what makes two images of any two versions the same or of one group."""
+    keys: set[tuple[str, ...]] = {("image", sample.image)}
+    if sample.part:
+        keys.add(("image", sample.part.image))
+    values = [sample.metadata.get(key, "") for key in policy.group_by]
+    if values and all(values):
+        keys.add(("group", *values))
+    return keys
