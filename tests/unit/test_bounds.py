@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from wafergate.domain.bounds import (
     excess_probability,
     grouped_bounds,
+    least_groups,
     lower_bound,
     more_to_prove,
     proving_count,
@@ -88,6 +89,14 @@ def test_bounds_without_trials_say_nothing() -> None:
     assert float(lower_bound(0, 0, 0.95)) == 0.0
     assert float(upper_bound(0, 0, 0.95)) == 1.0
     assert grouped_bounds([0, 0], [0, 0], 0.95) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("groups", "confidence"), [(1, 0.5), (1, 0.95), (4, 0.95), (3, 0.9)])
+def test_few_groups_say_nothing_of_others(groups: int, confidence: float) -> None:
+    assert groups < least_groups(confidence)
+    assert grouped_bounds([19] * groups + [0], [20] * groups + [0], confidence) == (0.0, 1.0)
+    enough = least_groups(confidence)
+    assert grouped_bounds([19] * enough, [20] * enough, confidence) == (0.95, 0.95)
 
 
 @pytest.mark.parametrize(("hits", "trials", "confidence"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0)])

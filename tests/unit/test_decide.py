@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from wafergate.domain.bounds import lower_bound
 from wafergate.domain.evaluation import ClassFigures, Comparison, Evaluation, Paired, Rate
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
@@ -215,16 +216,20 @@ def test_grouped_bound_holds_a_model_back_when_misses_cluster() -> None:
 
     assert with_groups(0.93).verdict is Verdict.PASS
     assert "instances from more groups" in alone(with_groups(0.85), "recall", "spur").next_step
+    assert "fewer than 5 groups show it; instances from more" in alone(with_groups(0.0), "recall", "spur").next_step
     assert "evaluate with the groups" in alone(with_groups(None), "recall", "spur").next_step
 
 
 # the other rules on counts -----------------------------------------------------------------------------------------
 
 
-def test_class_without_test_instances_is_undecided() -> None:
-    result = alone(decided(evaluation_of(spur=(0, 0))), "classes_present", "spur")
+@pytest.mark.parametrize(("family", "needed"), [("each", 29), ("holm", 39)])
+def test_class_without_test_instances_is_undecided(family: str, needed: int) -> None:
+    evaluation = evaluation_of(open=(99, 99), short=(99, 99), spur=(0, 0))
+    result = alone(decided(evaluation, policy=GatePolicy(family=family)), "classes_present", "spur")
     assert result.verdict is Verdict.UNDECIDED
-    assert "29, all found" in result.next_step
+    assert f"{needed}, all found" in result.next_step
+    assert lower_bound(needed, needed, 1 - 0.05 / (3 if family == "holm" else 1)) >= 0.9
 
 
 def test_class_the_model_does_not_know_is_undecided() -> None:
@@ -321,6 +326,7 @@ def test_a_class_the_champion_does_not_know_has_nothing_to_be_worse_than() -> No
         ("taxonomy", {"taxonomy_signed": False}, Verdict.FAIL),
         ("taxonomy", {"taxonomy_signed": None}, Verdict.UNDECIDED),
         ("leak", {"leak": LeakProof(100, 2, {"same_group": 2})}, Verdict.FAIL),
+        ("leak", {"leak": LeakProof(100, 2, {"same_bytes": 2})}, Verdict.FAIL),
         ("leak", {"leak": None}, Verdict.UNDECIDED),
         ("even_test", {"split_mode": None}, Verdict.UNDECIDED),
     ],

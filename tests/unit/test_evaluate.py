@@ -12,7 +12,7 @@ from wafergate.domain.evaluation import Detections, Figures, Truth
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import canonical_json
 from wafergate.domain.judging import judge
-from wafergate.domain.operating import best_f2, lower_into_gap, lowest_cost, operating_points, reach_recall
+from wafergate.domain.operating import MIN_SCORE, best_f2, lower_into_gap, lowest_cost, operating_points, reach_recall
 from wafergate.stages.evaluate import evaluate, figures, size_slices, slices
 
 pytestmark = pytest.mark.unit
@@ -150,12 +150,21 @@ def test_best_f2_is_the_best_of_all_thresholds(found: list[float], false: list[f
     assert f2(chosen) == pytest.approx(max(f2(value) for value in [*found, *false]))
 
 
-@given(st.floats(0.0078125, 1, width=32), SCORES)
+@given(st.floats(0.015625, 1, width=32), SCORES)
 def test_lowering_into_the_gap_adds_no_false_alarm(score: float, false: list[float]) -> None:
     wrong = np.array(false)
     lowered = lower_into_gap(score, wrong)
     assert lowered < score
     assert np.count_nonzero(wrong >= lowered) == np.count_nonzero(wrong >= score)
+
+
+@pytest.mark.parametrize(
+    ("score", "false", "lowered"), [(0.9, [], 0.45), (0.012, [], 0.01), (0.011, [0.01], 0.0105), (0.01, [], 0.01)]
+)
+def test_no_threshold_goes_below_what_was_judged(score: float, false: list[float], lowered: float) -> None:
+    assert lower_into_gap(score, np.array(false)) == pytest.approx(lowered)
+    kept = float(np.float32(MIN_SCORE))  # as detections carry it, a little below
+    assert lower_into_gap(kept, np.array(false)) <= kept
 
 
 def test_lowered_threshold_carries_recall_over_to_new_parts() -> None:

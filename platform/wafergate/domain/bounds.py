@@ -4,6 +4,8 @@ All bounds are one-sided Clopper-Pearson bounds: C. J. Clopper and E. S. Pearson
 limits illustrated in the case of the binomial', Biometrika 26 (1934) 404-413, as quantiles of the beta distribution.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,6 +13,7 @@ __all__ = [
     "excess_probability",
     "grouped_bounds",
     "grouped_change",
+    "least_groups",
     "lower_bound",
     "more_to_prove",
     "proving_count",
@@ -146,14 +149,29 @@ def grouped_bounds(
         seed: of the draws.
 
     Returns:
-        Lower and upper bound in 0..1; (0, 1) without trials.
+        Lower and upper bound in 0..1; (0, 1) where fewer than `least_groups` have trials: they say nothing of others.
     """
     k, n = _checked(hits, trials, confidence)
+    if np.count_nonzero(n) < least_groups(confidence):
+        return 0.0, 1.0
     shares = _bootstrap(np.stack([k, n], axis=1), draws=draws, seed=seed)
     if shares is None:
         return 0.0, 1.0
     low, high = np.quantile(shares, [1.0 - confidence, confidence])
     return float(low), float(high)
+
+
+def least_groups(confidence: float) -> int:
+    """Return how many groups with trials `grouped_bounds` needs, at least 2.
+
+    No draw of whole groups lies below the lowest of them, and all of n groups lie above the middle of where they come
+    from with a chance of 2^-n: 4 groups cannot carry a bound at 0.95, 5 can.
+
+    Example:
+        >>> [least_groups(confidence) for confidence in (0.5, 0.9, 0.95, 0.99)]
+        [2, 4, 5, 7]
+    """
+    return max(2, math.ceil(-math.log2(1 - confidence)))
 
 
 def grouped_change(

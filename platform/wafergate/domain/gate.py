@@ -96,6 +96,10 @@ class GatePolicy:
             message = f"family must be 'each' or 'holm', found {self.family!r}"
             raise ValueError(message)
 
+    def first_confidence(self, classes: int) -> float:
+        """Return what the first of so many classes is proven at: under `holm` the confidence of its first step."""
+        return 1 - (1 - self.confidence) / classes if self.family == "holm" else self.confidence
+
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:

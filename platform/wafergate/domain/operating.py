@@ -13,9 +13,20 @@ from wafergate.domain.evaluation import Detections, OperatingPoint, Rate, Truth
 from wafergate.domain.matching import Matching, Scene, flatten_scene, match
 from wafergate.domain.words import counted
 
-__all__ = ["alarm_scores", "best_f2", "lower_into_gap", "lowest_cost", "operating_points", "reach_recall"]
+__all__ = [
+    "MIN_SCORE",
+    "alarm_scores",
+    "best_f2",
+    "lower_into_gap",
+    "lowest_cost",
+    "operating_points",
+    "reach_recall",
+]
 
 Scores = NDArray[np.float64]
+
+MIN_SCORE = 0.01
+"""Raw predictions are kept down to this score, and no figure tells what lies below it."""
 
 _ROUNDING = 1e-9
 _FEW = 10  # below this a single instance moves validation recall by more than 0.1
@@ -86,7 +97,7 @@ def alarm_scores(scene: Scene, matching: Matching, index: int) -> tuple[Scores, 
 
 
 def lower_into_gap(score: float, false_alarms: Scores) -> float:
-    """Return the middle between `score` and the next lower false alarm (0 where there is none).
+    """Return the middle between `score` and the next lower false alarm (0 where there is none), at least `MIN_SCORE`.
 
     A threshold at the lowest score that reached the target fits validation too well: when all of n instances lie at
     or above it, only n / (n + 1) of new ones are expected there (0.95 for 20). Anywhere down to the next false alarm
@@ -95,7 +106,8 @@ def lower_into_gap(score: float, false_alarms: Scores) -> float:
     overlap the gap is narrow and little changes.
     """
     below = false_alarms[false_alarms < score]
-    return (score + (float(below.max()) if len(below) else 0.0)) / 2
+    middle = (score + (float(below.max()) if len(below) else 0.0)) / 2
+    return max(middle, min(score, MIN_SCORE))
 
 
 def operating_points(

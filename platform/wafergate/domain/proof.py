@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from wafergate.domain.bounds import (
     excess_probability,
+    least_groups,
     lower_bound,
     more_to_prove,
     proving_count,
@@ -22,10 +23,11 @@ __all__ = ["classes_present", "not_worse", "overkill", "recall"]
 def classes_present(evidence: Evidence) -> Iterator[RuleResult]:
     """Hold back a model with a class that no test instance speaks for."""
     missing = [name for name in evidence.classes if not _has_instances(evidence, name)]
+    confidence = evidence.policy.first_confidence(len(evidence.classes))
     for name in missing:
         limit = _limit(evidence, name)
         step = (
-            f"{name}: no instance in the test set: {proving_count(limit, evidence.policy.confidence)}, all found, "
+            f"{name}: no instance in the test set: {proving_count(limit, confidence)}, all found, "
             f"would prove a recall of {limit:.2f}"
         )
         found = "the test set holds no instance of this class"
@@ -174,13 +176,17 @@ def _recall_of(evidence: Evidence, figures: ClassFigures, confidence: float) -> 
     result = RuleResult("recall", name, hits / trials, bound, limit, Verdict.PASS, found)
     if upper < limit or (hits / trials < limit and trials >= proving_count(limit, confidence)):
         return replace(result, verdict=Verdict.FAIL, next_step=_cure(figures))
+    grouped, least = figures.grouped_recall if policy.grouped else None, least_groups(policy.confidence)
+    few = grouped is not None and (grouped.lower, grouped.upper) == (0.0, 1.0)
     if not reaches(lower, limit):
         more = more_to_prove(hits, trials, limit, confidence)
-        step = f"{name}: {found}: {more} more, all found, would prove it"
+        groups = f", with instances of {least} groups or more" if few else ""
+        step = f"{name}: {found}: {more} more, all found, would prove it{groups}"
     elif policy.grouped and figures.grouped_recall is None:
         step = f"{name}: bounds by groups are asked for and were not computed: evaluate with the groups of the split"
     elif not reaches(bound, limit):
-        step = f"{name}: {found}: the misses come from few groups; instances from more groups would decide it"
+        why = f"fewer than {least} groups show it" if few else "the misses come from few groups"
+        step = f"{name}: {found}: {why}; instances from more groups would decide it"
     else:
         return result
     return replace(result, verdict=Verdict.UNDECIDED, next_step=step)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.models import Channels
+from wafergate.domain.operating import MIN_SCORE
 from wafergate.domain.samples import Sample
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import ModelVersion
@@ -14,9 +15,6 @@ from wafergate.ports import Detector, Progress
 from wafergate.stages.merge_tiles import in_tiles
 
 __all__ = ["MIN_SCORE", "by_tiles", "cuts_of", "open_judge", "run_detector"]
-
-MIN_SCORE = 0.01
-"""Raw predictions are kept down to this score, so that every number can be computed again."""
 
 _BATCH = 16
 

@@ -71,6 +71,4 @@ def plan_per_class(line: LineFile, per_class: int) -> Plan:
 def _classes(line: LineFile, counts: Mapping[str, Mapping[str, int]]) -> tuple[ClassPower, ...]:
     gate, critical = line.gate, set(line.line.critical)
     limits = {name: gate.critical_recall if name in critical else gate.recall for name in line.classes}
-    # Holm's first step asks this much of classes that all stand alike.
-    share = len(limits) if gate.family == "holm" else 1
-    return plan_power(counts, limits, confidence=1 - (1 - gate.confidence) / share, policy=line.split)
+    return plan_power(counts, limits, confidence=gate.first_confidence(len(limits)), policy=line.split)
