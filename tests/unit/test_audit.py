@@ -331,9 +331,7 @@ def test_from_an_inspection_to_recall_in_production_and_the_next_dataset_version
 SMEAR = '{ raw = "smear", defect_class = "missing", rationale = "something is gone" },'
 
 
-@pytest.mark.parametrize(
-    ("mapped", "signer", "signed"), [(SMEAR, "", False), (SMEAR, "Lee", True), ("", "Lee", False)]
-)
+@pytest.mark.parametrize(("mapped", "signer", "signed"), [(SMEAR, "", False), (SMEAR, "Lee", True), ("", "Lee", False)])
 def test_a_merge_that_comes_with_a_review_needs_a_signature_of_its_own(
     parts: Parts, arriving: Files, mapped: str, signer: str, signed: bool
 ) -> None:

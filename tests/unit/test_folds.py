@@ -12,19 +12,23 @@ from hypothesis import strategies as st
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import ContrastTrainer, line_of, parts_in
+from wafergate.adapters.cleanlab import CleanlabScorer
 from wafergate.domain.evaluation import Detections, Evaluation, Truth
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.geometry import Box
 from wafergate.domain.judging import judge
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import LabelledBox, Sample
+from wafergate.domain.splits import Side, SplitMember
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SplitError
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.decide import decide
+from wafergate.jobs.doubt import doubt
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.out_of_fold import out_of_fold
 from wafergate.jobs.parts import Outcome, Parts
+from wafergate.jobs.split import split
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.folds import assign_folds, cross_thresholds, judge_folds, tell_gaps
@@ -226,6 +230,22 @@ class DiesInFold(ContrastTrainer):
             message = "the power went off"
             raise OSError(message)
         return super().__call__(job, **told)
+
+
+def test_images_that_judge_are_in_no_fold_and_their_labels_are_not_doubted(done, files, tmp_path: Path):
+    parts, _, dataset = ready(files, tmp_path)
+    line = line_of(test_per_class="test_per_class = 5", val_per_class="val_per_class = 2")
+    sides = split(parts, line, dataset).id
+    judging = {member.name for member in parts.facts.find(SplitMember, split_id=sides, side=Side.TEST.value)}
+    row = parts.facts.get(OutOfFold, out_of_fold(parts, line, dataset, folds=2).id)
+    names = {sample.name for sample in parts.facts.find(Sample, dataset_id=dataset)}
+    assert judging
+    assert set(read_predictions(parts.files.get(row.predictions)).names) == names - judging
+    assert row.images == len(names) - len(judging)
+    assert row.warnings[-1] == f"{len(judging)} images of a test set stayed out: only the gate looks at them"
+    found = doubt(parts, CleanlabScorer(), row.id)
+    assert not {item.sample for item in found.suspected} & judging
+    assert not any("stayed out" in warning for warning in done[2].warnings)
 
 
 def test_a_set_of_one_group_is_refused(files, tmp_path: Path):

@@ -21,7 +21,7 @@ from wafergate.domain.splits import Assignment, Side, Split, SplitMember, SplitM
 from wafergate.domain.standing import Past, Renewal, Standing, bind_groups, standing_of, strongest
 from wafergate.errors import SplitError
 from wafergate.jobs.parts import Parts
-from wafergate.jobs.past import looks
+from wafergate.jobs.past import looks, sealed
 from wafergate.jobs.split import renew
 from wafergate.jobs.split import split as split_job
 from wafergate.stages.split import split
@@ -297,6 +297,7 @@ def test_a_renewed_test_holds_nothing_that_was_used_and_the_old_one_may_teach(pa
     (entry,), (row,) = parts.facts.ledger(), parts.facts.find(Renewal)
     assert (entry.kind, entry.subject, entry.actor, entry.reason) == (LedgerKind.RENEWED, first.id, "kim", "worn")
     assert (row.split_id, row.images) == (first.id, 24)
+    assert sealed(parts, parts.facts.get(DatasetVersion, grown)) == judged, "a retired test is no secret"
     assert split_job(parts, line, grown) == (second.id, True)
 
 

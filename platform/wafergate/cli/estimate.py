@@ -30,7 +30,8 @@ def estimate(line: Line, version: Version = "", folds: Folds = 3, epochs: Epochs
 
     For a set too small to spare a test: a model is trained for each fold on
     the other folds, and each image is judged by the model that has not
-    learnt from its group. A stopped run goes on with the folds still open.
+    learnt from its group. Images of a test set stay out: only the gate looks
+    at them. A stopped run goes on with the folds still open.
 
     Example: wafergate estimate --line line.toml --folds 3 --epochs 10
     """

@@ -78,8 +78,9 @@ def review_doubts(
 
     Models of grouped k-fold (see `wafergate estimate`) say what they see on
     images they have not learnt from. Labels that seem to be missing, to have
-    the wrong class or the wrong place are listed, the worst first. No label
-    is changed. An estimate that is known is used again.
+    the wrong class or the wrong place are listed, the worst first; those of
+    a test set are not looked at. No label is changed. An estimate that is
+    known is used again.
 
     Example: wafergate review doubts --line line.toml --folds 3 --epochs 10
     """

@@ -54,7 +54,7 @@ class OutOfFold:
         seed: of the folds.
         iou: intersection over union from which a detection counts.
         confidence: of the one-sided bounds, e.g. 0.95.
-        images: all of the version's.
+        images: all of the version's that are in no test set; of images with equal bytes one.
         groups: how many units the folds were made of.
         classes: figures of every defect class; a threshold is the median over the folds.
         thresholds: the threshold of every class in each fold, set on the other folds' predictions.

@@ -9,7 +9,7 @@ from pathlib import Path
 from wafergate.domain.identity import identify
 from wafergate.domain.learning_curve import ClassCurve, CurvePoint, CurveRun, LearningCurve
 from wafergate.domain.samples import Sample
-from wafergate.domain.splits import Side, Split, SplitMember
+from wafergate.domain.splits import Side, Split
 from wafergate.domain.training import EpochReport
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import ConfigError, NotFoundError, TrainingError
@@ -178,9 +178,7 @@ def _courses(
 ) -> tuple[list[_Course], list[Sample]]:
     """Return the courses, and the images that a model of this version would be taught on."""
     if plan.folds:
-        members = parts.facts.find(SplitMember, split_id=split.id, side=Side.TEST.value) if split else []
-        sealed = {member.name for member in members}
-        cut = cut_folds(parts, line, dataset_id, folds=plan.folds, without=sealed)
+        cut = cut_folds(parts, line, dataset_id, folds=plan.folds)
         sides = [(cut.others(fold), cut.of(fold)) for fold in range(plan.folds)]
         taught = cut.samples
     elif split is None:

@@ -33,7 +33,8 @@ def doubt(parts: Parts, scorer: LabelScorer, estimate_id: str, *, limit: int = 3
     """
     row = parts.facts.get(OutOfFold, estimate_id)
     said = read_predictions(parts.files.get(row.predictions))
-    samples = parts.facts.find(Sample, dataset_id=row.dataset_id)
+    held = {sample.name: sample for sample in parts.facts.find(Sample, dataset_id=row.dataset_id)}
+    samples = [held[name] for name in said.names]
     truth = [Truth.of(sample.boxes, said.classes) for sample in samples]
     likely = calibrate(truth, said.detections, said.classes, iou=row.iou)
     scores = scorer(truth, likely, classes=len(said.classes), least=LEAST)

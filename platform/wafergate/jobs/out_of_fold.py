@@ -1,6 +1,6 @@
 """A dataset version to an estimate of its recall by grouped k-fold, fold by fold (no gate accepts it)."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +8,15 @@ from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
-from wafergate.domain.samples import Sample
+from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.training import EpochReport
+from wafergate.domain.words import counted
 from wafergate.formats.predictions import read_predictions, write_predictions
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.drafts import draft_model
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, silent
+from wafergate.jobs.past import sealed
 from wafergate.jobs.short_training import originals
 from wafergate.jobs.training import Told, train_items
 from wafergate.jobs.training_folder import made_once
@@ -22,6 +24,7 @@ from wafergate.jobs.training_job import Start, choose_start
 from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
+from wafergate.stages.apart import without_copies
 from wafergate.stages.evaluate import figures
 from wafergate.stages.folds import assign_folds, cross_thresholds, judge_folds, tell_gaps
 from wafergate.stages.group import assign_groups
@@ -31,11 +34,12 @@ __all__ = ["Folds", "cut_folds", "out_of_fold"]
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """The images of a version, the group and the fold (0-based) of each."""
+    """The images of a version, the group and the fold (0-based) of each, and the names of those that judge instead."""
 
     samples: list[Sample]
     groups: list[str]
     fold_of: tuple[int, ...]
+    sealed: tuple[str, ...]
 
     def of(self, fold: int) -> list[Sample]:
         """Return the samples of a fold."""
@@ -73,7 +77,7 @@ def out_of_fold(
 
     Each model learns from the originals of the other folds alone, without the line's augmentation and without a
     validation side: its last state judges. Folds that are done are found again, and a training that was killed goes on
-    from its last checkpoint.
+    from its last checkpoint. Images of a test set stay out: only the gate looks at them.
 
     Args:
         parts: the real parts.
@@ -117,15 +121,16 @@ def out_of_fold(
     return Outcome(row_id, not parts.facts.save(row))
 
 
-def cut_folds(parts: Parts, line: LineFile, dataset_id: str, *, folds: int, without: Set[str] = frozenset()) -> Folds:
+def cut_folds(parts: Parts, line: LineFile, dataset_id: str, *, folds: int) -> Folds:
     """Cut a version into folds of whole groups, near-duplicates among them.
+
+    Images of a test set stay out, and so does all but one of images with equal bytes.
 
     Args:
         parts: the real parts.
         line: the line file.
         dataset_id: the version.
         folds: how many, at least 2.
-        without: names of samples that stay out.
 
     Raises:
         SplitError: there are fewer groups than folds.
@@ -133,16 +138,21 @@ def cut_folds(parts: Parts, line: LineFile, dataset_id: str, *, folds: int, with
     everything = parts.facts.find(Sample, dataset_id=dataset_id)
     find_near_duplicates(parts, line.near_duplicates, dataset_id)
     named = assign_groups(everything, line.split, same=known_pairs(parts, dataset_id, line.near_duplicates))
-    kept = [(sample, group) for sample, group in zip(everything, named, strict=True) if sample.name not in without]
-    samples, groups = [sample for sample, _ in kept], [group for _, group in kept]
-    return Folds(samples, groups, assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed))
+    judging = sealed(parts, parts.facts.get(DatasetVersion, dataset_id))
+    out = {s.name for s in everything if s.image in judging or (s.part and s.part.image in judging)}
+    kept = [place for place in without_copies(everything) if everything[place].name not in out]
+    samples, groups = [everything[place] for place in kept], [named[place] for place in kept]
+    fold_of = assign_folds(samples, groups, line.classes, folds=folds, seed=line.split.seed)
+    return Folds(samples, groups, fold_of, tuple(sorted(out)))
 
 
 def _fold_ids(line: LineFile, start: Start, dataset_id: str, cut: Folds, *, folds: int) -> list[str]:
     settings = replace(line.models, candidate="", candidates=(), random_start=False)
     begun = (start.candidate.backend, start.candidate.architecture, start.digest)
     trained = (*begun, settings, line.augment.operations, *line.cuts)
-    return [identify("fold", dataset_id, cut.fold_of, line.classes, trained, fold) for fold in range(folds)]
+    return [
+        identify("fold", dataset_id, cut.fold_of, line.classes, trained, fold, *cut.sealed) for fold in range(folds)
+    ]
 
 
 def _run_fold(work: _Work, fold: int, fold_id: str) -> FoldRun:
@@ -197,6 +207,8 @@ def _estimate(
     judged = judge_folds(truth, detections, cut.fold_of, line.classes, thresholds=thresholds, iou=policy.iou)
     found = figures(judged, confidence=policy.confidence, groups=cut.groups, prevalence=line.prevalence or None)
     names = [sample.name for sample in cut.samples]
+    out = f"{counted(len(cut.sealed), 'image')} of a test set stayed out: only the gate looks at them"
+    gaps = tell_gaps(cut.samples, cut.fold_of, line.classes, folds=folds)
     return OutOfFold(
         id=row_id,
         line=line.name,
@@ -216,6 +228,6 @@ def _estimate(
         baseline_accuracy=found.baseline_accuracy,
         confusion=found.confusion,
         predictions=parts.files.put(write_predictions(names, detections, line.classes)),
-        warnings=tuple(tell_gaps(cut.samples, cut.fold_of, line.classes, folds=folds)),
+        warnings=(*gaps, out) if cut.sealed else tuple(gaps),
         created_at=parts.clock(),
     )

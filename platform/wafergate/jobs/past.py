@@ -13,7 +13,7 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.jobs.parts import Parts
 from wafergate.stages.group import assign_groups, has_keys
 
-__all__ = ["Units", "line_splits", "looks", "renewals", "units"]
+__all__ = ["Units", "line_splits", "looks", "renewals", "sealed", "units"]
 
 
 class Units(NamedTuple):
@@ -50,15 +50,25 @@ def units(
     """
     retired = renewals(parts, dataset.line)
     splits = _binding(parts, dataset, {row.split_id for row in retired} | {retiring})
-    last = max((row.created_at for row in retired), default=None)
-    worn = {row.id for row in splits if retiring or (last is not None and row.created_at <= last)}
-    known = _standings(parts, [row.id for row in splits], worn)
+    known = _standings(parts, splits, {row.id for row in splits} if retiring else _worn(splits, retired))
     here = {sample.image for sample in samples}
     gone = _gone(parts, splits, {image for image in known if image not in here}, policy)
     stood = [known.get(sample.image) for sample in [*samples, *gone]]
     groups = assign_groups([*samples, *gone], policy, same=same)
     size = len(samples)
     return Units(groups[:size], Past(stood[:size], bind_groups(stood, groups)))
+
+
+def sealed(parts: Parts, dataset: DatasetVersion) -> set[str]:
+    """Return the SHA-256 of every image that judges: on test in a split that binds a version, or in its newest one.
+
+    What is made of a version before the gate judges must not show how a model does on them (rule M9).
+    """
+    retired = renewals(parts, dataset.line)
+    splits = _binding(parts, dataset, {row.split_id for row in retired})
+    splits += parts.facts.find(Split, dataset_id=dataset.id, limit=1)
+    standings = _standings(parts, splits, _worn(splits, retired))
+    return {image for image, standing in standings.items() if standing is Standing.TEST}
 
 
 def renewals(parts: Parts, line: str) -> list[Renewal]:
@@ -103,11 +113,17 @@ def _binding(parts: Parts, dataset: DatasetVersion, retired: set[str]) -> list[S
     return binding
 
 
-def _standings(parts: Parts, splits: Sequence[str], retired: set[str]) -> dict[str, Standing]:
+def _worn(splits: Iterable[Split], retired: Sequence[Renewal]) -> set[str]:
+    """Return the ids of the splits that are not newer than the last test set that was retired."""
+    last = max((row.created_at for row in retired), default=None)
+    return {row.id for row in splits if last is not None and row.created_at <= last}
+
+
+def _standings(parts: Parts, splits: Sequence[Split], worn: set[str]) -> dict[str, Standing]:
     """Return the strongest tie of every image that a side has used, by the image's SHA-256."""
     known: dict[str, Standing] = {}
-    for member in parts.facts.find(SplitMember, split_id=splits) if splits else ():
-        standing = standing_of(member.side, retired=member.split_id in retired)
+    for member in parts.facts.find(SplitMember, split_id=[row.id for row in splits]) if splits else ():
+        standing = standing_of(member.side, retired=member.split_id in worn)
         if standing is not None:
             known[member.image] = strongest((standing, known.get(member.image, standing)))
     return known
