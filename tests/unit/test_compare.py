@@ -1,6 +1,7 @@
 """A challenger beside the champion on the same test images, through the whole thread in memory."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,11 +144,11 @@ def test_as_images_arrive_the_champion_is_met_on_the_whole_new_test(
     assert (row.images, row.left_out) == (parts.facts.get(Evaluation, second.evaluation.id).images, 0)
 
 
-def later(source: MemorySource, lots: str) -> MemorySource:
-    """Return other images under the names of the first ones, of lots whose names begin otherwise."""
+def later(source: MemorySource, lot: Callable[[str], str]) -> MemorySource:
+    """Return other images under the names of the first ones, their lots renamed."""
     table = json.loads(source.read("annotations.json"))
     for image in table["images"]:
-        image["lot"] = lots + image["lot"]
+        image["lot"] = lot(image["lot"])
     brighter = {
         name: encode_png(np.minimum(decode(source.read(name))[:, :, 0], 254) + 1)
         for name in source.names()
@@ -160,9 +161,9 @@ def test_images_of_another_version_are_no_strangers_to_the_champion_for_their_na
     crowned: tuple[Parts, Thread], source: MemorySource
 ) -> None:
     parts, first = crowned
-    second = run_thread(parts, line_of(), later(source, "next "))
-    names = [{row.name for row in parts.facts.find(Sample, dataset_id=run.dataset.id)} for run in (first, second)]
-    assert names[0] == names[1]
+    second = run_thread(parts, line_of(), later(source, lambda lot: f"next {lot[::-1]}"))
+    taught = {item.origin for item in parts.facts.find(TrainingItem, training_set_id=first.training_set.id)}
+    assert taught & {row.name for row in parts.facts.find(SplitMember, split_id=second.split.id, side="test")}
     (row,) = parts.facts.find(Comparison)
     assert (row.images, row.left_out) == (parts.facts.get(Evaluation, second.evaluation.id).images, 0)
 
@@ -176,7 +177,7 @@ def test_new_images_of_a_lot_that_the_champion_learnt_from_are_left_out(
     parts.facts.save(  # as if the champion had been trained on it
         TrainingItem(first.training_set.id, 10_000, sample.name, (), sample.image, 96, 96, sample.boxes, "train")
     )
-    second = run_thread(parts, line_of(), later(source, ""))
+    second = run_thread(parts, line_of(), later(source, lambda lot: lot))
     (row,) = parts.facts.find(Comparison)
     members = parts.facts.find(SplitMember, split_id=second.split.id, side="test")
     of_its_lot = [member for member in members if member.group == judge.group]
