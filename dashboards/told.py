@@ -13,6 +13,10 @@ from wafergate.formats.verdicts import subject
 __all__ = ["next_step", "next_steps"]
 
 
+_OTHER_STEPS = {"equal bytes": "step_leak_copies", "`wafergate weights add`": "step_licence_unnamed"}
+"""What a step says where its rule has another answer than the usual one, and the sentence for it."""
+
+
 def next_steps(decision: GateDecision, evaluation: Evaluation, text: Text) -> list[str]:
     """Return what would change a verdict, a sentence for each rule that holds it back."""
     held = [rule for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
@@ -21,7 +25,9 @@ def next_steps(decision: GateDecision, evaluation: Evaluation, text: Text) -> li
 
 def next_step(rule: RuleResult, decision: GateDecision, evaluation: Evaluation, text: Text) -> str:
     """Return what would change a rule's verdict, as it was stored where its figures do not tell it."""
-    key = f"step_{rule.rule}_{rule.verdict}"
+    key = next(
+        (step for said, step in _OTHER_STEPS.items() if said in rule.next_step), f"step_{rule.rule}_{rule.verdict}"
+    )
     values: dict[str, object] = {"subject": subject(rule, text)}
     if rule.rule == "recall":
         figures = evaluation.by_class().get(rule.subject)

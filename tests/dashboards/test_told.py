@@ -16,7 +16,13 @@ from wafergate.domain.evaluation import Comparison
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, RetrainStanding
-from wafergate.domain.licences import LicenceException, LicencePolicy, explain_licence, licence_standing
+from wafergate.domain.licences import (
+    LicencedPart,
+    LicenceException,
+    LicencePolicy,
+    explain_licence,
+    licence_standing,
+)
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import LeakProof, Side, SplitMode
 from wafergate.formats import verdicts
@@ -130,6 +136,22 @@ def test_what_was_not_looked_at_and_what_leaks_is_told_in_the_readers_language(f
         korean = verdicts.evidence(rule, Grounds(), Text("ko"))
         assert korean != rule.evidence
         assert set(NUMBER.findall(korean.replace(",", ""))) <= set(NUMBER.findall(rule.evidence.replace(",", "")))
+
+
+def test_another_step_than_the_usual_one_is_told_as_such() -> None:
+    judged = _judged("failed")
+    copies = decided(leak=LeakProof(51_300, 2, {"same_bytes": 2}))
+    unnamed = decided(licences=(LicencedPart("weights", ""),))
+    for decision, rule_name, korean in (
+        (copies, "leak", "내용이 같은"),
+        (unnamed, "licence", "`wafergate weights add`"),
+    ):
+        rule = next(item for item in decision.rules if item.rule == rule_name and item.next_step)
+        english, told_ = (
+            told.next_step(rule, decision, judged.evaluation, Text(language)) for language in ("en", "ko")
+        )
+        assert english.lower() == rule.next_step.lower()
+        assert korean in told_
 
 
 def test_that_nobody_names_a_licence_is_told_in_the_readers_language() -> None:
