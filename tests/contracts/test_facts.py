@@ -29,7 +29,7 @@ from wafergate.domain.review import ReviewAnswer, ReviewItem
 from wafergate.domain.samples import DatasetVersion, ImageRecord, Sample
 from wafergate.domain.training import TrainedArtefact, TrainingJob
 from wafergate.domain.training_rows import MemoryStep, ModelVersion, TrainingEpoch
-from wafergate.errors import NotFoundError, PromotionError, ServiceError
+from wafergate.errors import NotFoundError, PromotionError, ServiceError, StorageError
 from wafergate.jobs.ladder import train_within_memory
 from wafergate.ports import FactStore, LedgerDraft
 from wafergate.settings import OFFER_NAME, Settings
@@ -119,6 +119,29 @@ def test_parts_come_back_in_order_with_boxes_outlines_and_any_script(facts: Fact
     samples = [rows.sample(line, place, images[place].id) for place in range(30)]
     assert facts.save(rows.dataset(line), reversed(samples))
     assert facts.find(Sample, dataset_id=f"data-{line}") == samples
+
+
+def test_rows_are_counted_by_a_column(facts: FactStore, line: str) -> None:
+    other = f"{line}-other"
+    for row in (rows.dataset(line), rows.dataset(line, f"data-{line}-2"), rows.dataset(other)):
+        facts.save(row)
+    counted = facts.count(DatasetVersion, "line")
+    assert (counted[line], counted[other]) == (2, 1)
+    assert facts.count(DatasetVersion, "format", line=[line, other], number=1) == {"coco": 2}
+    assert facts.count(DatasetVersion, "line", line="nobody") == {}
+
+
+def test_a_part_that_is_there_twice_is_refused_and_nothing_is_written(facts: FactStore, line: str) -> None:
+    image = rows.image(f"{line}-0".ljust(64, "0"))
+    facts.save_all([image])
+    sample = rows.sample(line, 0, image.id)
+    with pytest.raises(StorageError, match="already"):
+        facts.save(rows.dataset(line), [sample, sample])
+    assert facts.find(DatasetVersion, line=line) == []
+    assert facts.save(rows.dataset(line), [sample])
+    with pytest.raises(StorageError, match="already"):
+        facts.save(rows.dataset(line, f"data-{line}-2"), [sample])
+    assert len(facts.find(DatasetVersion, line=line)) == 1
 
 
 def test_a_suspicion_and_its_answer_come_back_as_they_went_in(facts: FactStore, line: str) -> None:

@@ -17,8 +17,16 @@ from tests import rows
 from wafergate.adapters.memory import MemoryFacts, MemoryInspections
 from wafergate.adapters.postgres import PostgresFacts, PostgresInspections
 from wafergate.domain.gate import LedgerKind
-from wafergate.domain.inspection import InspectedImage, InspectionMonth, InspectionRun, LotRun, capture_time, keep_from
-from wafergate.errors import ServiceError
+from wafergate.domain.inspection import (
+    ANY_CLASS,
+    InspectedImage,
+    InspectionMonth,
+    InspectionRun,
+    LotRun,
+    capture_time,
+    keep_from,
+)
+from wafergate.errors import ServiceError, StorageError
 from wafergate.ports import FactStore, InspectionStore, LedgerDraft
 from wafergate.settings import Settings
 
@@ -193,6 +201,10 @@ def test_days_and_lots_come_newest_first_and_within_their_limits(stores: Stores)
     lots = stores.inspections.lots(stores.line, 2)
     assert [(lot.lot, lot.images) for lot in lots] == [("L1", 2), ("L2", 1)]
     assert lots[0].first_at == NOW - timedelta(days=40)
+    since, until = NOW - timedelta(days=30), NOW - timedelta(days=10)
+    assert [lot.lot for lot in stores.inspections.lots(stores.line, since=since, until=until)] == ["L1", "L3"]
+    assert [lot.lot for lot in stores.inspections.lots(stores.line, 1, until=until)] == ["L1"]
+    assert [lot.lot for lot in stores.inspections.lots(stores.line, since=NOW - timedelta(days=3))] == ["L1", "L2"]
     days = stores.inspections.days(stores.line, date(2026, 2, 10), date(2026, 3, 2))
     assert [day.day for day in days] == [date(2026, 2, 27), date(2026, 2, 10)]
 
@@ -208,6 +220,20 @@ def test_images_are_found_by_a_class_that_counts(stores: Stores) -> None:
     assert stores.inspections.images(line=stores.line, defect_class="particle") == [images[0], images[2]]
     assert stores.inspections.images(line=stores.line, defect_class="particle", lot="L1") == [images[2]]
     assert stores.inspections.images(line=stores.line, defect_class="void") == []
+
+
+def test_images_are_found_by_station_and_by_any_class_that_counts(stores: Stores) -> None:
+    run = run_of(stores, "1")
+    images = [
+        image_of(run, 0, station="A", detections=(box("scratch"),)),
+        image_of(run, 1, station="A", weak=(box("scratch", 0.1),)),
+        image_of(run, 2, station="", detections=(box("void"),)),
+    ]
+    stores.inspections.save(run, images)
+    assert stores.inspections.images(line=stores.line, defect_class=ANY_CLASS) == [images[0], images[2]]
+    assert stores.inspections.images(line=stores.line, station="A") == images[:2]
+    assert stores.inspections.images(line=stores.line, station="", limit=1) == images[2:]
+    assert stores.inspections.images(line=stores.line, station="A", defect_class=ANY_CLASS, limit=5) == images[:1]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -351,7 +377,7 @@ class TestDatabaseItself:
     def test_a_run_that_breaks_off_in_the_middle_leaves_nothing(self, stores: Stores) -> None:
         run = run_of(stores, "1")
         images = scattered(run, 50, 1)
-        with pytest.raises(psycopg.errors.UniqueViolation):
+        with pytest.raises(StorageError, match="already"):
             stores.inspections.save(run, [*images, images[0]])  # only the last row cannot be
         assert stores.inspections.images(line=stores.line) == []
         assert stores.inspections.runs(stores.line) == []

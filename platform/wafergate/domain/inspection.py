@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Le
 
 __all__ = [
+    "ANY_CLASS",
     "EARLIEST",
     "FoundBox",
     "InspectedImage",
@@ -30,6 +31,9 @@ __all__ = [
 
 FoundBox = tuple[str, float, float, float, float, float]
 """A detection: class, score in [0, 1], then x1, y1, x2, y2 in the image's pixels."""
+
+ANY_CLASS = ""
+"""Asked for in place of a defect class: whichever one; no class is named nothing."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No image was captured before: an earlier time is a clock that was never set."""

@@ -23,8 +23,7 @@ def require_line(facts: FactStore, name: str) -> None:
     """
     if any(facts.find(kind, line=name, limit=1) for kind in _KINDS):
         return
-    files, versions = facts.find(LineFileVersion), facts.find(DatasetVersion)
-    names = sorted({row.line for row in files} | {row.line for row in versions})
+    names = sorted({*facts.count(LineFileVersion, "line"), *facts.count(DatasetVersion, "line")})
     there = f"the lines there are: {', '.join(names)}" if names else "there is none yet: `wafergate intake` begins one"
     message = f"nothing is stored of a line {name!r}; {there}"
     raise NotFoundError(message)

@@ -52,6 +52,9 @@ class FactStore(Protocol):
 
         Returns:
             False when a row with this id was already there; then nothing is written.
+
+        Raises:
+            StorageError: one of the parts is there already, or twice among them; nothing is written.
         """
 
     def save_all(self, rows: Iterable[object]) -> int:
@@ -66,6 +69,9 @@ class FactStore(Protocol):
 
     def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """Return the rows whose columns equal the values given, newest first; parts in order of position."""
+
+    def count(self, kind: type[object], by: str, /, **equal: object) -> dict[str, int]:
+        """Count the rows whose columns equal the values given, by the text that one column holds, e.g. `line`."""
 
     def champion(self, line: str) -> Champion | None:
         """Return the model that judges the line now, if any."""
@@ -136,6 +142,7 @@ class InspectionStore(Protocol):
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        station: str | None = None,
         defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -147,7 +154,8 @@ class InspectionStore(Protocol):
             line: the production line.
             run_id: only those of this run.
             lot: only those of this lot.
-            defect_class: only those with a detection of this class at or above its threshold.
+            station: only those of this station; an empty one for those that name none.
+            defect_class: only those with a detection of this class at or above its threshold, or `ANY_CLASS`.
             since: only those captured then or later.
             until: only those captured before.
             limit: at most this many.
@@ -170,8 +178,17 @@ class InspectionStore(Protocol):
     def days(self, line: str, since: date | None = None, until: date | None = None) -> list[InspectionDay]:
         """Return a line's sums by day, newest first, then by model, station and product."""
 
-    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
-        """Return a line's sums by lot and model, the one with the newest image first."""
+    def lots(
+        self, line: str, limit: int | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[InspectionLot]:
+        """Return a line's sums by lot and model, the one with the newest image first.
+
+        Args:
+            line: the production line.
+            limit: at most this many.
+            since: only lots whose last image was captured then or later.
+            until: only lots whose first image was captured before.
+        """
 
     def lot_runs(self, line: str, lot: str) -> list[LotRun]:
         """Return the runs that saw a lot, newest first, also those whose images were dropped since."""

@@ -1,6 +1,7 @@
 """Facts in memory, for unit tests."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,12 +18,16 @@ from wafergate.domain.gate import (
     LedgerKind,
     broken_links,
 )
-from wafergate.errors import NotFoundError
+from wafergate.errors import NotFoundError, StorageError
 from wafergate.ports import Clock, LedgerDraft
 
 __all__ = ["MemoryFacts"]
 
 Row = TypeVar("Row")
+
+
+def _key(row: object) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in table_of(type(row)).key)
 
 
 class MemoryFacts:
@@ -38,11 +43,22 @@ class MemoryFacts:
         return self._rows.setdefault(kind, {})
 
     def _put(self, row: object) -> bool:
-        rows, key = self._of(type(row)), tuple(getattr(row, name) for name in table_of(type(row)).key)
+        rows, key = self._of(type(row)), _key(row)
         if key in rows:
             return False
         rows[key] = row
         return True
+
+    def _require_new(self, parts: Sequence[object]) -> None:
+        seen: set[tuple[object, ...]] = set()
+        for part in parts:
+            key = (type(part), *_key(part))
+            if key in seen or key[1:] in self._of(type(part)):
+                message = (
+                    f"the store holds such a row already, nothing was written: {table_of(type(part)).name} {key[1:]}"
+                )
+                raise StorageError(message)
+            seen.add(key)
 
     def save(
         self,
@@ -58,8 +74,10 @@ class MemoryFacts:
             if getattr(row, "number", None) == 0:
                 numbers = [item.number for item in self._of(type(row)).values() if item.line == row.line]
                 row = replace(row, number=max(numbers, default=0) + 1)
-            if not self._put(row):
+            if _key(row) in self._of(type(row)):
                 return False
+            self._require_new(parts)
+            self._put(row)
             for part in [*parts, *alerts]:
                 self._put(part)
             for draft in ledger:
@@ -81,8 +99,19 @@ class MemoryFacts:
 
     def find(self, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
         """See `FactStore.find`."""
+        rows = self._matching(kind, equal)
+        for term in reversed(table_of(kind).newest_first.split(", ")):
+            name, _, down = term.partition(" ")
+            rows.sort(key=attrgetter(name), reverse=bool(down))
+        return cast("list[Row]", rows[:limit])
+
+    def count(self, kind: type[object], by: str, /, **equal: object) -> dict[str, int]:
+        """See `FactStore.count`."""
+        return dict(Counter(str(getattr(row, by)) for row in self._matching(kind, equal)))
+
+    def _matching(self, kind: type, equal: Mapping[str, object]) -> list[Any]:
         with self._lock:
-            rows = [
+            return [
                 row
                 for row in self._of(kind).values()
                 if all(
@@ -90,10 +119,6 @@ class MemoryFacts:
                     for name, value in equal.items()
                 )
             ]
-        for term in reversed(table_of(kind).newest_first.split(", ")):
-            name, _, down = term.partition(" ")
-            rows.sort(key=attrgetter(name), reverse=bool(down))
-        return cast("list[Row]", rows[:limit])
 
     def champion(self, line: str) -> Champion | None:
         """See `FactStore.champion`."""

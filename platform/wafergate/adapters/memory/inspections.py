@@ -6,6 +6,7 @@ from operator import attrgetter, itemgetter
 
 from wafergate.adapters.memory.facts import MemoryFacts
 from wafergate.domain.inspection import (
+    ANY_CLASS,
     InspectedImage,
     InspectionDay,
     InspectionLot,
@@ -63,6 +64,7 @@ class MemoryInspections:
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        station: str | None = None,
         defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -75,7 +77,8 @@ class MemoryInspections:
             if image.line == line
             and run_id in {None, image.run_id}
             and lot in {None, image.lot}
-            and defect_class in {None, *(name for name, *_ in image.detections)}
+            and station in {None, image.station}
+            and (defect_class is None or _shows(image, defect_class))
             and (since is None or image.captured_at >= since)
             and (until is None or image.captured_at < until)
         ]
@@ -116,9 +119,15 @@ class MemoryInspections:
         found.sort(key=attrgetter("model_id", "station", "product"))
         return sorted(found, key=attrgetter("day"), reverse=True)
 
-    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
+    def lots(
+        self, line: str, limit: int | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[InspectionLot]:
         """See `InspectionStore.lots`."""
-        return add_up_lots(lot for _, lot in self._lots if lot.line == line)[:limit]
+        return [
+            lot
+            for lot in add_up_lots(lot for _, lot in self._lots if lot.line == line)
+            if (since is None or lot.last_at >= since) and (until is None or lot.first_at < until)
+        ][:limit]
 
     def lot_runs(self, line: str, lot: str) -> list[LotRun]:
         """See `InspectionStore.lot_runs`."""
@@ -152,3 +161,8 @@ class MemoryInspections:
         if dropped:
             self._facts.append(ledger(dropped))
         return dropped
+
+
+def _shows(image: InspectedImage, defect_class: str) -> bool:
+    names = {name for name, *_ in image.detections}
+    return bool(names) if defect_class == ANY_CLASS else defect_class in names

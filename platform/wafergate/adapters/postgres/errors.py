@@ -23,13 +23,17 @@ def translated(conninfo: str) -> Iterator[None]:
     """Raise the platform's errors for psycopg's.
 
     Raises:
-        StorageError: the disk is full.
+        StorageError: the disk is full, or a row is there that was to be new.
         ServiceError: the server does not answer, refuses the role, or has another schema.
     """
     try:
         yield
     except psycopg.errors.DiskFull as error:
         message = f"PostgreSQL at {address(conninfo)} has no disk space left: free some, then run again"
+        raise StorageError(message) from error
+    except psycopg.errors.UniqueViolation as error:
+        which = error.diag.message_detail or str(error)
+        message = f"PostgreSQL at {address(conninfo)} holds such a row already, nothing was written: {which}"
         raise StorageError(message) from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         message = f"PostgreSQL at {address(conninfo)} lacks a table or column of this version: run `wafergate migrate`"

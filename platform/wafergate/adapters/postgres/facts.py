@@ -89,6 +89,15 @@ class PostgresFacts:
         with self._connections.transaction() as connection:
             return _find(connection, kind, limit=limit, **equal)
 
+    def count(self, kind: type[object], by: str, /, **equal: object) -> dict[str, int]:
+        """See `FactStore.count`."""
+        where, values = _where(equal)
+        query = sql.SQL("SELECT {0}, count(*) FROM {1}{2} GROUP BY {0}").format(
+            sql.Identifier(by), sql.Identifier(table_of(kind).name), where
+        )
+        with self._connections.transaction() as connection:
+            return dict(connection.execute(query, values).fetchall())
+
     def champion(self, line: str) -> Champion | None:
         """See `FactStore.champion`."""
         return next(iter(self.find(Champion, line=line)), None)
@@ -176,20 +185,26 @@ class PostgresFacts:
 
 def _find(connection: Connection, kind: type[Row], /, *, limit: int | None = None, **equal: object) -> list[Row]:
     table = table_of(kind)
+    where, values = _where(equal)
+    query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
+        columns_of(table),
+        sql.Identifier(table.name),
+        where,
+        sql.SQL(table.newest_first),
+        sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
+    )
+    rows = connection.execute(query, values).fetchall()
+    return [cast("Row", table.decode(row)) for row in rows]
+
+
+def _where(equal: Mapping[str, object]) -> tuple[sql.Composable, list[object]]:
+    """Return the condition that columns equal values or one of several, and the values."""
     tests = [
         sql.SQL("{} = ANY(%s)" if isinstance(value, (list, tuple)) else "{} = %s").format(sql.Identifier(name))
         for name, value in equal.items()
     ]
-    query = sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
-        columns_of(table),
-        sql.Identifier(table.name),
-        sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""),
-        sql.SQL(table.newest_first),
-        sql.SQL(" LIMIT {}").format(sql.Literal(limit)) if limit is not None else sql.SQL(""),
-    )
     values = [list(value) if isinstance(value, tuple) else value for value in equal.values()]
-    rows = connection.execute(query, values).fetchall()
-    return [cast("Row", table.decode(row)) for row in rows]
+    return sql.SQL(" WHERE ") + sql.SQL(" AND ").join(tests) if tests else sql.SQL(""), values
 
 
 def _numbered(connection: Connection, table: Table, row: Any) -> object:

@@ -15,6 +15,7 @@ from wafergate.adapters.postgres.inspection_rows import IMAGE_COLUMNS, write_ima
 from wafergate.adapters.postgres.tables import table_of
 from wafergate.adapters.postgres.writing import append, columns_of, insert
 from wafergate.domain.inspection import (
+    ANY_CLASS,
     FoundBox,
     InspectedImage,
     InspectionDay,
@@ -64,7 +65,10 @@ _NEWEST_LOTS = """
 SELECT line, lot, model_id, first_at, last_at, images, defective, instances FROM inspection_lot
 WHERE line = %(line)s AND (lot, model_id) IN (
     SELECT lot, model_id FROM inspection_lot WHERE line = %(line)s
-    GROUP BY lot, model_id ORDER BY max(last_at) DESC, lot, model_id LIMIT %(limit)s
+    GROUP BY lot, model_id
+    HAVING max(last_at) >= coalesce(%(since)s, '-infinity'::timestamptz)
+        AND min(first_at) < coalesce(%(until)s, 'infinity'::timestamptz)
+    ORDER BY max(last_at) DESC, lot, model_id LIMIT %(limit)s
 )
 """
 _BOXES = """
@@ -120,15 +124,17 @@ class PostgresInspections:
         line: str,
         run_id: str | None = None,
         lot: str | None = None,
+        station: str | None = None,
         defect_class: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> list[InspectedImage]:
         """See `InspectionStore.images`."""
-        tests = {"run_id =": run_id, "lot =": lot, "captured_at >=": since, "captured_at <": until}
-        where, values = _where(line, tests)
-        if defect_class is not None:
+        some = 0 if defect_class == ANY_CLASS else None
+        tests = {"run_id =": run_id, "lot =": lot, "station =": station, "found >": some}
+        where, values = _where(line, tests | {"captured_at >=": since, "captured_at <": until})
+        if defect_class:
             where, values = where + sql.SQL(_WITH_CLASS), [*values, defect_class]
         query = _SELECT + where + sql.SQL(" ORDER BY captured_at DESC, run_id, position")
         with self._connections.transaction() as connection:
@@ -172,10 +178,13 @@ class PostgresInspections:
         with self._connections.transaction() as connection:
             return [InspectionDay(*row) for row in connection.execute(query, values)]
 
-    def lots(self, line: str, limit: int | None = None) -> list[InspectionLot]:
+    def lots(
+        self, line: str, limit: int | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[InspectionLot]:
         """See `InspectionStore.lots`."""
+        asked = {"line": line, "limit": limit, "since": since, "until": until}
         with self._connections.transaction() as connection:
-            rows = connection.execute(_NEWEST_LOTS, {"line": line, "limit": limit})
+            rows = connection.execute(_NEWEST_LOTS, asked)
             return add_up_lots(InspectionLot(*row) for row in rows)
 
     def lot_runs(self, line: str, lot: str) -> list[LotRun]:
