@@ -34,7 +34,7 @@ def judge_standing(view: LineView) -> Standing:
     if view.champion is None or view.judged is None:
         return Standing(LineState.BLIND, _blind_sentence(view))
     verdict = view.judged.decision.verdict
-    state = line_state(verdict, view.drift.verdict if view.drift and view.drift_is_current else None)
+    state = line_state(verdict, view.drift_behind.verdict if view.drift_behind else None)
     notes = _notes(view)
     if state is LineState.AT_RISK:
         return Standing(state, "sentence_drifted" if verdict is Verdict.PASS else "sentence_unproven", notes)

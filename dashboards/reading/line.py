@@ -15,6 +15,7 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.domain.validation_rows import ValidationResult
 from wafergate.formats.verdicts import Grounds
 from wafergate.jobs.alert_subjects import subjects_of
+from wafergate.jobs.line_drift import drift_behind
 from wafergate.ports import FactStore
 
 __all__ = ["Judged", "LineView", "list_lines", "load_judged", "load_view"]
@@ -50,7 +51,8 @@ class LineView:
         report: the stored page about the newest decision.
         newest_dataset: the newest dataset version.
         validation: the newest check of the shown dataset version.
-        drift: the newest drift report.
+        drift: the newest drift report on the data the champion was trained on, else the newest of the line.
+        drift_behind: the one that the line's state goes by.
         alerts: open alerts, newest first.
         subjects: what they are about, by the id they name.
         looks: how often the shown test set has been used so far.
@@ -65,6 +67,7 @@ class LineView:
     newest_dataset: DatasetVersion | None
     validation: ValidationResult | None
     drift: DriftReport | None
+    drift_behind: DriftReport | None
     alerts: tuple[Alert, ...]
     subjects: Mapping[str, object]
     looks: int
@@ -90,12 +93,12 @@ class LineView:
     @property
     def drift_is_current(self) -> bool:
         """Whether the drift report compares with the data the champion was trained on."""
-        return self.drift is not None and self.judged is not None and self.drift.dataset_id == self.judged.dataset.id
+        return bool(self.drift and self.judged and self.drift.dataset_id == self.judged.model.dataset_id)
 
 
 def list_lines(facts: FactStore) -> list[str]:
     """Return the lines that have stored a dataset version or an alert, sorted."""
-    return sorted({row.line for row in facts.find(DatasetVersion)} | {row.line for row in facts.find(Alert)})
+    return sorted({*facts.count(DatasetVersion, "line"), *facts.count(Alert, "line")})
 
 
 def load_view(facts: FactStore, line: str) -> LineView:
@@ -116,9 +119,9 @@ def load_view(facts: FactStore, line: str) -> LineView:
     shown = judged or latest
     dataset = shown.dataset if shown else newest
     checks = facts.find(ValidationResult, dataset_id=dataset.id, limit=1) if dataset else []
-    reports = facts.find(DriftReport, line=line, limit=1)
-    drift = reports[0] if reports else None
-    alerts = _open_alerts(facts, line, latest.decision if latest else None, drift)
+    drift = _newest_drift(facts, line, judged)
+    behind = drift_behind(facts, line, judged.model.dataset_id) if judged else None
+    alerts = _open_alerts(facts, line, latest.decision if latest else None, behind or drift)
     return LineView(
         line=line,
         champion=champion,
@@ -128,6 +131,7 @@ def load_view(facts: FactStore, line: str) -> LineView:
         newest_dataset=newest,
         validation=checks[0] if checks else None,
         drift=drift,
+        drift_behind=behind,
         alerts=alerts,
         subjects=subjects_of(facts, alerts),
         looks=_looks(facts, shown),
@@ -145,6 +149,11 @@ def load_judged(facts: FactStore, decision: GateDecision) -> Judged:
     model = facts.get(ModelVersion, decision.model_id)
     split = facts.get(Split, evaluation.split_id)
     return Judged(decision, evaluation, model, split, facts.get(DatasetVersion, split.dataset_id))
+
+
+def _newest_drift(facts: FactStore, line: str, judged: Judged | None) -> DriftReport | None:
+    own = facts.find(DriftReport, line=line, dataset_id=judged.model.dataset_id, limit=1) if judged else []
+    return next(iter(own or facts.find(DriftReport, line=line, limit=1)), None)
 
 
 def _looks(facts: FactStore, shown: Judged | None) -> int:

@@ -76,8 +76,9 @@ def sentence(view: LineView, standing: Standing, text: Text) -> str:
             values["recall"] = text.value(weakest.value)
             values["bound"] = text.at_least(weakest.bound)
             values["limit"] = text.limit(weakest.limit)
-    if view.drift is not None:
-        values["features"] = ", ".join(text.feature(item.feature) for item in view.drift.features if item.drifted)
+    if view.drift_behind is not None:
+        drifted = [item.feature for item in view.drift_behind.features if item.drifted]
+        values["features"] = ", ".join(map(text.feature, drifted))
     return text.say(standing.sentence, **values)
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pandas as pd
 import pytest
@@ -16,12 +16,16 @@ from dashboards.reading.line import Judged, LineView, list_lines, load_view
 from dashboards.standing import StandingNote, judge_standing
 from dashboards.tables import class_data, class_table, rule_table, to_csv, to_markdown
 from dashboards.texts import JOINER, Text, literal
+from dashboards.views import today
 from tests.dashboards import stories
 from tests.dashboards.drawn import read_chart
-from wafergate.domain.drift import DriftVerdict
-from wafergate.domain.gate import GateDecision, Verdict
+from wafergate.adapters.memory import MemoryFacts
+from wafergate.domain.drift import DriftReport, DriftVerdict
+from wafergate.domain.gate import GateDecision, LedgerKind, Verdict
 from wafergate.domain.line_state import LineState, weakest_recall
+from wafergate.domain.weekly import Week
 from wafergate.errors import NotFoundError
+from wafergate.jobs.weekly import Inspected, week_of
 
 pytestmark = pytest.mark.unit
 TEXT = Text("en")
@@ -87,6 +91,42 @@ def test_drift_against_other_data_says_nothing_about_the_champion() -> None:
     assert view.drift.verdict is DriftVerdict.DRIFTED
     standing = judge_standing(view)
     assert (standing.state, standing.notes) == (LineState.COVERED, (StandingNote.DRIFT_NONE,))
+
+
+def test_after_a_rollback_the_champions_own_drift_counts_on_every_page() -> None:
+    facts = stories.drifted()
+    champion = facts.champion("die-a")
+    assert champion is not None
+    later = stories.Act(2, stories.PROVEN, stories.MORNING + timedelta(hours=9))
+    stories.tell(facts, later, promote=True)
+    stories.drift(facts, later, DriftVerdict.STABLE)
+    facts.promote(replace(champion, actor="kim", reason="escapes"), kind=LedgerKind.ROLLED_BACK, details={})
+    view = load_view(facts, "die-a")
+    assert (judge_standing(view).state, judge_standing(view).notes) == (
+        LineState.AT_RISK,
+        (StandingNote.NEWER_DATA,),
+    )
+    assert view.drift is not None
+    assert view.drift.verdict is DriftVerdict.DRIFTED
+    assert _weekly_state(facts) is LineState.AT_RISK
+
+
+def test_a_window_too_small_to_say_takes_nothing_back() -> None:
+    facts = stories.drifted()
+    (drifted,) = facts.find(DriftReport)
+    few = replace(drifted, id="drift-few", verdict=DriftVerdict.NOT_ENOUGH, features=(), current_images=7)
+    facts.save(replace(few, created_at=drifted.created_at + timedelta(hours=1)))
+    view = load_view(facts, "die-a")
+    standing = judge_standing(view)
+    assert (standing.state, standing.sentence) == (LineState.AT_RISK, "sentence_drifted")
+    assert standing.notes == (StandingNote.DRIFT_FEW,)
+    assert "brightness" in today.sentence(view, standing, TEXT)
+    assert _weekly_state(facts) is LineState.AT_RISK
+
+
+def _weekly_state(facts: MemoryFacts) -> LineState:
+    week, now = Week.ending(stories.MORNING.date() + timedelta(days=5), UTC), stories.MORNING + timedelta(days=9)
+    return week_of(facts, "die-a", week, Inspected((), ()), now=now).state
 
 
 def test_the_weakest_class_is_the_one_with_least_room_not_the_lowest_recall() -> None:

@@ -23,10 +23,11 @@ from wafergate.domain.gate import Champion, GateDecision, LedgerKind
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.line_state import LineState
 from wafergate.domain.weekly import Week, WeeklyReport
-from wafergate.errors import ServiceError
+from wafergate.errors import ConfigError, ServiceError
 from wafergate.formats.verdicts import Grounds, summary
 from wafergate.formats.weekly_page import sentences, weekly_words, write_weekly
 from wafergate.jobs.alerts import Dispatch, dispatch
+from wafergate.jobs.parts import Parts
 from wafergate.jobs.weekly import Inspected, inspected_in, week_of, weekly
 from wafergate.ports import Attachment
 
@@ -217,8 +218,30 @@ def test_both_languages_hold_the_same_sentences_with_the_same_values() -> None:
 # stored and sent
 
 
-def test_a_week_is_stored_and_sent_once_with_its_pages(tmp_path: Path) -> None:
+def after_the_week(folder: Path) -> Parts:
+    return replace(parts_in(folder), clock=lambda: LATER)
+
+
+def test_a_week_that_is_not_over_is_not_sent_but_from_its_end_on(tmp_path: Path) -> None:
     parts, line = parts_in(tmp_path), line_of()
+    early = replace(parts, clock=lambda: WEEK.until - timedelta(seconds=1))
+    with pytest.raises(ConfigError, match=r"2026-03-08 to 2026-03-14 is not over: .* from 2026-03-15 on"):
+        weekly(early, line, WEEK, language="en")
+    assert parts.facts.find(WeeklyReport) == []
+    assert not weekly(replace(parts, clock=lambda: WEEK.until), line, WEEK, language="en").reused
+
+
+def test_a_week_that_lies_far_back_tells_its_lots() -> None:
+    store = MemoryInspections(MemoryFacts(clock=lambda: MORNING))
+    for place in range(1001):
+        at = WEEK.until + timedelta(minutes=place) if place else WEEK.since
+        run = InspectionRun(f"run-{place}", "die-a", "m", "folder", 1, 0, {}, 0, at)
+        store.save(run, [replace(_inspected(0, f"L{place}", at, ""), run_id=run.id)])
+    assert [lot.lot for lot in inspected_in(store, "die-a", WEEK).lots] == ["L0"]
+
+
+def test_a_week_is_stored_and_sent_once_with_its_pages(tmp_path: Path) -> None:
+    parts, line = after_the_week(tmp_path), line_of()
     told: list[tuple[str, str, list[Attachment]]] = []
 
     def channel(title: str, body: str, attachments: object = (), **_: object) -> None:
@@ -237,7 +260,7 @@ def test_a_week_is_stored_and_sent_once_with_its_pages(tmp_path: Path) -> None:
 
 
 def test_without_chromium_the_page_itself_goes(tmp_path: Path) -> None:
-    parts, line = parts_in(tmp_path), line_of()
+    parts, line = after_the_week(tmp_path), line_of()
     row = parts.facts.get(WeeklyReport, weekly(parts, line, WEEK, language="en").id)
     assert row.paper == ""
     assert _alert(parts.facts).attachments == (row.page,)

@@ -24,7 +24,10 @@ def weekly(
     language: Annotated[str, typer.Option("--language", help="en or ko; else as the line file says.")] = "",
     until: Annotated[str, typer.Option("--until", help="Last of the seven days, YYYY-MM-DD; else today.")] = "",
     send: Annotated[
-        bool, typer.Option("--send", help="Send it by the alert channels instead, once; else until yesterday.")
+        bool,
+        typer.Option(
+            "--send", help="Send it by the alert channels instead, once, when the week is over; else until yesterday."
+        ),
     ] = False,
 ) -> None:
     """Write the page about a line's week: state, classes, drift, decisions, alerts.
@@ -36,12 +39,14 @@ def weekly(
     """
     from wafergate.domain.weekly import Week, WeeklyReport
     from wafergate.formats.weekly_page import weekly_words, write_weekly
-    from wafergate.jobs.weekly import inspected_in, week_of
+    from wafergate.jobs.weekly import inspected_in, require_over, week_of
     from wafergate.line import load_line
 
     loaded, last = load_line(line), _day(until)
     spoken, zone = _language(language or loaded.schedule.language), loaded.schedule.zone
     if send:
+        if last:
+            require_over(Week.ending(last, zone), datetime.now(UTC))
         parts = ready()
         row = parts.facts.get(WeeklyReport, flow("weekly")(str(line), language=spoken, until=last))
         typer.echo(f"{row.id}: {loaded.name}, {row.week_in(zone)}; `wafergate alerts list` tells whether it was sent")

@@ -21,7 +21,7 @@ def line_state(champion: Verdict | None, drift: DriftVerdict | None) -> LineStat
 
     Args:
         champion: the stored verdict on the model that judges the line; None where no model does.
-        drift: of the newest report that compares with the champion's own data; None where there is none.
+        drift: of the report that `wafergate.jobs.line_drift` names; None where there is none.
 
     Returns:
         Blind without a champion; at risk where its verdict is not a pass or its images have drifted; else covered.

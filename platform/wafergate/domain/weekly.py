@@ -94,7 +94,7 @@ class WeekContent:
         promotion: the ledger's entry that made it champion; None where there was none.
         decisions: of the week, newest first.
         drift: reports of the week, oldest first.
-        drifted_now: the newest report before the end on the champion's own data; None where there is none.
+        drifted_now: the report that the state goes by, see `jobs.line_drift`; None where there is none.
         ledger: entries of the week, oldest first.
         models: those the ledger of the week speaks of.
         alerts: written in the week, newest first.

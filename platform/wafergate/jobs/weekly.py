@@ -11,20 +11,22 @@ from wafergate.domain.identity import identify
 from wafergate.domain.inspection import InspectionDay, InspectionLot
 from wafergate.domain.line_state import line_state
 from wafergate.domain.training_rows import ModelVersion
-from wafergate.domain.weekly import JudgedModel, Week, WeekContent, WeeklyReport
+from wafergate.domain.weekly import Week, WeekContent, WeeklyReport
+from wafergate.errors import ConfigError
 from wafergate.formats.weekly_page import weekly_summary, weekly_words, write_weekly
 from wafergate.jobs.alert_subjects import judged, subjects_of
+from wafergate.jobs.line_drift import drift_behind
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.line import LineFile
 from wafergate.ports import FactStore, InspectionStore
 from wafergate.stages.alerts import weekly_alert
 
-__all__ = ["Inspected", "PrintPage", "inspected_in", "week_of", "weekly"]
+__all__ = ["Inspected", "PrintPage", "inspected_in", "require_over", "week_of", "weekly"]
 
 PrintPage = Callable[[bytes], bytes]
 """A self-contained HTML page to a PDF."""
 
-_LOTS_READ, _LOTS_TOLD = 1000, 10
+_LOTS_TOLD = 10
 
 
 class Inspected(NamedTuple):
@@ -37,12 +39,8 @@ class Inspected(NamedTuple):
 def inspected_in(inspections: InspectionStore, line: str, week: Week) -> Inspected:
     """Return what was inspected on a week's days (UTC)."""
     days = inspections.days(line, since=week.since.date(), until=week.until.date())[::-1]
-    within = [lot for lot in inspections.lots(line, limit=_LOTS_READ) if _reaches(lot, week)]
+    within = inspections.lots(line, since=week.since, until=week.until)
     return Inspected(days, sorted(within, key=lambda lot: (-lot.defective / lot.images, lot.lot))[:_LOTS_TOLD])
-
-
-def _reaches(lot: InspectionLot, week: Week) -> bool:
-    return lot.first_at < week.until and lot.last_at >= week.since
 
 
 def week_of(
@@ -66,7 +64,7 @@ def week_of(
     champion = judged(facts, [facts.get(GateDecision, str(promotion.details["decision"]))])[0] if promotion else None
     decisions = [row for row in facts.find(GateDecision, line=line) if week.since <= row.created_at < end]
     reports = [row for row in facts.find(DriftReport, line=line) if row.created_at < end]
-    drift = _on_data_of(champion, reports)
+    drift = drift_behind(facts, line, champion.model.dataset_id, before=end) if champion else None
     told = [entry for entry in ledger if week.holds(entry.created_at)]
     alerts = [
         alert
@@ -102,7 +100,11 @@ def weekly(parts: Parts, line: LineFile, week: Week, *, language: str, print_pag
         week: the seven days.
         language: `en` or `ko`.
         print_page: makes the PDF that goes with the message; without it the HTML page goes.
+
+    Raises:
+        ConfigError: the week is not over.
     """
+    require_over(week, parts.clock())
     row_id = identify("weekly", line.name, week.since, week.until, language)
     if parts.facts.find(WeeklyReport, id=row_id):
         return Outcome(row_id, reused=True)
@@ -118,12 +120,20 @@ def weekly(parts: Parts, line: LineFile, week: Week, *, language: str, print_pag
     return Outcome(row_id, not parts.facts.save(row, alerts=[alert]))
 
 
+def require_over(week: Week, now: datetime) -> None:
+    """Check that a week is over, as its page goes out once, for good.
+
+    Raises:
+        ConfigError: it is not; the message says from when on.
+    """
+    if now < week.until:
+        message = (
+            f"the week {week} is not over: its page can be sent from {week.until:%Y-%m-%d} on, once; "
+            "`wafergate weekly --to week.html` writes it as it stands now"
+        )
+        raise ConfigError(message)
+
+
 def _last_promotion(ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
     kinds = {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
     return next((entry for entry in reversed(ledger) if entry.kind in kinds), None)
-
-
-def _on_data_of(champion: JudgedModel | None, reports: Sequence[DriftReport]) -> DriftReport | None:
-    if champion is None:
-        return None
-    return next((report for report in reports if report.dataset_id == champion.model.dataset_id), None)
