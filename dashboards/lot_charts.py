@@ -13,7 +13,7 @@ __all__ = ["by_day", "found_by_class", "sum_days"]
 
 
 def sum_days(rows: Sequence[InspectionDay]) -> dict[date, tuple[int, int]]:
-    """Return images and those with a defect of each day, oldest first."""
+    """Return inspections and those that found a defect of each day, oldest first."""
     images, defective = Counter[date](), Counter[date]()
     for row in rows:
         images[row.day] += row.images
@@ -22,7 +22,7 @@ def sum_days(rows: Sequence[InspectionDay]) -> dict[date, tuple[int, int]]:
 
 
 def by_day(rows: Sequence[InspectionDay], text: Text) -> str:
-    """Draw the share of images with a defect above the number of images, day by day."""
+    """Draw the share of inspections that found a defect above their number, day by day."""
     sums = sum_days(rows)
     shares = [defective / images for images, defective in sums.values()]
     days = svg.category_axis([text.short_day(day) for day in sums], least=7)

@@ -27,7 +27,7 @@ def lot_table(
             text.plain("lot_label"): f"[{literal(lot.lot)}]({address(lot.lot)})",
             text.plain("model_label"): literal(models.get(lot.model_id, lot.model_id)),
             text.plain("captured"): literal(text.when(lot.last_at)),
-            text.plain("images_label"): text.count(lot.images),
+            text.plain("inspections_label"): text.count(lot.images),
             text.plain("defective_label"): f"{text.count(lot.defective)} ({lot.defective / lot.images:.1%})",
             text.plain("found_label"): literal(spell_found(lot.instances, text)),
         }
@@ -50,7 +50,7 @@ def day_table(days: Sequence[InspectionDay], models: Mapping[str, str], text: Te
             text.plain("model_label"): literal(models.get(row.model_id, row.model_id)),
             text.plain("station_label"): literal(row.station) or text.value(None),
             text.plain("slice_product"): literal(row.product) or text.value(None),
-            text.plain("images_label"): text.count(row.images),
+            text.plain("inspections_label"): text.count(row.images),
             text.plain("defective_label"): text.count(row.defective),
             text.plain("found_label"): literal(spell_found(row.instances, text)),
         }

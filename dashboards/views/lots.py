@@ -28,7 +28,7 @@ AT_ONCE = 8  # pictures that are read and drawn before the reader asks for more
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the address asks for: a lot to the letter, else a day, at one station where it names one."""
+    """What the address asks for: a lot to the letter, a day or both, at one station where it names one."""
 
     lot: str
     day: date | None
@@ -49,8 +49,8 @@ def render(context: Context) -> None:
     asked = _controls(days, lots, context)
     if asked.lot or asked.day:
         _pictures(asked, context)
-    if days:
-        _days([row for row in days if asked.station in {None, row.station}], context)
+    if there := [row for row in days if asked.station in {None, row.station}]:
+        _days(there, context)
     _lots(lots, context)
 
 
@@ -60,6 +60,12 @@ def _controls(days: Sequence[InspectionDay], lots: Sequence[InspectionLot], cont
     dates = {row.day.isoformat(): text.day(row.day) for row in reversed(days)}
     # A station may be named nothing at all, so the address tells it with a dot before it.
     stations = {f".{row.station}": row.station or text.plain("no_station") for row in days}
+    # An address may be older than the lists: what it asks for is looked up all the same.
+    asked_day, asked_station = _day_of(st.query_params.get("day", "")), st.query_params.get("station", "")
+    if asked_day:
+        dates.setdefault(asked_day.isoformat(), text.day(asked_day))
+    if asked_station.startswith("."):
+        stations.setdefault(asked_station, asked_station.removeprefix(".") or text.plain("no_station"))
     cells = st.columns([2, 1, 1])
     with cells[0]:
         lot = _ask("lot", text.plain("choose_lot"), names, open_to_new=True)
@@ -67,14 +73,17 @@ def _controls(days: Sequence[InspectionDay], lots: Sequence[InspectionLot], cont
         day = _ask("day", text.plain("choose_day"), dates)
     with cells[2]:
         station = _ask("station", text.plain("station_label"), stations)
-    return _Asked(lot, _day_of(day), station.removeprefix(".") if station in stations else None)
+    for name, chosen in (("day", day), ("station", station)):
+        if not chosen and (odd := st.query_params.get(name, "")):
+            st.info(text.say("not_in_address", name=name, asked=odd), icon=":material/link_off:")
+    return _Asked(lot, _day_of(day), station.removeprefix(".") if station else None)
 
 
 def _ask(name: str, label: str, options: Mapping[str, str], *, open_to_new: bool = False) -> str:
     """Let the reader choose one thing or none; the choice stands in the address."""
     asked = st.query_params.get(name, "")
-    if asked and asked not in options:
-        options = {asked: asked, **options} if open_to_new else options
+    if asked and asked not in options and open_to_new:
+        options = {asked: asked, **options}
     key = f"ask-{name}"
     st.session_state[key] = asked if asked in options else None
 
@@ -104,27 +113,33 @@ def _day_of(text: str) -> date | None:
 
 
 def _pictures(asked: _Asked, context: Context) -> None:
-    text, images = context.text, _asked_images(asked, context)
-    section_title = _title(asked, context)
-    st.subheader(section_title, anchor=False)
-    if not images:
+    text = context.text
+    where = (context.line, asked.lot, asked.day, asked.station)
+    seen = context.read(reading.load_images, *where, door=("inspections", "facts"))
+    st.subheader(_title(asked, text), anchor=False)
+    if not seen.images:
         st.info(text.say("nothing_there"), icon=":material/search_off:")
         return
-    defective = [image for image in images if image.detections]
-    models = _model_names({image.model_id for image in images}, context)
+    models = _model_names({image.model_id for image in (*seen.images, *seen.defective)}, context)
     with st.container(key="judged-by"):
-        counts = {"images": text.count(len(images)), "defective": text.count(len(defective))}
-        st.markdown(text.say("judged_by", models=", ".join(sorted(models.values())), **counts))
-    if len(images) == reading.MOST_IMAGES:
-        st.caption(text.say("judged_newest", images=text.count(len(images))))
-    if defective:
-        chart = lot_charts.found_by_class(lot_tables.count_found(images), text)
+        counts = {"images": text.count(len(seen.images)), "defective": _counted(len(seen.defective), text)}
+        told = text.say(
+            "judged_newest" if seen.cut else "judged_by", models=", ".join(sorted(models.values())), **counts
+        )
+        st.markdown(told)
+    if seen.defective:
+        chart = lot_charts.found_by_class(lot_tables.count_found(seen.defective), text)
         figure(chart, "lot-classes", "lot_classes_alt", text)
-        _sheet(defective, context)
+        _sheet(seen.defective, context)
     else:
         st.caption(text.say("all_normal"))
     name = f"{context.line}-{asked.lot or asked.day}-images"
-    fold("images", text.plain("image_figures"), partial(_image_table, images, name, text))
+    fold("images", text.plain("image_figures"), partial(_image_table, seen.images, name, text))
+
+
+def _counted(count: int, text: Text) -> str:
+    """Return a number of images; a plus follows where no more of them were read."""
+    return text.count(count) if count <= reading.MOST_IMAGES else f"{text.count(reading.MOST_IMAGES)}+"
 
 
 def _image_table(images: Sequence[InspectedImage], name: str, text: Text) -> None:
@@ -133,25 +148,13 @@ def _image_table(images: Sequence[InspectedImage], name: str, text: Text) -> Non
     show_table(shown.head(200), name=name, text=text, alt="image_table_alt", data=table, key="image-table")
 
 
-def _asked_images(asked: _Asked, context: Context) -> Sequence[InspectedImage]:
-    if asked.lot:
-        found = context.read(reading.load_lot, context.line, asked.lot, door="inspections")
-        return found if asked.day is None else _of_day(found, asked.day)
-    found = context.read(reading.load_day, context.line, asked.day, door="inspections")
-    return found if asked.station is None else [image for image in found if image.station == asked.station]
-
-
-def _of_day(images: Sequence[InspectedImage], day: date) -> Sequence[InspectedImage]:
-    return [image for image in images if image.captured_at.astimezone(UTC).date() == day]
-
-
-def _title(asked: _Asked, context: Context) -> str:
-    text = context.text
-    if asked.lot:
-        return text.say("pictures_lot", lot=asked.lot)
-    if asked.station:
-        return text.say("pictures_station", day=text.day(asked.day), station=asked.station)
-    return text.say("pictures_day", day=text.day(asked.day))
+def _title(asked: _Asked, text: Text) -> str:
+    told = [text.say("pictures_lot", lot=asked.lot)] if asked.lot else []
+    if asked.day:
+        told.append(text.say("pictures_day", day=text.day(asked.day)))
+    if asked.station is not None:
+        told.append(text.say("pictures_station", station=asked.station or text.plain("no_station")))
+    return ", ".join(told)
 
 
 def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
@@ -161,7 +164,7 @@ def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
     most = int(asked) if asked.isdecimal() else AT_ONCE
     shown = defective[: min(most, reading.MOST_IMAGES)]
     section("pictures_title", text)
-    counts = {"shown": text.count(len(shown)), "defective": text.count(len(defective))}
+    counts = {"shown": text.count(len(shown)), "defective": _counted(len(defective), text)}
     st.caption(text.say("pictures_note", **counts))
     with st.container(horizontal=True, key="picture-sheet"):
         for image in shown:

@@ -1,7 +1,7 @@
 """Lots and Runs: what the pages arrange is what is stored, in both languages, and nothing data could slip in."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from dashboards.drift_charts import class_mix, defect_shares, feature_course, mi
 from dashboards.drift_tables import drift_data, golden_data, golden_table, slice_data, slice_table
 from dashboards.lot_charts import by_day, found_by_class, sum_days
 from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
-from dashboards.reading.lots import MOST_DAYS, load_day, load_days, load_lot, load_lots
+from dashboards.reading.lots import MOST_DAYS, MOST_IMAGES, Seen, load_days, load_images, load_lots
 from dashboards.reading.runs import ALERTS, load_known, load_runs
 from dashboards.run_tables import planned_table, run_data, run_table, spell_duration
 from dashboards.texts import HERE, Text, literal
@@ -98,8 +98,38 @@ def test_a_day_holds_what_was_captured_on_it_and_a_lot_what_belongs_to_it() -> N
         _image("L1", NOW.replace(hour=23, minute=59), 1),
         _image("L2", NOW - timedelta(days=1), 2),
     )
-    assert {image.position for image in load_day(store, "a", NOW.date())} == {0, 1}
-    assert {image.position for image in load_lot(store, "a", "L2")} == {2}
+    assert {image.position for image in _seen(store, day=NOW.date()).images} == {0, 1}
+    assert {image.position for image in _seen(store, "L2").images} == {2}
+    assert {image.position for image in _seen(store, "L1", day=NOW.date()).images} == {0, 1}
+    assert _seen(store, "L2", day=NOW.date()).images == ()
+
+
+def _seen(store: MemoryInspections, lot: str = "", day: date | None = None, station: str | None = None) -> Seen:
+    return load_images(store, store._facts, "a", lot, day, station)
+
+
+def test_what_lies_beyond_the_newest_images_is_found_and_the_cut_is_told() -> None:
+    first = NOW.replace(hour=0, minute=0)
+    many = [_image("L1", NOW + timedelta(seconds=place), place, station="A") for place in range(MOST_IMAGES)]
+    store = _stored(*many, _image("L1", first, MOST_IMAGES, station="B", found="void"))
+    whole = _seen(store, "L1")
+    assert (len(whole.images), whole.cut) == (MOST_IMAGES, True)
+    assert [image.position for image in whole.defective] == [MOST_IMAGES]
+    for at_b in (_seen(store, day=NOW.date(), station="B"), _seen(store, "L1", station="B")):
+        assert [image.position for image in at_b.images] == [MOST_IMAGES]
+        assert not at_b.cut
+    assert not _seen(store, "L1", station="A").cut
+
+
+def test_an_image_that_two_champions_saw_is_told_once_as_the_newer_run_saw_it() -> None:
+    store = _stored(_image("L1", NOW, 0, found="void"), _image("L1", NOW, 1), _image("L1", NOW, 2, found="void"))
+    again = [replace(_image("L1", NOW, place), run_id="again", model_id="n") for place in (0, 1)]
+    other = replace(_image("L1", NOW, 2, found="void"), run_id="again", model_id="n", image="1" * 64)
+    run = InspectionRun("again", "a", "n", "folder", 3, 1, {}, 0, NOW + timedelta(hours=1))
+    store.save(run, [*again, other])
+    seen = _seen(store, "L1")
+    assert sorted((image.position, image.model_id) for image in seen.images) == [(0, "n"), (1, "n"), (2, "m"), (2, "n")]
+    assert [image.position for image in seen.defective] == [2, 2]
 
 
 def test_days_are_those_with_inspections_and_no_more_than_are_drawn() -> None:
@@ -131,7 +161,7 @@ def test_classes_are_drawn_by_their_counts_and_named_to_the_letter() -> None:
 
 def test_tables_for_download_hold_every_stored_value() -> None:
     store = _stored(_image("L1", NOW, 0, station="s", found="void"), _image("L1", NOW, 1))
-    table = image_data(load_lot(store, "a", "L1"))
+    table = image_data(_seen(store, "L1").images)
     assert list(table["classes"]) == ["void", ""]
     assert list(lot_data(load_lots(store, "a"))["found void"]) == [1]
     assert list(image_data([]).columns) == list(table.columns)
@@ -231,10 +261,21 @@ def test_a_day_in_the_address_shows_the_pictures_of_that_day() -> None:
 def test_a_station_in_the_address_narrows_the_day_to_it() -> None:
     store = open_inspections("covered")
     day = store.images(line="die-a", lot="L2139")[0].captured_at.date()
-    found = [image for image in load_day(store, "die-a", day) if image.station == "AOI-2"]
+    found = [image for image in store.images(line="die-a", station="AOI-2") if image.captured_at.date() == day]
     page = _page("lots", "covered", day=day.isoformat(), station=".AOI-2", lang="en")
-    assert page.subheader[0].value == TEXT.say("pictures_station", day=day, station="AOI-2")
+    assert (
+        page.subheader[0].value
+        == f"{TEXT.say('pictures_day', day=day)}, {TEXT.say('pictures_station', station='AOI-2')}"
+    )
     assert any(f"of {len(found)} images" in text.value for text in page.markdown)
+
+
+def test_a_day_in_the_address_that_is_not_listed_is_looked_up_and_what_is_no_day_is_said() -> None:
+    page = _page("lots", "covered", day="2020-01-01", station=".gone", lang="en")
+    assert page.subheader[0].value.startswith(TEXT.say("pictures_day", day=TEXT.day(date(2020, 1, 1))))
+    assert [item.value for item in page.info] == [TEXT.say("nothing_there")]
+    page = _page("lots", "covered", day="soon", lang="en")
+    assert [item.value for item in page.info] == [TEXT.say("not_in_address", name="day", asked="soon")]
 
 
 def test_as_many_pictures_are_shown_as_the_address_asks_for() -> None:

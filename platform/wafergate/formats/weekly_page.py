@@ -87,7 +87,7 @@ def weekly_summary(content: WeekContent, words: WeeklyWords) -> tuple[str, str]:
     body = [
         _sentence(content, words),
         "",
-        words.say("mail_inspected", images=words.count(sum(day.images for day in content.days))),
+        words.say("mail_inspected", inspections=words.count(sum(day.images for day in content.days))),
         words.say("mail_decisions", count=len(content.decisions)),
         words.say("mail_drift", count=len(content.drift), drifted=drifted),
         words.say("mail_alerts", count=len(content.alerts)),
