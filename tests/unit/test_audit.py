@@ -437,6 +437,47 @@ def queue(parts: Parts, arriving: Files) -> Files:
     return exported(parts, line_with())
 
 
+def test_an_image_that_lies_under_two_names_is_exported_once_and_comes_back(parts: Parts, arriving: Files) -> None:
+    pictures = {name: data for name, data in arriving.items() if name.endswith(".png")}
+    first = min(pictures).removesuffix(".png")
+    copy = {f"copied{end}": pictures[f"{first}{end}"] for end in (".png", "_golden.png")}
+    inspect_lot(parts, line_with(), MemorySource(pictures | copy), "images")
+    assert len(parts.facts.find(ProductionItem)) == 27
+    files = exported(parts, line_with())
+    assert len(document(files)["images"]) == 26
+    done = back(parts, edited(files, lambda _told: None))
+    assert (done.looked, done.new, done.missing) == (26, 26, 0)
+    assert len(parts.facts.find(ReviewedImage)) == 26
+
+
+def test_an_older_export_that_names_an_image_twice_needs_one_truth_for_both(parts: Parts, queue: Files) -> None:
+    told = document(queue)
+    shown = {row["image_id"] for row in told["annotations"]}
+    image = next(image for image in told["images"] if image["id"] in shown)
+    now = find_export(parts, "dies")
+    older = replace(now, id="older", items={**now.items, "twin.png": now.items[image["file_name"]]})
+    parts.facts.save(older)
+    twin = {**image, "id": 999, "file_name": "twin.png"}
+    boxes = [
+        {**row, "image_id": 999, "id": 9000 + n}
+        for n, row in enumerate(told["annotations"])
+        if row["image_id"] == image["id"]
+    ]
+
+    def bring(files: Files) -> Brought:
+        return bring_truth(parts, line_with(), files, older, title="folder", actor="Lee", reason="week 12")
+
+    def add(told: dict[str, Any], *found: dict[str, Any]) -> None:
+        told["images"].append(twin)
+        told["annotations"].extend(found)
+
+    with pytest.raises(SourceError, match=r"twin\.png (and|are).*show different boxes"):
+        bring(edited(queue, add))
+    assert parts.facts.find(ReviewedImage) == []
+    done = bring(edited(queue, lambda told: add(told, *boxes)))
+    assert (done.looked, done.new, done.missing) == (26, 26, 0)
+
+
 def edited(files: Files, change: Callable[[dict[str, Any]], None]) -> Files:
     told = document(files)
     change(told)

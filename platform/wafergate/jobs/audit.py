@@ -19,7 +19,7 @@ from wafergate.domain.production import (
     newest_by_image,
 )
 from wafergate.domain.samples import ImageRecord, LabelledBox, RawBox, RawSample, Sample
-from wafergate.errors import NotFoundError
+from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats import coco
 from wafergate.jobs.adopt import production_name
 from wafergate.jobs.correct import read_labels
@@ -84,9 +84,10 @@ def export_queue(
         boxes: False shows no box, so that nobody is led by the model.
         progress: told of every image.
     """
-    chosen: dict[str, Queued] = {}
+    once: dict[str, Queued] = {}
     for item, truth in listed:
-        chosen.setdefault(production_name(item), (item, truth))
+        once.setdefault(item.image, (item, truth))
+    chosen = {production_name(item): (item, truth) for item, truth in once.values()}
     items = {name: (item.id, truth.id if truth else "") for name, (item, truth) in chosen.items()}
     row = ProductionExport(identify("export", line.name, items), line.name, items, parts.clock())
     parts.facts.save(row)
@@ -144,8 +145,8 @@ def bring_truth(
         dry: only tell what would change.
 
     Raises:
-        SourceError: it is no COCO, names an image that was not exported, has resized one, or one was reviewed
-            otherwise since it was exported.
+        SourceError: it is no COCO, names an image that was not exported, has resized one, one was reviewed otherwise
+            since it was exported, or two names of the same image show different boxes.
         TaxonomyError: a label has no defect class.
     """
     base = _samples(parts, export)
@@ -155,11 +156,12 @@ def bring_truth(
     labels = line.taxonomy.resolve((box.label for item in found for box in item.boxes), line.classes)
     made = correct(base, head, found, labels)
     named = {item.name for item in found}
-    looked = [sample for sample in made.samples if sample.name in named]
+    looked = _once([sample for sample in made.samples if sample.name in named])
     new = [item for item in looked if item.image not in truths or truths[item.image].boxes != item.boxes]
     shown = parts.facts.find(ProductionItem, line=line.name, image=[item.image for item in new]) if new else []
     models = tuple(sorted({item.model_id for item in shown}))
-    brought = Brought(made.changes, len(looked), len(new), len(base) - len(looked), models)
+    missing = len({item.image for item in base}) - len(looked)
+    brought = Brought(made.changes, len(looked), len(new), missing, models)
     if new and not dry:
         row = _review(parts, export, brought, [(item, truths.get(item.image)) for item in new], actor, reason)
         changed = {image.name: len(image.boxes) for image in made.changes.images}
@@ -190,6 +192,20 @@ def _samples(parts: Parts, export: ProductionExport) -> list[Sample]:
         )
         for place, (name, (item_id, review_id)) in enumerate(sorted(export.items.items()))
     ]
+
+
+def _once(looked: Sequence[Sample]) -> list[Sample]:
+    """Return each image once: an export from before images were told by their bytes may name one twice."""
+    first: dict[str, Sample] = {}
+    for sample in looked:
+        other = first.setdefault(sample.image, sample)
+        if set(other.boxes) != set(sample.boxes):
+            message = (
+                f"{other.name} and {sample.name} are the same image, byte for byte, and show different boxes: "
+                "make them alike, or leave one of them out; nothing was changed"
+            )
+            raise SourceError(message)
+    return list(first.values())
 
 
 def _proposed(item: ProductionItem) -> tuple[LabelledBox, ...]:
