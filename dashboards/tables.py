@@ -10,7 +10,7 @@ from dashboards.palette import VERDICT_HUES
 from dashboards.reading.line import Judged
 from dashboards.texts import Text, literal, terms
 from wafergate.domain.evaluation import Rate
-from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.production import ProductionFigures
 from wafergate.formats import verdicts
 from wafergate.formats.charts import class_rules, compared_bound
@@ -34,7 +34,6 @@ DIGITS = {"latency": 1, "size": 1, "test_looks": 0, "classes_present": 0}
 FIGURE = re.compile(r"\**[+\-−–]?(\d[\d,.]*)?( ?%)?( / \d[\d,]*)?( \([\d.–]+\))?\**")
 DIGIT = re.compile(r"\d")
 BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
-UPPER_RULES = {"overkill"}  # their bound is an upper one: rounded up, not down
 
 
 def verdict_badge(verdict: Verdict, text: Text) -> str:
@@ -72,7 +71,7 @@ def rule_table(judged: Judged, text: Text) -> pd.DataFrame:
             text.title("rule"): text.title(rule.rule),
             text.plain("subject"): literal(verdicts.subject(rule, text)) if rule.subject else text.say("whole_model"),
             text.plain("value"): text.value(rule.value, DIGITS.get(rule.rule, 3)),
-            text.plain("bound"): _bound(rule, text),
+            text.plain("bound"): verdicts.rule_bound(rule, text, DIGITS.get(rule.rule, 3)),
             text.title("limit"): text.limit(rule.limit),
             text.title("verdict"): verdict_badge(rule.verdict, text),
             text.plain("evidence"): literal(verdicts.evidence(rule, grounds, text)),
@@ -198,11 +197,6 @@ def _with_bounds(rate: Rate, text: Text) -> str:
     """Return a rate with its bounds in brackets."""
     bounds = f" ({text.at_least(rate.lower)}–{text.at_most(rate.upper)})" if rate.trials else ""
     return text.value(rate.value) + bounds
-
-
-def _bound(rule: RuleResult, text: Text) -> str:
-    shown = text.at_most if rule.rule in UPPER_RULES else text.at_least
-    return shown(rule.bound, DIGITS.get(rule.rule, 3))
 
 
 def _are_figures(cells: Sequence[str]) -> bool:

@@ -12,10 +12,13 @@ from wafergate.domain.gate import Champion, GateDecision, LedgerEntry, Verdict
 from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
+from wafergate.formats.charts import compared_bound
+from wafergate.formats.words import Words
 from wafergate.ports import FactStore
 
 __all__ = ["approval_command", "console", "pairs", "paragraph", "show_decision", "show_ledger", "spread", "table"]
 
+_WORDS = Words("en")
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
 
 
@@ -140,8 +143,8 @@ def _class_table(decision: GateDecision, evaluation: Evaluation) -> Table:
                 figures.defect_class,
                 f"{recall.hits} of {recall.trials}",
                 _point(recall),
-                f"{recall.lower:.2f} to {recall.upper:.2f}",
-                "-" if rule is None or rule.limit is None else f"{rule.limit:.2f}",
+                f"{_WORDS.at_least(compared_bound(figures, rule))} to {_WORDS.at_most(recall.upper)}",
+                "-" if rule is None or rule.limit is None else _WORDS.limit(rule.limit),
                 _point(figures.precision),
                 "-" if figures.f1 is None else f"{figures.f1:.2f}",
                 _verdict(rule.verdict) if rule else "-",

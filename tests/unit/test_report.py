@@ -15,6 +15,7 @@ from PIL import Image, ImageColor
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, Thread, line_of, parts_in, run_thread
+from wafergate.cli.plan import _show
 from wafergate.domain.alerts import Alert
 from wafergate.domain.cost import CostPolicy, ExpectedCost
 from wafergate.domain.evaluation import Detections, Evaluation, Truth
@@ -24,16 +25,20 @@ from wafergate.domain.judging import Judged, judge
 from wafergate.domain.report import DecisionReport
 from wafergate.errors import NotFoundError
 from wafergate.formats.sheet import FOUND_COLOUR, LABELLED_COLOUR, Tile, picture_sheet, tile_png
+from wafergate.formats.words import Words
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.plan import plan_per_class
 from wafergate.jobs.report import line_of as line_kept
 from wafergate.jobs.report import report
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.certify import certify
 from wafergate.stages.curves import curves, pick_alarms, pick_misses
 from wafergate.stages.reimage import REIMAGINGS
+from wafergate.terminal import show_decision
 
 pytestmark = pytest.mark.unit
 
+WORDS = Words("en")
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -236,8 +241,31 @@ def test_the_page_tells_every_rule_and_every_class(done: tuple[Parts, Thread, De
     assert all(rule.evidence in text and rule.next_step in text for rule in decision.rules)
     for item in parts.facts.get(Evaluation, thread.evaluation.id).classes:
         assert f"{item.recall.hits} of {item.recall.trials}" in text
-        assert f"{item.recall.lower:.3f} to {item.recall.upper:.3f}" in text
+        assert f"{WORDS.at_least(item.recall.lower)} to {WORDS.at_most(item.recall.upper)}" in text
     assert "Attribute measurement-system analysis" in text
+
+
+def test_the_bound_that_was_compared_is_told_and_never_rounded_to_the_limit(
+    done: tuple[Parts, Thread, DecisionReport], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts, thread, _ = done
+    decision = parts.facts.get(GateDecision, thread.decision.id)
+    near = [replace(rule, bound=0.8996, limit=0.975) if rule.rule == "recall" else rule for rule in decision.rules]
+    parts.facts.save(replace(decision, id="near", rules=tuple(near)))
+    page = parts.facts.get(DecisionReport, report(parts, line_of(), "near").id).page
+    show_decision(parts.facts, "near")
+    for text in (read(parts.files.get(page)).text, capsys.readouterr().out):
+        assert "0.899 to" in text
+        assert "0.975" in text
+        assert "0.900 to" not in text
+
+
+def test_a_plan_tells_no_more_than_is_proven(capsys: pytest.CaptureFixture[str]) -> None:
+    line = line_of(recall="recall = 0.975")
+    _show(plan_per_class(line, 28), line)
+    told = capsys.readouterr().out  # 28 of 28 prove 0.05 ** (1 / 28) = 0.89853
+    assert "0.898" in told
+    assert "0.975" in told
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_it_is_told(done: tuple[Parts, Thread, DecisionReport]) -> None:

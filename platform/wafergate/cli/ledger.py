@@ -77,8 +77,11 @@ def _time(moment: datetime) -> str:
 
 
 def _show(answer: "Answer") -> None:
+    from wafergate.formats.verdicts import rule_bound
+    from wafergate.formats.words import Words
     from wafergate.terminal import console, pairs
 
+    words = Words("en")
     model, decision, evaluation = answer.model, answer.decision, answer.evaluation
     release, change = answer.release, answer.change
     until = _time(answer.until) if answer.until else "now"
@@ -100,7 +103,8 @@ def _show(answer: "Answer") -> None:
     ]
     for rule in decision.rules:
         if rule.rule == "recall":
-            rows.append(("", f"{rule.subject}: {rule.evidence}, at least {rule.bound or 0:.3f}, limit {rule.limit}"))
+            proven = f"at least {rule_bound(rule, words)}, limit {words.limit(rule.limit)}"
+            rows.append(("", f"{rule.subject}: {rule.evidence}, {proven}"))
     rows += [
         ("data", f"dataset version {answer.dataset.number}, {answer.dataset.id}, split {model.split_id}"),
         ("files", f"model {model.onnx[:16]}…, predictions {evaluation.predictions[:16]}… (SHA-256)"),

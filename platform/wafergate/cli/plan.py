@@ -58,15 +58,17 @@ def plan(
 
 
 def _show(found: "Plan", line: LineFile) -> None:
+    from wafergate.formats.words import Words
     from wafergate.terminal import console, paragraph, table
 
+    words = Words("en")
     cells = [
         (
             item.defect_class,
             item.instances,
             item.test_instances,
-            f"{item.best_provable:.3f}",
-            f"{item.limit:.2f}",
+            words.at_least(item.best_provable),
+            words.limit(item.limit),
             "can decide" if item.decidable else f"lacks {item.more_test}",
             f"{item.collect} more" if item.collect else "-",
         )
@@ -79,7 +81,7 @@ def _show(found: "Plan", line: LineFile) -> None:
         lacks = "" if found.normals.decidable else f": {found.normals.more_test} more would decide"
         told.append(
             f"{found.normals.images} test images without defect, none alarmed, would prove an overkill of at most "
-            f"{found.normals.best_provable:.3f}, limit {found.normals.limit:.2f}{lacks}"
+            f"{words.at_most(found.normals.best_provable)}, limit {words.limit(found.normals.limit)}{lacks}"
         )
     if any(item.more_test and not item.collect for item in found.classes):
         told.append("an even test goes by its scarcest class: what lacks and collects nothing waits for the others")

@@ -7,6 +7,7 @@ text that is filled in; what is marked safe is made of numbers, or escaped by `w
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -19,12 +20,15 @@ from wafergate.domain.samples import DatasetVersion
 from wafergate.domain.splits import Split
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats import svg
-from wafergate.formats.charts import Curve, Row, class_rules, dot_plot, plot, recall_axis, recall_row
+from wafergate.formats.charts import Curve, Row, class_rules, compared_bound, dot_plot, plot, recall_axis, recall_row
 from wafergate.formats.pages import render_page, summary_sentence
+from wafergate.formats.verdicts import rule_bound
+from wafergate.formats.words import Words
 
 __all__ = ["Picture", "ReportContent", "write_report"]
 
 _MOST_SLICES = 24
+_WORDS = Words("en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,10 @@ def write_report(content: ReportContent) -> bytes:
     rules = class_rules(decision)
     filters: dict[str, Callable[..., object]] = {
         "share": _share,
+        "least": _WORDS.at_least,
+        "most": _WORDS.at_most,
+        "limit": _WORDS.limit,
+        "bound": partial(rule_bound, words=_WORDS),
         "figure": _figure,
         "rate": _rate,
         "picture": _picture,
@@ -88,7 +96,7 @@ def write_report(content: ReportContent) -> bytes:
         content=content,
         decision=decision,
         evaluation=evaluation,
-        classes=[(figures, rules.get(figures.defect_class)) for figures in evaluation.classes],
+        classes=[_judged(figures, rules.get(figures.defect_class)) for figures in evaluation.classes],
         intervals=Markup(_intervals(evaluation, rules)),  # noqa: S704 - escaped by charts
         precision_recall=[Markup(_precision_recall(item)) for item in content.curves],  # noqa: S704
         cost_curves=[Markup(_cost(item, content.cost_unit)) for item in content.curves],  # noqa: S704
@@ -101,6 +109,11 @@ def write_report(content: ReportContent) -> bytes:
         near=NEAR,
         operating={point.defect_class: point for point in content.model.operating},
     )
+
+
+def _judged(figures: ClassFigures, rule: RuleResult | None) -> tuple[ClassFigures, RuleResult | None, float]:
+    """Return a class with its rule and the lower bound that the gate compared."""
+    return figures, rule, compared_bound(figures, rule)
 
 
 def _intervals(evaluation: Evaluation, rules: Mapping[str, RuleResult]) -> str:

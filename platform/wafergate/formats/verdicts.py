@@ -17,7 +17,7 @@ from wafergate.domain.line_state import weakest_recall
 from wafergate.domain.splits import Side, Split, SplitMode
 from wafergate.formats.words import Words
 
-__all__ = ["Grounds", "evidence", "part", "say", "sentences", "split_notes", "subject", "summary"]
+__all__ = ["Grounds", "evidence", "part", "rule_bound", "say", "sentences", "split_notes", "subject", "summary"]
 
 _PARITY_DIGITS = 4
 
@@ -101,6 +101,11 @@ def split_notes(split: Split, words: Words) -> list[str]:
     return notes
 
 
+def rule_bound(rule: RuleResult, words: Words, digits: int = 3) -> str:
+    """Return the bound a rule compared, rounded so that it never seems to reach a limit it does not reach."""
+    return (words.at_most if rule.rule == "overkill" else words.at_least)(rule.bound, digits)
+
+
 def say(words: Words, key: str, **values: object) -> str:
     """Return a sentence of `verdicts.toml` with its values."""
     return sentences()[words.language][key].format(**values)
@@ -173,12 +178,12 @@ def _compared(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, d
 
 def _counted(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
     evaluation, name = grounds.evaluation, f"told_{rule.rule}"
+    told = {"bound": rule_bound(rule, words), "limit": words.limit(rule.limit)}
     if evaluation is None:
-        shown = words.at_most(rule.bound) if rule.rule == "overkill" else words.at_least(rule.bound)
         bounded = rule.bound is not None and rule.limit is not None
-        return (f"{name}_bare" if bounded else ""), {"bound": shown, "limit": words.limit(rule.limit)}
+        return (f"{name}_bare" if bounded else ""), told
     if rule.rule == "overkill":
-        rate, bound = evaluation.overkill, words.at_most(rule.bound)
+        rate = evaluation.overkill
         if rate.value is None:
             return f"{name}_none", {}
         name += "_free" if rule.limit == 1 else ""
@@ -186,9 +191,8 @@ def _counted(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dic
         figures = evaluation.by_class().get(rule.subject)
         if figures is None or not figures.recall.trials:
             return "", {}
-        rate, bound = figures.recall, words.at_least(rule.bound)
-    counts = {"hits": words.count(rate.hits), "trials": words.count(rate.trials)}
-    return name, counts | {"bound": bound, "limit": words.limit(rule.limit)}
+        rate = figures.recall
+    return name, told | {"hits": words.count(rate.hits), "trials": words.count(rate.trials)}
 
 
 _OF_THEIR_OWN: Mapping[str, Callable[[RuleResult, Grounds, Words], tuple[str, dict[str, str]]]] = {
