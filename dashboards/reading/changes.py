@@ -17,7 +17,7 @@ __all__ = ["Change", "Changes", "load_changes"]
 
 READ = 50  # rows of each kind: more than two days bring
 Change = GateDecision | LedgerEntry | DriftReport | DatasetVersion | GovernorDecision | Alert
-REIGNS = {LedgerKind.PROMOTED, LedgerKind.ROLLED_BACK}
+REIGNS = (LedgerKind.PROMOTED.value, LedgerKind.ROLLED_BACK.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Changes:
 def load_changes(facts: FactStore, line: str, since: datetime) -> Changes:
     """Read what happened to a line since a moment (with a time zone), and what waits for a person now."""
     decisions = facts.find(GateDecision, line=line, limit=READ)
-    reigns = [row for row in facts.find(LedgerEntry, line=line, limit=READ) if row.kind in REIGNS]
+    reigns = facts.find(LedgerEntry, line=line, kind=REIGNS, limit=READ)
     found: list[Change] = [
         *decisions,
         *reigns,

@@ -13,7 +13,7 @@ from wafergate.jobs.plan import Plan, plan_split
 from wafergate.line import parse_line
 from wafergate.ports import FactStore
 
-__all__ = ["HeldBack", "OneVersion", "load_held", "load_version", "load_versions"]
+__all__ = ["HeldBack", "OneVersion", "count_held", "load_held", "load_version", "load_versions"]
 
 VERSIONS_READ = 100
 HELD_READ = 1000  # entries of the quarantine, newest first; `wafergate quarantine list` has them all
@@ -71,8 +71,13 @@ def load_version(facts: FactStore, dataset_id: str) -> OneVersion:
     )
 
 
+def count_held(facts: FactStore, line: str) -> int:
+    """Return how many entries the quarantine of a line has."""
+    return facts.count(Quarantined, "line", line=line).get(line, 0)
+
+
 def load_held(facts: FactStore, line: str) -> list[HeldBack]:
-    """Return the quarantine of a line, newest first; the newest decision about an entry holds."""
+    """Return the newest entries of a line's quarantine, newest first; the newest decision about an entry holds."""
     entries = facts.find(Quarantined, line=line, limit=HELD_READ)
     newest: dict[str, QuarantineChange] = {}
     for change in sorted(facts.find(QuarantineChange, line=line), key=lambda change: change.step):

@@ -1,7 +1,6 @@
 """Data: which images and labels stand behind the line's models, what waits for a person, and what to collect."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 import streamlit as st
 
@@ -9,7 +8,7 @@ from dashboards import charts
 from dashboards import data_tables as tables
 from dashboards.context import Context
 from dashboards.parts import choose, commands, figure, section, show_table, stored_page
-from dashboards.reading.datasets import HeldBack, OneVersion, load_held, load_version, load_versions
+from dashboards.reading.datasets import OneVersion, count_held, load_held, load_version, load_versions
 from dashboards.texts import Text
 from dashboards.views import evidence
 from wafergate.domain.review import ReviewState
@@ -43,7 +42,7 @@ def render(context: Context) -> None:
     _version(chosen, context)
     _plan(chosen, context)
     _review(chosen, context.line, text)
-    _quarantine(context.read(load_held, context.line), context.line, text)
+    _quarantine(context)
 
 
 def _version(chosen: OneVersion, context: Context) -> None:
@@ -131,12 +130,16 @@ def _review(chosen: OneVersion, line: str, text: Text) -> None:
     )
 
 
-def _quarantine(held: Sequence[HeldBack], line: str, text: Text) -> None:
+def _quarantine(context: Context) -> None:
+    line, text = context.line, context.text
+    held, entries = context.read(load_held, line), context.read(count_held, line)
     section("quarantine_title", text, "quarantine")
     if not held:
         st.markdown(text.say("quarantine_none"))
         return
     st.caption(text.say("quarantine_note"))
+    if entries > len(held):
+        st.caption(text.say("quarantine_cut", shown=text.count(len(held)), count=text.count(entries)))
     show_table(
         tables.held_table(held, text),
         name=f"{line}-quarantine",

@@ -14,6 +14,7 @@ from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.drift import DriftVerdict
 from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, GovernorVerdict
+from wafergate.ports import LedgerDraft
 
 pytestmark = pytest.mark.unit
 EARLY = MORNING - timedelta(days=1)
@@ -49,6 +50,15 @@ def test_every_kind_of_change_is_a_sentence_in_every_language(language: str) -> 
     told = [sentence_of(row, changes, text) for row in changes.rows]
     assert all(literal(text.when(row.created_at)) in said for row, said in zip(changes.rows, told, strict=True))
     assert not [said for said in told if "<img" in said.replace(r"\<img", "")]
+
+
+def test_a_promotion_is_told_however_much_else_the_ledger_holds_since() -> None:
+    facts = stories.covered()
+    for place in range(60):
+        facts.append(LedgerDraft("die-a", LedgerKind.REVIEWED, f"review-{place}", "Kim", "week 12", {}))
+    kinds = [getattr(row, "kind", None) for row in load_changes(facts, "die-a", EARLY).rows]
+    assert kinds.count(LedgerKind.PROMOTED) == 1
+    assert LedgerKind.REVIEWED not in kinds
 
 
 def _passed(policy: GatePolicy) -> tuple[MemoryFacts, GateDecision]:

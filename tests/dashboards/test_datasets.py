@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboards.data_tables import findings_table, held_data, held_table, plan_table, review_table, versions_data
-from dashboards.reading.datasets import OneVersion, load_held, load_version, load_versions
+from dashboards.reading.datasets import OneVersion, count_held, load_held, load_version, load_versions
 from dashboards.texts import Text, literal, phrases
 from tests.dashboards import stories
 from tests.rows import NOW
@@ -126,3 +126,10 @@ def test_the_quarantine_counts_what_nobody_has_decided() -> None:
     assert table.loc["image without label", "Files"] == "2"
     assert table.loc["image without label", "To decide"] == "1"
     assert len(held_data(held)) == 3
+
+
+def test_the_quarantine_says_how_many_there_are_beyond_those_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = stories.failed()
+    monkeypatch.setattr("dashboards.reading.datasets.HELD_READ", 2)
+    assert (len(load_held(facts, "die-a")), count_held(facts, "die-a")) == (2, 3)
+    assert count_held(facts, "nobody") == 0
