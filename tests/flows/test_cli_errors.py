@@ -33,6 +33,7 @@ from wafergate.errors import (
 from wafergate.ports import FactStore
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.settings import Settings
+from wafergate.stages.alerts import flow_alert
 
 TOLD = {"line_file", "flow_run", "alert"}
 """A run that fails is itself a fact: its line file, its start and the alert about it are kept."""
@@ -403,6 +404,16 @@ def test_a_line_of_which_nothing_is_stored_lists_nothing_and_says_what_to_run(
 def test_a_line_without_alerts_has_nothing_to_send(wafergate: ForkedCommands, tmp_path: Path) -> None:
     said = wafergate("alerts", "send", "--line", str(write_line(tmp_path / "line.toml", "quiet")))
     assert (said.code, said.out) == (0, "0 sent, 0 waiting\n")
+
+
+@pytest.mark.services
+def test_alerts_that_wait_without_a_channel_are_an_error_of_the_line_file(
+    wafergate: ForkedCommands, stored: FactStore, tmp_path: Path
+) -> None:
+    stored.save(flow_alert("unheard", "retrain", "run-1", "it broke", now=rows.NOW))
+    said = wafergate("alerts", "send", "--line", str(write_line(tmp_path / "line.toml", "unheard")))
+    assert (said.code, said.out) == (3, "0 sent, 1 waiting\n")
+    assert "no channel is set: name one in [alerts] channels" in said.sentence
 
 
 # No disk space

@@ -60,20 +60,21 @@ def _standing(alert: "Alert") -> str:
 def alerts_send(line: Line) -> None:
     """Send what waits for a line now, without regard to pauses between tries.
 
-    A cause that was told within the line's window stays held until it ends. Exit code 22 if a channel did not take it.
+    A cause that was told within the line's window stays held until it ends. Exit code 22 if a channel did not take it,
+    3 if something waits and the line file names no channel.
 
     Example: wafergate alerts send --line line.toml
     """
     from wafergate import wiring
-    from wafergate.errors import AlertError
+    from wafergate.errors import AlertError, ConfigError
     from wafergate.jobs.alerts import dispatch
 
     line_file, parts = load_line(line), ready()
     channel = wiring.alert_channel(line_file)
     said = dispatch(parts, channel, line_file.alerts, line=line_file.name, at_once=True)
-    typer.echo(said._replace(problem="") if channel else said)
-    if said.problem and channel:
-        raise AlertError(said.problem)
+    typer.echo(said._replace(problem=""))
+    if said.problem:
+        raise AlertError(said.problem) if channel else ConfigError(said.problem)
 
 
 @app.command("ack")
