@@ -14,6 +14,7 @@ from wafergate.domain.gate import GateDecision, Verdict
 from wafergate.domain.production import ProductionFigures
 from wafergate.formats import verdicts
 from wafergate.formats.charts import class_rules, compared_bound
+from wafergate.formats.spreadsheet import ENCODING, guarded
 
 __all__ = [
     "class_data",
@@ -189,8 +190,8 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def to_csv(table: pd.DataFrame) -> bytes:
     """Return a table as CSV in UTF-8 with a byte-order mark; no cell of it can run as a formula in a spreadsheet."""
-    guarded = table.map(lambda value: _cell(value) if isinstance(value, str) else value)
-    return guarded.rename(columns=lambda name: _cell(str(name))).to_csv(index=False).encode("utf-8-sig")
+    safe = table.map(lambda value: guarded(value) if isinstance(value, str) else value)
+    return safe.rename(columns=lambda name: guarded(str(name))).to_csv(index=False).encode(ENCODING)
 
 
 def _with_bounds(rate: Rate, text: Text) -> str:
@@ -201,8 +202,3 @@ def _with_bounds(rate: Rate, text: Text) -> str:
 
 def _are_figures(cells: Sequence[str]) -> bool:
     return all(FIGURE.fullmatch(cell) for cell in cells) and any(DIGIT.search(cell) for cell in cells)
-
-
-def _cell(value: str) -> str:
-    """Keep a spreadsheet from running a name as a formula."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -527,6 +527,7 @@ def test_two_reviewers_who_see_otherwise_are_told_so(parts: Parts, queue: Files)
 def test_a_blind_export_shows_no_box_and_comes_back_the_same(parts: Parts, queue: Files, arriving: Files) -> None:
     blind = exported(parts, line_with(), boxes=False)
     assert document(blind)["annotations"] == []
+    assert blind["images.csv"].startswith(b"\xef\xbb\xbfimage,"), "without the mark Excel garbles names"
     assert json.loads(blind[EXPORTED]) == json.loads(queue[EXPORTED])
     assert true_boxes(parts, arriving, blind) == true_boxes(parts, arriving, queue)
 

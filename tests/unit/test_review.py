@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -202,7 +203,8 @@ def test_the_export_holds_images_labels_pictures_and_the_list(parts: Parts, data
     assert {"bridge", "excess", "missing", "particle", "scratch", "void"} == {
         category["name"] for category in document["categories"]
     }
-    rows_of_list = list(csv.DictReader(io.StringIO(files["suspicions.csv"].decode())))
+    assert files["suspicions.csv"].startswith(BOM_UTF8), "without it Excel garbles names"
+    rows_of_list = list(csv.DictReader(io.StringIO(files["suspicions.csv"].decode("utf-8-sig"))))
     assert [(row["image"], row["box"], row["suspicion"]) for row in rows_of_list] == [
         ("L2/3.png", "1", "whole_image"),
         ("L1/0.png", "1", "duplicate"),

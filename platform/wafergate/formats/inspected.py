@@ -1,11 +1,10 @@
 """What the champion said of images, for other tools: COCO results and a CSV table."""
 
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wafergate.domain.inspection import InspectedImage
+from wafergate.formats import spreadsheet
 
 __all__ = ["as_coco", "as_csv"]
 
@@ -54,17 +53,17 @@ def as_coco(images: Sequence[InspectedImage], sizes: Mapping[str, tuple[int, int
 
 
 def as_csv(images: Sequence[InspectedImage]) -> bytes:
-    """Write a row for each detection, and one with an empty class for an image without any; UTF-8, times in UTC."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    """Write a row for each detection, and one with an empty class for an image without any; times in UTC."""
+    return spreadsheet.table(_COLUMNS, _rows(images))
+
+
+def _rows(images: Sequence[InspectedImage]) -> Iterator[tuple[object, ...]]:
     for image in images:
         told = (
             image.name, image.image, image.lot, image.wafer, image.die, image.station, image.product,
             image.captured_at.isoformat(), "" if image.novelty is None else f"{image.novelty:.4g}",
         )  # fmt: skip
         for name, score, *box in image.detections:
-            writer.writerow([*told, name, f"{score:.4f}", *(f"{side:.1f}" for side in box)])
+            yield *told, name, f"{score:.4f}", *(round(side, 1) for side in box)
         if not image.detections:
-            writer.writerow([*told, *[""] * 6])
-    return stream.getvalue().encode()
+            yield *told, *[""] * 6

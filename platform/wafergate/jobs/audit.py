@@ -1,7 +1,5 @@
 """The review queue of inspected images: out to a labelling tool, and their truth back."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from wafergate.domain.production import (
 )
 from wafergate.domain.samples import ImageRecord, LabelledBox, RawBox, RawSample, Sample
 from wafergate.errors import NotFoundError, SourceError
-from wafergate.formats import coco
+from wafergate.formats import coco, spreadsheet
 from wafergate.jobs.adopt import production_name
 from wafergate.jobs.correct import read_labels
 from wafergate.jobs.parts import Parts, ahead, silent
@@ -218,13 +216,18 @@ def _raw(sample: Sample, *, boxes: bool) -> RawSample:
 
 
 def _table(chosen: Mapping[str, Queued]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for name, (item, _) in sorted(chosen.items()):
-        told = [item.metadata.get(key, "") for key in _COLUMNS[4:9]]
-        writer.writerow([name, item.stratum.value, item.detail, item.name, *told, item.id])
-    return stream.getvalue().encode()
+    rows = (
+        (
+            name,
+            item.stratum.value,
+            item.detail,
+            item.name,
+            *(item.metadata.get(key, "") for key in _COLUMNS[4:9]),
+            item.id,
+        )
+        for name, (item, _) in sorted(chosen.items())
+    )
+    return spreadsheet.table(_COLUMNS, rows)
 
 
 def _review(

@@ -1,7 +1,5 @@
 """The review list of a dataset version: who puts labels on it, where they stand, what a person answers."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -21,7 +19,7 @@ from wafergate.domain.review import (
 )
 from wafergate.domain.samples import DatasetVersion, RawBox, RawSample, Sample
 from wafergate.errors import NotFoundError
-from wafergate.formats import coco
+from wafergate.formats import coco, spreadsheet
 from wafergate.formats.drawing import draw_box
 from wafergate.jobs.named_rows import find_by_digits
 from wafergate.jobs.parts import Parts, ahead, silent
@@ -153,11 +151,9 @@ def _picture(parts: Parts, item: ReviewItem, sample: Sample) -> bytes:
 
 
 def _table(listed: Sequence[Listed], pictures: Sequence[str]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows: list[tuple[object, ...]] = []
     for (item, state), picture in zip(listed, pictures, strict=True):
         place = "" if item.box_index is None else item.box_index + 1
         about = (item.id, item.sample, place, item.label, item.kind.value, item.score, item.detail, state.value)
-        writer.writerow([*about, *item.box.as_tuple(), picture])
-    return stream.getvalue().encode()
+        rows.append((*about, *item.box.as_tuple(), picture))
+    return spreadsheet.table(_COLUMNS, rows)
