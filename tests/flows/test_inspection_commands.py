@@ -82,6 +82,9 @@ def test_images_are_listed_within_80_columns(wafergate: ForkedCommands, inspecte
     assert max(map(len, newest.out.splitlines())) <= 80
     assert [row.split()[2] for row in newest.out.splitlines()[1:3]] == ["L7", "L7"]
     assert "(particle 0.20)" in newest.out
+    assert newest.out.splitlines()[-1] == f"2 images of line {inspected} in 9999 days, newest first"
+    cut = wafergate("inspections", "list", *line, "--days", "9999", "--limit", "1")
+    assert cut.out.splitlines()[-1] == f"the newest 1 images of line {inspected} in 9999 days; more with --limit"
     assert wafergate("inspections", "list", *line, "--class", "void").out.startswith("0 images")
     doubtful = wafergate("inspections", "list", *line, "--order", "doubtful")
     assert doubtful.code == PromotionError.exit_code

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wafergate.cli.opening import flow, group, ready
-from wafergate.cli.options import Format, Limit, Line, LineName, Person, Reason
+from wafergate.cli.options import Format, Line, LineName, Person, Reason
 from wafergate.line import load_line
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ def golden_check(line: Line) -> None:
 
 
 @app.command("list")
-def golden_list(line: LineName = "", limit: Limit = 20) -> None:
+def golden_list(
+    line: LineName = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show this many, newest first; 0 shows all.")] = 20,
+) -> None:
     """List the checks, newest first.
 
     Example: wafergate golden list --line pcb

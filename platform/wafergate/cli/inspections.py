@@ -59,7 +59,10 @@ def inspections_list(
     ]
     if cells:
         console().print(table(("captured (UTC)", "lot", "image", "found", "novelty"), cells, numbers=("novelty",)))
-    typer.echo(f"{len(cells)} images of line {line} in {days} days, {order.value} first")
+    if len(cells) == limit:
+        typer.echo(f"the {order.value} {limit} images of line {line} in {days} days; more with --limit")
+    else:
+        typer.echo(f"{len(cells)} images of line {line} in {days} days, {order.value} first")
 
 
 def _listed(
