@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from random import Random
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -346,6 +347,7 @@ def test_what_is_kept_reaches_back_at_least_so_many_months_and_no_month_more(now
 @pytest.mark.parametrize(
     ("told", "found"),
     [
+        ("0001-01-01", NOW),
         ("2026-03-01T18:00:00+09:00", datetime(2026, 3, 1, 9, tzinfo=UTC)),
         (" 2026-03-01 09:00 ", datetime(2026, 3, 1, 9, tzinfo=UTC)),
         ("20260301", datetime(2026, 3, 1, tzinfo=UTC)),
@@ -356,7 +358,15 @@ def test_what_is_kept_reaches_back_at_least_so_many_months_and_no_month_more(now
     ],
 )
 def test_an_image_was_captured_when_its_source_tells_a_possible_time(told: str, found: datetime) -> None:
-    assert capture_time(told, NOW) == found
+    assert capture_time(told, NOW, UTC) == found
+
+
+@pytest.mark.unit
+def test_a_time_without_a_zone_is_one_of_the_line() -> None:
+    seoul = ZoneInfo("Asia/Seoul")
+    assert capture_time("2026-03-01 09:00", NOW, seoul) == datetime(2026, 3, 1, tzinfo=UTC)
+    assert capture_time("2026-03-01T09:00Z", NOW, seoul) == datetime(2026, 3, 1, 9, tzinfo=UTC)
+    assert capture_time("0001-01-01", NOW, seoul) == NOW
 
 
 @pytest.mark.unit

@@ -166,7 +166,7 @@ class SchedulePolicy:
         alerts: of the dispatcher; it runs by itself only where there is a channel.
         weekly: of the weekly report, which tells the seven days before the day it runs.
         language: of the weekly report, `en` or `ko`.
-        timezone: of them all.
+        timezone: of them all, and of times of capture that name none.
         source: folder or archive of labelled images.
         format: of both sources.
         incoming: folder or archive of new images.

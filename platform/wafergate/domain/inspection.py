@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
@@ -168,24 +168,25 @@ class InspectionMonth:
     detections: int
 
 
-def capture_time(told: str, inspected: datetime) -> datetime:
+def capture_time(told: str, inspected: datetime, zone: tzinfo) -> datetime:
     """Return when an image was captured: what its source tells, else when it was inspected.
 
     Args:
-        told: a time in ISO 8601, UTC where it names no zone; empty or anything else tells nothing, and neither does a
-            time before `EARLIEST` or after the inspection.
+        told: a time in ISO 8601; empty or anything else tells nothing, and neither does a time before `EARLIEST` or
+            after the inspection.
         inspected: the time of the inspection, with time zone.
+        zone: the line's, of a time that names none.
 
     Example:
-        >>> capture_time("2026-03-02T09:30", datetime(2026, 3, 3, tzinfo=UTC)).isoformat()
+        >>> capture_time("2026-03-02T09:30", datetime(2026, 3, 3, tzinfo=UTC), UTC).isoformat()
         '2026-03-02T09:30:00+00:00'
     """
     try:
         moment = datetime.fromisoformat(told.strip())
     except ValueError:
         return inspected
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment if EARLIEST <= moment <= inspected else inspected
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC) if EARLIEST <= moment <= inspected else inspected
 
 
 def day_of(moment: datetime) -> date:

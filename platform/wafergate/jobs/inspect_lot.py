@@ -269,7 +269,7 @@ def _save(
     taken = _numbered([samples[place] for place, _ in fresh])
     row_id = _run_id(inspector, line, taken)
     images = [
-        _image(row_id, inspector, line.name, sample, said, now) for sample, (_, said) in zip(taken, fresh, strict=True)
+        _image(row_id, inspector, line, sample, said, now) for sample, (_, said) in zip(taken, fresh, strict=True)
     ]
     instances = Counter(name for image in images for name, *_ in image.detections)
     row = InspectionRun(
@@ -297,18 +297,18 @@ def _numbered(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _image(
-    run_id: str, inspector: Inspector, line: str, sample: Sample, said: Detections, now: datetime
+    run_id: str, inspector: Inspector, line: LineFile, sample: Sample, said: Detections, now: datetime
 ) -> InspectedImage:
     model, told = inspector.model, sample.metadata
     levels = np.array([model.thresholds[name] for name in model.classes])[said.classes]
     return InspectedImage(
         run_id=run_id,
         position=sample.position,
-        line=line,
+        line=line.name,
         model_id=model.id,
         name=sample.name,
         image=sample.image,
-        captured_at=capture_time(told.get("captured_at", ""), now),
+        captured_at=capture_time(told.get("captured_at", ""), now, line.schedule.zone),
         lot=told.get("lot", ""),
         wafer=told.get("wafer", ""),
         die=told.get("die", ""),
