@@ -22,7 +22,7 @@ def inspect(line: LineFile, source: str, format: str, limit: int) -> Inspected:
     with Teller() as progress:
         images = WatchedSource(open_source(source), progress)
         done = inspect_job.inspect_lot(open_parts(), line, images, format, limit=limit, hands=hands, progress=progress)
-    before = len(done.names) - done.new
+    before = len(done.images) - done.new
     told = f", {before} had been inspected before" if before else ""
     say(f"inspected: {done.new} images{told}" + (f", {done.refused} set aside" if done.refused else ""))
     return done

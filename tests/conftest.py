@@ -88,7 +88,14 @@ def inspections(service_settings: Settings) -> Iterator[InspectionStore]:
 def count_rows(service_settings: Settings) -> Callable[[], dict[str, int]]:
     """Return a function that counts the rows of every table."""
     tables = [name for name, _, _ in KINDS.values()]
-    tables += ["inspected_image", "detection", "inspection_day", "inspection_lot", "inspection_month"]
+    tables += [
+        "inspected_image",
+        "inspected_before",
+        "detection",
+        "inspection_day",
+        "inspection_lot",
+        "inspection_month",
+    ]
 
     def count() -> dict[str, int]:
         with psycopg.connect(service_settings.database_url.get_secret_value()) as connection:

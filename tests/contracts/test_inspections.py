@@ -78,7 +78,7 @@ def run_of(stores: Stores, key: str, *, model: str = "a", minutes: int = 0) -> I
 
 def image_of(run: InspectionRun, position: int, **more: object) -> InspectedImage:
     plain = InspectedImage(
-        run_id=run.id, position=position, line=run.line, model_id=run.model_id, name=f"{position}.png",
+        run_id=run.id, position=position, line=run.line, model_id=run.model_id, name=f"{run.id}/{position}.png",
         image="ab" * 32, captured_at=run.created_at,
     )  # fmt: skip
     return replace(plain, **more)  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def scattered(run: InspectionRun, images: int, seed: int) -> list[InspectedImage
 def test_every_image_comes_back_as_it_went_in_newest_first(stores: Stores) -> None:
     run = run_of(stores, "1")
     first = image_of(
-        run, 0, lot="L'1", wafer="한글", die="3,4", station="AOI-2", product="CIS", novelty=0.1,
+        run, 0, reference="cd" * 32, lot="L'1", wafer="한글", die="3,4", station="AOI-2", product="CIS", novelty=0.1,
         captured_at=NOW - timedelta(days=40), detections=(box("scratch", 0.1 + 0.2), box("particle"), box("scratch")),
         weak=(box("particle", 0.2),),
     )  # fmt: skip
@@ -407,6 +407,24 @@ class TestDatabaseItself:
             thread.join()
         assert stored_sums(stores) == recounted([image for images in every for image in images])
 
+    def test_inspections_of_the_same_images_that_end_together_count_them_once(self, stores: Stores) -> None:
+        runs = [run_of(stores, str(place)) for place in range(6)]
+        every = [
+            [image_of(run, place, name=f"{place}.png", detections=(box(),)) for place in range(number, number + 40)]
+            for number, run in enumerate(runs)
+        ]
+        threads = [
+            threading.Thread(target=stores.inspections.save, args=(run, images))
+            for run, images in zip(runs, every, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stored = stores.inspections.images(line=stores.line)
+        assert sorted(image.name for image in stored) == sorted(f"{place}.png" for place in range(45))
+        assert stored_sums(stores) == recounted(stored)
+
     def test_rerolling_mends_sums_that_were_changed_or_taken_away(
         self, stores: Stores, service_settings: Settings
     ) -> None:
@@ -463,18 +481,75 @@ def test_what_a_model_saw_before_is_told_by_name_and_bytes(stores: Stores) -> No
     again = image_of(second, 0, name="a/0.png", image=f"{0:064x}")
     replaced = image_of(second, 1, name="a/1.png", image=f"{9:064x}")
     assert stores.inspections.save(first, images)
-    assert stores.inspections.save(second, [again, replaced])
+    assert stores.inspections.save(second, [again, replaced]) == 1
     assert stores.inspections.save(other, [image_of(other, 0, name="b/2.png", image=f"{2:064x}")])
     asked = ["a/0.png", "a/1.png", "nobody.png"]
     assert stores.inspections.seen(stores.line, stores.model("a"), asked) == {
-        ("a/0.png", f"{0:064x}"): second.id,
-        ("a/1.png", f"{1:064x}"): first.id,
-        ("a/1.png", f"{9:064x}"): second.id,
+        ("a/0.png", f"{0:064x}"): {"": first.id},
+        ("a/1.png", f"{1:064x}"): {"": first.id},
+        ("a/1.png", f"{9:064x}"): {"": second.id},
     }
     assert stores.inspections.seen(stores.line, stores.model("b"), asked) == {}
     assert stores.inspections.seen(stores.line, None, ["a/2.png", "b/2.png"]) == {
-        ("a/2.png", f"{2:064x}"): first.id,
-        ("b/2.png", f"{2:064x}"): other.id,
+        ("a/2.png", f"{2:064x}"): {"": first.id},
+        ("b/2.png", f"{2:064x}"): {"": other.id},
     }
     assert stores.inspections.seen("another line", stores.model("a"), asked) == {}
     assert stores.inspections.seen(stores.line, stores.model("a"), []) == {}
+
+
+def test_of_two_inspections_at_once_each_image_counts_once(stores: Stores) -> None:
+    first, second, third = (run_of(stores, key, minutes=place) for place, key in enumerate("123"))
+    shared = [{"name": f"a/{place}.png", "lot": "L1", "detections": (box("scratch"),)} for place in range(6)]
+    mine = [image_of(first, place, **shared[place]) for place in range(4)]
+    theirs = [image_of(second, place, **shared[place + 2]) for place in range(4)]
+    assert stores.inspections.save(first, mine) == 4
+    assert (
+        stores.inspections.save(replace(second, images=4, defective=4, instances={"scratch": 4, "void": 0}), theirs)
+        == 2
+    )
+    assert stores.inspections.save(third, [image_of(third, 0, **shared[5])]) == 0
+    stored = stores.inspections.images(line=stores.line)
+    assert sorted((image.name, image.run_id) for image in stored) == [
+        *((f"a/{place}.png", first.id) for place in range(4)),
+        *((f"a/{place}.png", second.id) for place in (4, 5)),
+    ]
+    kept = replace(second, images=2, defective=2, instances={"scratch": 2, "void": 0})
+    assert stores.inspections.runs(stores.line) == [kept, first]
+    assert stored_sums(stores) == recounted(stored)
+    assert [lot.images for lot in stores.inspections.lots(stores.line)] == [6]
+    other = run_of(stores, "4", model="b", minutes=3)
+    assert stores.inspections.save(other, [image_of(other, 0, **shared[0])]) == 1, "another model says something else"
+
+
+def test_what_was_dropped_has_been_seen_and_is_not_counted_again(stores: Stores) -> None:
+    old, new, again = (run_of(stores, key, minutes=place) for place, key in enumerate(("old", "new", "again")))
+    aged = {"name": "a.png", "lot": "L1", "captured_at": NOW - timedelta(days=90)}
+    stores.inspections.save(old, [image_of(old, 0, **aged)])
+    stores.inspections.save(new, [image_of(new, 0, name="b.png")])
+    sums = stored_sums(stores)
+    for _ in range(2):
+        draft = LedgerDraft(stores.line, LedgerKind.DROPPED, stores.line, "kim", "policy", {})
+        stores.inspections.retain(stores.line, before=date(2026, 2, 1), ledger=lambda _, draft=draft: draft)
+        assert stores.inspections.seen(stores.line, stores.model("a"), ["a.png", "b.png"]) == {
+            ("a.png", "ab" * 32): {"": old.id},
+            ("b.png", "ab" * 32): {"": new.id},
+        }
+        assert set(stores.inspections.seen(stores.line, None, ["a.png"])) == {("a.png", "ab" * 32)}
+        assert stores.inspections.seen(stores.line, stores.model("b"), ["a.png"]) == {}
+        assert stores.inspections.seen("another line", None, ["a.png"]) == {}
+        assert stores.inspections.save(again, [image_of(again, 0, **aged | {"captured_at": NOW})]) == 0
+    assert stored_sums(stores) == sums
+    assert [image.name for image in stores.inspections.images(line=stores.line)] == ["b.png"]
+
+
+def test_an_image_beside_another_golden_reference_is_new_and_one_of_which_none_is_known_is_not(stores: Stores) -> None:
+    runs = [run_of(stores, str(place), minutes=place) for place in range(4)]
+    first, corrected, unknown, late = runs
+    assert stores.inspections.save(first, [image_of(first, 0, name="a.png", reference="01" * 32)])
+    assert stores.inspections.save(corrected, [image_of(corrected, 0, name="a.png", reference="02" * 32)])
+    assert not stores.inspections.save(late, [image_of(late, 0, name="a.png", reference="02" * 32)])
+    known = stores.inspections.seen(stores.line, None, ["a.png"])
+    assert known == {("a.png", "ab" * 32): {"01" * 32: first.id, "02" * 32: corrected.id}}
+    assert stores.inspections.save(unknown, [image_of(unknown, 0, name="b.png")])
+    assert not stores.inspections.save(late, [image_of(late, 0, name="b.png", reference="02" * 32)])

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import line_of, open_contrast, parts_in, run_thread
-from wafergate.adapters.arrivals import Arrivals, stamp_of_file
+from wafergate.adapters.arrivals import Arrivals, Settled, stamp_of_file
 from wafergate.adapters.source import FolderSource
 from wafergate.domain.evaluation import Detections
+from wafergate.domain.gate import LedgerKind
+from wafergate.domain.identity import digest_bytes
 from wafergate.domain.inspection import InspectedImage, InspectionRun
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import RawSample
@@ -31,7 +33,7 @@ from wafergate.jobs.inspect_lot import ChunkDone, Inspected, inspect_chunk, insp
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import champion_model, promote
 from wafergate.jobs.results import images_of_runs, show_lot, write_coco, write_csv, write_pictures
-from wafergate.ports import Detector
+from wafergate.ports import Detector, LedgerDraft
 from wafergate.sample.generate import Batch, write_sample
 
 pytestmark = pytest.mark.unit
@@ -222,7 +224,7 @@ def test_results_come_back_through_the_readers_of_other_tools(champion: Parts, f
         assert [box.label for box in boxes] == [name for name, *_ in image.detections]
         for box, (_, _, *sides) in zip(boxes, image.detections, strict=True):
             assert [box.box.x1, box.box.y1, box.box.x2, box.box.y2] == pytest.approx(sides)
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "found.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "found.csv").read_text("utf-8-sig"))))
     assert [row["name"] for row in rows if row["class"]] == [i.name for i in images for _ in i.detections]
     assert {row["name"] for row in rows} == {image.name for image in images}
     assert write_pictures(champion, images, tmp_path / "pictures", most=5) == 5
@@ -248,6 +250,11 @@ def pauses(*steps: Callable[[], None]) -> Callable[[], bool]:
         return True
 
     return pause
+
+
+def whole(files: Files, refused: Sequence[tuple[str, str]] = ()) -> Settled:
+    """Look at a place whose files appear whole, each with its digest, as objects on S3 do."""
+    return Settled(MemorySource(files, refused), {name: digest_bytes(data) for name, data in files.items()})
 
 
 def nothing() -> None:
@@ -309,9 +316,7 @@ def test_a_new_champion_takes_what_comes_and_leaves_what_came_before_it(files: F
     came = dict(list(pictures.items())[:4]) | told_lot
 
     def comes(pictures: Files) -> Inspected:
-        return follow(
-            parts, line_of(), Arrivals(lambda: MemorySource(pictures)), "images", pause=pauses(nothing, nothing)
-        )
+        return follow(parts, line_of(), lambda: whole(pictures), "images", pause=pauses(nothing, nothing))
 
     def judges() -> tuple[tuple[int, ...], int]:
         summary = show_lot(parts, line=LINE, lot="L1")
@@ -337,14 +342,13 @@ def test_a_stop_ends_with_what_was_done_and_an_empty_folder_is_no_error(
         raise KeyboardInterrupt
 
     _, pictures = lot_of(files, 2)
-    source = MemorySource(pictures)
-    done = follow(champion, line_of(), Arrivals(lambda: source), "images", pause=pauses(nothing, stop, nothing))
+    done = follow(champion, line_of(), lambda: whole(pictures), "images", pause=pauses(nothing, stop, nothing))
     assert done.new == 2
     empty = Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name))
     assert follow(champion, line_of(), empty, "images", pause=pauses(nothing)).names == frozenset()
-    broken = MemorySource({"lot/a.png": b"broken", "lot/a_golden.png": b"broken"})
+    broken = {"lot/a.png": b"broken", "lot/a_golden.png": b"broken"}
     with pytest.raises(SourceError, match="the first is"):
-        follow(champion, line_of(), Arrivals(lambda: broken), "images", pause=pauses(nothing))
+        follow(champion, line_of(), lambda: whole(broken), "images", pause=pauses(nothing))
 
 
 def test_the_written_coco_holds_images_without_defects_too(champion: Parts, files: Files, tmp_path: Path) -> None:
@@ -355,3 +359,104 @@ def test_the_written_coco_holds_images_without_defects_too(champion: Parts, file
     document = json.loads((tmp_path / "all.json").read_text())
     assert len(document["images"]) == len(images) > len({item["image_id"] for item in document["annotations"]})
     assert {(item["width"], item["height"]) for item in document["images"]} == {(96, 96)}
+
+
+def test_what_was_dropped_is_not_inspected_again(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 3)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    table = "name,captured_at\n" + "".join(f"{name},2026-01-15\n" for name in names[:2])
+    source = MemorySource(pictures | {"metadata.csv": table.encode()})
+    first = inspect_lot(champion, line_of(), source, "images")
+    sums = champion.inspections.days(LINE)
+    draft = LedgerDraft(LINE, LedgerKind.DROPPED, LINE, "kim", "policy", {})
+    assert champion.inspections.retain(LINE, before=date(2026, 2, 1), ledger=lambda _: draft)
+    again = inspect_lot(champion, line_of(), source, "images")
+    assert (again.new, again.images) == (0, first.images)
+    assert champion.inspections.days(LINE) == sums
+    assert [image.name for image in images_of_runs(champion, LINE, again)] == names[2:]
+    assert [image.name for image in stored(champion, lot)] == names[2:]
+
+
+def test_of_two_inspections_at_once_each_image_is_saved_once(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 10)
+    source = MemorySource(pictures)
+    others: list[Inspected] = []
+
+    def load(model: ModelVersion, onnx: Path) -> Detector:
+        detector = open_contrast(model, onnx)
+
+        def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+            if not others:  # while the first one is at work
+                others.append(inspect_lot(champion, line_of(), source, "images", chunk=3, limit=5))
+            return detector(images, min_score=min_score)
+
+        return detect
+
+    done = inspect_lot(replace(champion, load_detector=load), line_of(), source, "images", chunk=4)
+    assert (others[0].new, done.new, len(done.images)) == (5, 5, 10)
+    images = stored(champion, lot)
+    assert len(images) == len({image.name for image in images}) == 10
+    assert {(image.name, image.image): image.run_id for image in images} == done.images
+    runs = [champion.facts.get(InspectionRun, run) for run in done.runs]
+    assert sum(run.images for run in runs) == 10
+    assert sum(run.defective for run in runs) == sum(bool(image.detections) for image in images)
+
+
+def test_a_corrected_golden_reference_makes_its_image_new(champion: Parts, files: Files) -> None:
+    lot, pictures = lot_of(files, 4)
+    first, second = sorted(name for name in pictures if "_golden" not in name)[:2]
+    before = inspect_lot(champion, line_of(), MemorySource(pictures), "images")
+    corrected = pictures | {first.replace(".png", "_golden.png"): pictures[second]}
+    done = inspect_lot(champion, line_of(), MemorySource(corrected), "images")
+    assert (done.new, done.names) == (1, before.names)
+    seen = [image for image in stored(champion, lot) if image.name == first]
+    assert {image.reference for image in seen} == {
+        digest_bytes(pictures[first.replace(".png", "_golden.png")]),
+        digest_bytes(pictures[second]),
+    }
+    again = inspect_lot(champion, line_of(), MemorySource(corrected), "images", chunk=3)
+    assert again.images == done.images
+    told_last = {image.name: image for image in images_of_runs(champion, LINE, again)}
+    assert len(told_last) == 4
+    assert told_last[first].reference == digest_bytes(pictures[second])
+    places = [pictures, corrected]
+    followed = follow(
+        champion, line_of(), lambda: whole(places[-1]), "images", pause=pauses(nothing, lambda: places.append(pictures))
+    )
+    assert followed.new == 0, "both were inspected"
+
+
+def test_images_of_one_name_from_two_folders_are_two_parts_of_a_lot(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 2)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    for name in names:
+        table = b"name,lot\n001.png,TWO\n"
+        sides = {"001.png": pictures[name], "001_golden.png": files_golden(pictures, name), "metadata.csv": table}
+        inspect_lot(champion, line_of(), MemorySource(sides), "images")
+    assert show_lot(champion, line=LINE, lot="TWO").defective.trials == 2
+
+
+def test_an_older_run_tells_nothing_of_a_file_that_was_replaced(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 3)
+    first, second, third = sorted(name for name in pictures if "_golden" not in name)
+    inspect_lot(champion, line_of(), MemorySource(pictures), "images")
+    replaced = pictures | {
+        first: pictures[second],
+        first.replace(".png", "_golden.png"): files_golden(pictures, second),
+    }
+    done = inspect_lot(champion, line_of(), MemorySource(replaced), "images")
+    images = images_of_runs(champion, LINE, done)
+    assert [(image.name, image.image) for image in images] == [
+        (name, digest_bytes(replaced[name])) for name in (first, second, third)
+    ]
+
+
+def test_a_table_for_people_is_utf_8_to_excel_and_no_name_of_it_runs(champion: Parts, tmp_path: Path) -> None:
+    image = InspectedImage(
+        run_id="r", position=0, line=LINE, model_id="m", name="=HYPERLINK(1).png", image="ab" * 32, lot="@로트",
+        captured_at=datetime(2026, 3, 1, tzinfo=UTC), detections=(("scratch", 0.5, -0.25, 1.0, 2.0, 3.0),),
+    )  # fmt: skip
+    write_csv([image], tmp_path / "found.csv")
+    assert (tmp_path / "found.csv").read_bytes().startswith(b"\xef\xbb\xbfname,")
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "found.csv").read_text("utf-8-sig")))
+    assert (row["name"], row["lot"], row["x1"]) == ("'=HYPERLINK(1).png", "'@로트", "-0.2")

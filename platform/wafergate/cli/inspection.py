@@ -116,11 +116,11 @@ def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
 
     counts = Counter(name for image in images for name, *_ in image.detections)
     found = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing"
-    before = len(images) - done.new
-    again = f" ({before} of them before)" if before else ""
+    before, gone = max(len(done.images) - done.new, 0), len(done.images) - len(images)
+    again = f" ({before} of them before{f', {gone} no longer stored' if gone else ''})" if before else ""
     defective = sum(bool(image.detections) for image in images)
     return paragraph(
-        f"{len(images)} images inspected{again}, {defective} with defects, {done.refused} quarantined: {found}"
+        f"{len(done.images)} images inspected{again}, {defective} with defects, {done.refused} quarantined: {found}"
     )
 
 

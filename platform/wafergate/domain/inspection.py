@@ -1,8 +1,8 @@
 """What the champion said of new images, image by image and summed by day and by lot."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated, ClassVar
 
@@ -19,14 +19,18 @@ __all__ = [
     "InspectionPolicy",
     "InspectionRun",
     "LotRun",
+    "SeenBefore",
     "add_up_lots",
     "capture_time",
+    "counted",
     "day_of",
     "join_days",
     "keep_from",
     "month_of",
     "roll_days",
     "roll_lots",
+    "run_that_saw",
+    "unseen",
 ]
 
 FoundBox = tuple[str, float, float, float, float, float]
@@ -34,6 +38,9 @@ FoundBox = tuple[str, float, float, float, float, float]
 
 ANY_CLASS = ""
 """Asked for in place of a defect class: whichever one; no class is named nothing."""
+
+SeenBefore = Mapping[tuple[str, str], Mapping[str, str]]
+"""Name and SHA-256 of images that were inspected, to the golden reference they were seen with and the (newest) run."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No image was captured before: an earlier time is a clock that was never set."""
@@ -64,6 +71,7 @@ class InspectedImage:
         model_id: the model that judged it.
         name: its path in the source.
         image: SHA-256 of the image file.
+        reference: SHA-256 of the golden reference the model saw with it; empty where it saw none, or none is known.
         lot: lot, as wafer, die, station and product after it, from metadata; empty where not told.
         wafer: wafer.
         die: die.
@@ -82,6 +90,7 @@ class InspectedImage:
     name: str
     image: str
     captured_at: datetime
+    reference: str = ""
     lot: str = ""
     wafer: str = ""
     die: str = ""
@@ -166,6 +175,39 @@ class InspectionMonth:
     month: date
     images: int
     detections: int
+
+
+def run_that_saw(before: SeenBefore, name: str, image: str, reference: str) -> str | None:
+    """Return the run that saw an image; None where none did, or only beside another golden reference.
+
+    Args:
+        before: what was inspected.
+        name: its path in the source.
+        image: SHA-256 of the image file.
+        reference: SHA-256 of its golden reference; empty, here or there, is as good as any.
+
+    Example:
+        >>> before = {("a.png", "e3b0"): {"77af": "inspection-1"}}
+        >>> [run_that_saw(before, "a.png", "e3b0", reference) for reference in ("77af", "", "90c1")]
+        ['inspection-1', 'inspection-1', None]
+    """
+    runs = before.get((name, image), {})
+    if not reference:
+        return list(runs.values())[-1] if runs else None
+    return runs.get(reference) or runs.get("")
+
+
+def unseen(images: Iterable[InspectedImage], before: SeenBefore) -> list[InspectedImage]:
+    """Return the images that were not inspected before."""
+    return [item for item in images if run_that_saw(before, item.name, item.image, item.reference) is None]
+
+
+def counted(run: InspectionRun, images: Sequence[InspectedImage]) -> InspectionRun:
+    """Return a run with the counts of its images; classes that it names stay named."""
+    instances = Counter(dict.fromkeys(run.instances, 0))
+    instances.update(name for image in images for name, *_ in image.detections)
+    defective = sum(bool(image.detections) for image in images)
+    return replace(run, images=len(images), defective=defective, instances=dict(instances))
 
 
 def capture_time(told: str, inspected: datetime, zone: tzinfo) -> datetime:

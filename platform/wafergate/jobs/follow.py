@@ -53,7 +53,7 @@ def follow(
         PromotionError: the line has no champion.
         SourceError: nothing that came could be inspected; an empty place is no error.
     """
-    tried: set[tuple[str, tuple[int, int]]] = set()
+    tried: set[tuple[str, object]] = set()
     rounds: list[Inspected] = []
     before: Mapping[str, tuple[int, int]] = {}
     failed: SourceError | None = None
@@ -71,13 +71,12 @@ def follow(
                 break
     except KeyboardInterrupt:
         progress("stopped", 0, 0)  # each chunk is saved as it is done, so nothing is lost but the one at work
-    if failed is not None and not any(item.names for item in rounds):
+    if failed is not None and not any(item.images for item in rounds):
         raise failed
     return Inspected(
-        runs=tuple(dict.fromkeys(run for item in rounds for run in item.runs)),
+        images={key: run for item in rounds for key, run in item.images.items()},
         new=sum(item.new for item in rounds),
-        refused=sum(item.refused for item in rounds),
-        names=frozenset[str]().union(*(item.names for item in rounds)),
+        aside=frozenset(problem for item in rounds for problem in item.aside),
     )
 
 
@@ -86,14 +85,14 @@ def _round(
     line: LineFile,
     place: Place,
     format_name: str,
-    tried: set[tuple[str, tuple[int, int]]],
+    tried: set[tuple[str, object]],
     hands: Hands | None,
     progress: Progress,
 ) -> Inspected:
     golden = champion_model(parts, line.name).channels is Channels.GOLDEN
 
     def is_new(item: RawSample) -> bool:
-        key = item.name, place.stamps[item.name]
+        key = item.name, (place.stamps[item.name], place.stamps.get(item.reference or "") if golden else None)
         if key in tried or (golden and not item.reference):
             return False
         tried.add(key)

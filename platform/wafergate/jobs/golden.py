@@ -17,7 +17,7 @@ from wafergate.domain.golden import (
     GoldenSet,
 )
 from wafergate.domain.identity import digest_of, identify
-from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
+from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun, SeenBefore
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SourceError
 from wafergate.formats.sheet import Tile, picture_sheet
@@ -188,16 +188,17 @@ class _Aside:
         self._real = real
         self.kept: list[InspectedImage] = []
 
-    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> int:
         """Keep the images; nothing becomes visible, so nobody is asked to review them."""
         del run
         self.kept += images
-        return False
+        return 0
 
-    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
-        """Know of no earlier inspection: golden parts are inspected anew at every check."""
-        del line, model_id, names
-        return {}
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:
+        """Know of no earlier inspection but this check's own: golden parts are inspected anew at every check."""
+        del line, model_id
+        wanted = frozenset(names)
+        return {(i.name, i.image): {i.reference: i.run_id} for i in self.kept if i.name in wanted}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

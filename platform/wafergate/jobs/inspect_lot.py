@@ -1,7 +1,6 @@
 """The champion over new images, chunk by chunk: what it found on each, in the store."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -11,9 +10,17 @@ from numpy.typing import NDArray
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.identity import identify
-from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun, capture_time
+from wafergate.domain.inspection import (
+    FoundBox,
+    InspectedImage,
+    InspectionRun,
+    SeenBefore,
+    capture_time,
+    counted,
+    run_that_saw,
+)
 from wafergate.domain.quarantine import Released
-from wafergate.domain.samples import RawSample, Sample
+from wafergate.domain.samples import QuarantineReason, RawSample, Sample
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.detect import MIN_SCORE, by_tiles, cuts_of
@@ -23,7 +30,7 @@ from wafergate.jobs.novelty import NoveltyTeller, novelty_of
 from wafergate.jobs.parts import Parts, ahead, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.jobs.quarantine import Refused, released_in, set_aside
-from wafergate.jobs.seeing import Viewer
+from wafergate.jobs.seeing import Viewer, beside
 from wafergate.jobs.serve import serving_detector
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress, Source
@@ -59,16 +66,30 @@ class Inspected:
     """What an inspection of a source made.
 
     Attributes:
-        runs: the runs that hold its images, those of earlier times too, in the order of the source.
+        images: name and SHA-256 of the images that are inspected now, to the run that holds each: of this time or an
+            earlier one.
         new: how many images were inspected now.
-        refused: how many images and labels were set aside.
-        names: the images that are inspected now, of this time or an earlier one.
+        aside: path and reason of what was set aside.
     """
 
-    runs: tuple[str, ...]
+    images: Mapping[tuple[str, str], str]
     new: int
-    refused: int
-    names: frozenset[str]
+    aside: frozenset[tuple[str, QuarantineReason]]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs that hold its images, those of earlier times too, in the order of the source."""
+        return tuple(dict.fromkeys(self.images.values()))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The images by their names alone."""
+        return frozenset(name for name, _ in self.images)
+
+    @property
+    def refused(self) -> int:
+        """How many images and labels were set aside."""
+        return len(self.aside)
 
     @property
     def id(self) -> str:
@@ -83,12 +104,11 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class ChunkDone:
-    """What one chunk made; `runs` hold its images, none where nothing in it could be inspected."""
+    """What one chunk made; `images` as in `Inspected`, none where nothing in it could be inspected."""
 
-    runs: tuple[str, ...]
+    images: Mapping[tuple[str, str], str]
     new: int
     refused: tuple[Refused, ...]
-    names: tuple[str, ...]
 
 
 Hands = Callable[[str, Iterable[Sequence[RawSample]], bool, Released], Iterator[ChunkDone]]
@@ -111,9 +131,10 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
 ) -> Inspected:
     """Inspect a source with the line's champion at its frozen thresholds; the same images twice add nothing.
 
-    An image is known by its path in the source and its bytes. Each chunk is saved as it is done, as a run of its own,
-    so that a stopped inspection goes on where it ended. Labels, if the source has any, are not looked at. A champion
-    that was taught on tiles inspects by the same tiles. Images that people should look at enter the review queue.
+    An image is known by its path in the source and its bytes, and where channels are golden by those of its reference.
+    Each chunk is saved as it is done, as a run of its own, so that a stopped inspection goes on where it ended. Labels,
+    if the source has any, are not looked at. A champion that was taught on tiles inspects by the same tiles. Images
+    that people should look at enter the review queue.
 
     Args:
         parts: the real parts.
@@ -136,11 +157,11 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     released = released_in(parts, line.name, source)
     listed, problems = read_source(line, source, format_name, limit=limit, released=released)
     found = [item for item in listed if only is None or only(item)]
-    set_aside(parts, line.name, source, problems)
+    refused = [*problems]
+    set_aside(parts, line.name, source, refused)
     chunks = [found[start : start + chunk] for start in range(0, len(found), chunk)]
-    runs: list[str] = []
-    names: set[str] = set()
-    refused, new, taken = [*problems], 0, 0
+    images: dict[tuple[str, str], str] = {}
+    new, taken = 0, 0
     for some, done in zip(
         chunks,
         hands(model.id, chunks, once, released)
@@ -148,20 +169,19 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         else _worked_off(parts, line, source, model, chunks, once=once, released=released, progress=progress),
         strict=True,
     ):
-        runs += done.runs
+        images |= done.images
         new += done.new
-        names.update(done.names)
         refused += done.refused
         taken += len(some)
         if hands:  # they tell nothing themselves
             progress("inspecting images", taken, len(found))
-    if not runs:
+    if not images:
         first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
         message = (
             f"{source.title} holds no image that line {line.name!r} can inspect; {len(refused)} were refused{first}"
         )
         raise SourceError(message)
-    return Inspected(tuple(dict.fromkeys(runs)), new, len(refused), frozenset(names))
+    return Inspected(images, new, frozenset((item.path, item.reason) for item in refused))
 
 
 def _worked_off(
@@ -223,7 +243,8 @@ def inspect_chunk(
         progress: told how many of the chunk are done.
     """
     model = inspector.model
-    known = parts.inspections.seen(line.name, None if once else model.id, [item.name for item in chunk])
+    asked = None if once else model.id
+    known = parts.inspections.seen(line.name, asked, [item.name for item in chunk])
     viewer = Viewer(parts, line, source, channels=model.channels, known=known, released=released)
     samples: list[Sample] = []
     fresh: list[tuple[int, Detections]] = []
@@ -238,13 +259,23 @@ def inspect_chunk(
     refused = viewer.finish()
     if refused:
         set_aside(parts, line.name, source, refused)
-    names = tuple(sample.name for sample in samples)
-    earlier = {known[found]: None for sample in samples if (found := (sample.name, sample.image)) in known}
+    images = _runs_of(samples, known, inspector)
     whole = _run_id(inspector, line, samples)
-    if whole in earlier:
+    if whole in images.values():
         queue_run(parts, line, whole, _numbered(samples))  # had it been interrupted before
-    run = _save(parts, line, source, inspector, samples, fresh, len(refused)) if fresh else None
-    return ChunkDone((*earlier, *([run] if run else [])), len(fresh), refused, names)
+    new = 0
+    if fresh:
+        new = _save(parts, line, source, inspector, samples, fresh, len(refused))
+        # Asked again, as another inspection at the same time may have saved some of them first.
+        known = parts.inspections.seen(line.name, asked, [samples[place].name for place, _ in fresh])
+        images |= _runs_of([samples[place] for place, _ in fresh], known, inspector)
+    return ChunkDone(images, new, refused)
+
+
+def _runs_of(samples: Sequence[Sample], known: SeenBefore, inspector: Inspector) -> dict[tuple[str, str], str]:
+    """Return the run that holds each image, of those that are known."""
+    found = ((item, run_that_saw(known, item.name, item.image, _beside(inspector, item))) for item in samples)
+    return {(item.name, item.image): run for item, run in found if run is not None}
 
 
 def _look(viewer: Viewer, inspector: Inspector, items: Sequence[RawSample]) -> list[tuple[Sample, Detections | None]]:
@@ -263,33 +294,38 @@ def _save(
     samples: Sequence[Sample],
     fresh: Sequence[tuple[int, Detections]],
     refused: int,
-) -> str:
-    """Save what is new as a run, and draw from it for the review; return its id."""
+) -> int:
+    """Save what is new as a run, and draw from it for the review; return how many images were."""
     model, now = inspector.model, parts.clock()
     taken = _numbered([samples[place] for place, _ in fresh])
     row_id = _run_id(inspector, line, taken)
     images = [
         _image(row_id, inspector, line, sample, said, now) for sample, (_, said) in zip(taken, fresh, strict=True)
     ]
-    instances = Counter(name for image in images for name, *_ in image.detections)
     row = InspectionRun(
         id=row_id,
         line=line.name,
         model_id=model.id,
         source=source.title,
-        images=len(images),
-        defective=sum(bool(image.detections) for image in images),
-        instances={name: instances[name] for name in model.classes},
+        images=0,
+        defective=0,
+        instances=dict.fromkeys(model.classes, 0),
         quarantined=refused,
         created_at=now,
     )
-    if parts.inspections.save(row, images):
+    saved = parts.inspections.save(counted(row, images), images)
+    if saved:
         queue_run(parts, line, row_id, taken)
-    return row_id
+    return saved
 
 
 def _run_id(inspector: Inspector, line: LineFile, samples: Sequence[Sample]) -> str:
-    return identify("inspection", line.name, inspector.model.id, [(item.name, item.image) for item in samples])
+    told = [tuple(filter(None, (item.name, item.image, _beside(inspector, item)))) for item in samples]
+    return identify("inspection", line.name, inspector.model.id, told)
+
+
+def _beside(inspector: Inspector, sample: Sample) -> str:
+    return beside(inspector.model.channels, sample.reference)
 
 
 def _numbered(samples: Sequence[Sample]) -> list[Sample]:
@@ -308,6 +344,7 @@ def _image(
         model_id=model.id,
         name=sample.name,
         image=sample.image,
+        reference=_beside(inspector, sample),
         captured_at=capture_time(told.get("captured_at", ""), now, line.schedule.zone),
         lot=told.get("lot", ""),
         wafer=told.get("wafer", ""),

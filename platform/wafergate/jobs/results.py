@@ -48,10 +48,13 @@ class LotSummary:
 
 def images_of_runs(parts: Parts, line: str, done: Inspected) -> list[InspectedImage]:
     """Return what an inspection of a source found, of this time or an earlier one, by name."""
-    found: dict[str, InspectedImage] = {}
-    for run in done.runs:
-        found |= {i.name: i for i in parts.inspections.images(line=line, run_id=run) if i.name in done.names}
-    return [found[name] for name in sorted(found)]
+    found = [
+        image
+        for run in done.runs
+        for image in parts.inspections.images(line=line, run_id=run)
+        if done.images.get((image.name, image.image)) == run
+    ]
+    return sorted(found, key=lambda image: image.name)
 
 
 def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
@@ -68,7 +71,7 @@ def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
         )
         raise NotFoundError(message)
     age = {item.run.id: place for place, item in enumerate(runs)}
-    images = {image.name: image for image in sorted(stored, key=lambda image: -age[image.run_id])}
+    images = {(image.name, image.image): image for image in sorted(stored, key=lambda image: -age[image.run_id])}
     models = parts.facts.find(ModelVersion, id=sorted({image.model_id for image in images.values()}))
     classes = dict.fromkeys(name for model in models for name in model.classes)
     instances = Counter(name for image in images.values() for name, *_ in image.detections)
@@ -98,6 +101,7 @@ def write_coco(parts: Parts, images: Sequence[InspectedImage], target: Path) -> 
     Raises:
         StorageError: the file cannot be written.
     """
+    images = list({image.name: image for image in images}.values())  # of a file that was replaced, the last
     records = parts.facts.find(ImageRecord, id=sorted({image.image for image in images}))
     sizes = {record.id: (record.width, record.height) for record in records}
     models = sorted({image.model_id for image in images})

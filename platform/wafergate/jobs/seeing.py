@@ -1,6 +1,5 @@
 """Images of a source to what a model sees: read, examined and decoded once, each for itself."""
 
-from collections.abc import Container
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.inspection import SeenBefore, run_that_saw
 from wafergate.domain.models import Channels
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import ImageRecord, QuarantineReason, RawSample, Sample
@@ -24,10 +24,16 @@ from wafergate.line import LineFile
 from wafergate.ports import Source
 from wafergate.stages.compose import compose
 
-__all__ = ["Seen", "Viewer"]
+__all__ = ["Seen", "Viewer", "beside"]
 
 Pixels = NDArray[np.uint8]
 _REFERENCES = 8  # golden references in memory: many parts share one
+_DIGESTS = 1024  # and of so many it is known which bytes they hold
+
+
+def beside(channels: Channels, reference: str | None) -> str:
+    """Return the SHA-256 of the golden reference that a model sees beside an image; empty where it sees none."""
+    return reference or "" if channels is Channels.GOLDEN else ""
 
 
 class Seen(NamedTuple):
@@ -47,7 +53,7 @@ class Viewer:
         source: Source,
         *,
         channels: Channels,
-        known: Container[tuple[str, str]],
+        known: SeenBefore,
         released: Released,
     ) -> None:
         """Remember what to show.
@@ -57,7 +63,7 @@ class Viewer:
             line: the line file.
             source: where the images lie.
             channels: what the model's three channels show.
-            known: name and SHA-256 of images that need not be decoded again.
+            known: images that need not be decoded again; where channels are golden, beside the same reference.
             released: files that a person let in.
         """
         self._parts, self._line, self._source = parts, line, source
@@ -67,6 +73,7 @@ class Viewer:
         self._records: dict[str, ImageRecord] = {}
         self._refused: dict[tuple[str, QuarantineReason], Refused] = {}
         self._reference = lru_cache(_REFERENCES)(self._enter)
+        self._digest = lru_cache(_DIGESTS)(self._digest_of)
 
     def __call__(self, item: RawSample) -> Seen | None:
         """Return what is seen of an image; None where it is refused."""
@@ -75,30 +82,41 @@ class Viewer:
         except SourceError as error:
             self._refuse(Refused(item.name, QuarantineReason.MISSING_IMAGE, str(error)))
             return None
-        if (item.name, digest_bytes(data)) in self._known:
-            return Seen(self._again(item, data), None)
+        if (again := self._again(item, data)) is not None:
+            return Seen(again, None)
         entered = self._enter(item.name, data)
-        reference = self._reference(item.reference) if item.reference else None
+        golden = self._reference(item.reference) if item.reference else None
         if entered is None:
             return None
-        found = {item.name: entered[0]} | ({item.reference: reference[0]} if item.reference and reference else {})
+        found = {item.name: entered[0]} | ({item.reference: golden[0]} if item.reference and golden else {})
         unlabelled = replace(item, boxes=(), size=None)
         kept = keep_fitting([unlabelled], found.get, self._refuse, channels=self._channels)
         sample = next(as_samples(kept, found.get, {}), None)
         if sample is None:
             return None
-        return Seen(sample, compose(entered[1], reference[1] if reference else None, self._channels))
+        return Seen(sample, compose(entered[1], golden[1] if golden else None, self._channels))
 
     def finish(self) -> tuple[Refused, ...]:
         """Store the records of what was seen; return what was refused, sorted by path."""
         self._parts.facts.save_all(self._records.values())
         return tuple(self._refused[key] for key in sorted(self._refused))
 
-    def _again(self, item: RawSample, data: bytes) -> Sample:
+    def _again(self, item: RawSample, data: bytes) -> Sample | None:
+        """Return an image that had been inspected before, beside the same reference; None of any other."""
+        image = digest_bytes(data)
+        if (item.name, image) not in self._known:
+            return None
+        reference = self._digest(item.reference) if item.reference else None
+        if not run_that_saw(self._known, item.name, image, beside(self._channels, reference)):
+            return None
         header = read_header(data)
-        reference = digest_bytes(self._source.read(item.reference)) if item.reference else None
-        size = (header.width, header.height)
-        return Sample("", 0, item.name, digest_bytes(data), reference, *size, (), dict(item.metadata))
+        return Sample("", 0, item.name, image, reference, header.width, header.height, (), dict(item.metadata))
+
+    def _digest_of(self, name: str) -> str | None:
+        try:
+            return digest_bytes(self._source.read(name))
+        except SourceError:  # what was seen before was seen, whatever has become of its reference
+            return None
 
     def _enter(self, name: str, data: bytes | None = None) -> tuple[ImageRecord, Pixels] | None:
         """Examine, decode and store one image file."""

@@ -16,6 +16,7 @@ from wafergate.domain.inspection import (
     InspectionMonth,
     InspectionRun,
     LotRun,
+    SeenBefore,
 )
 
 __all__ = ["FactStore", "FileReader", "FileStore", "InspectionStore", "LedgerDraft"]
@@ -120,15 +121,19 @@ class FactStore(Protocol):
 class InspectionStore(Protocol):
     """What the champion said of every image, by the million; periods are half-open, `since <= … < until`."""
 
-    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> int:
         """Make a run visible with its images, their detections and the sums by day and lot, in one transaction.
 
+        Images that its model has inspected before, as two inspections at once make them, are left out, and the run's
+        own counts are those of what is left.
+
         Returns:
-            False when a run with this id was already there; then nothing is written.
+            How many images were written: 0 where all were inspected before or a run with this id was already there;
+            then there is no new run.
         """
 
-    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
-        """Return the images of these names that a model inspected: name and SHA-256 to the (newest) run.
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:
+        """Return the images of these names that a model inspected, also those that were dropped since.
 
         Args:
             line: the production line.

@@ -13,11 +13,14 @@ from wafergate.domain.inspection import (
     InspectionMonth,
     InspectionRun,
     LotRun,
+    SeenBefore,
     add_up_lots,
+    counted,
     join_days,
     month_of,
     roll_days,
     roll_lots,
+    unseen,
 )
 from wafergate.ports import LedgerDraft
 
@@ -33,15 +36,19 @@ class MemoryInspections:
         self._days: dict[tuple[object, ...], InspectionDay] = {}
         self._lots: list[tuple[str, InspectionLot]] = []
         self._dropped: set[tuple[str, date]] = set()
+        self._before: list[InspectedImage] = []
 
-    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> int:
         """See `InspectionStore.save`."""
         images = list(images)
-        if not self._facts.save(run):
-            return False
-        self._images += images
-        self._add_up(run, images)
-        return True
+        new = unseen(images, self.seen(run.line, run.model_id, [image.name for image in images]))
+        if images and not new:
+            return 0
+        if not self._facts.save(run if len(new) == len(images) else counted(run, new)):
+            return 0
+        self._images += new
+        self._add_up(run, new)
+        return len(new)
 
     def _add_up(self, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
         for day in roll_days(images):
@@ -49,14 +56,14 @@ class MemoryInspections:
             self._days[key] = join_days(self._days[key], day) if key in self._days else day
         self._lots += [(run.id, lot) for lot in roll_lots(images)]
 
-    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:
         """See `InspectionStore.seen`."""
         wanted = set(names)
-        return {
-            (image.name, image.image): image.run_id
-            for image in reversed(self.images(line=line))
-            if model_id in {None, image.model_id} and image.name in wanted
-        }
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for image in (*self._before, *reversed(self.images(line=line))):
+            if image.line == line and model_id in {None, image.model_id} and image.name in wanted:
+                found.setdefault((image.name, image.image), {})[image.reference] = image.run_id
+        return found
 
     def images(
         self,
@@ -156,7 +163,10 @@ class MemoryInspections:
         """See `InspectionStore.retain`."""
         dropped = self.months(line, before=before)
         gone = {(line, item.month) for item in dropped}
-        self._images = [image for image in self._images if (image.line, month_of(image.captured_at)) not in gone]
+        kept: list[InspectedImage] = []
+        for image in self._images:
+            (self._before if (image.line, month_of(image.captured_at)) in gone else kept).append(image)
+        self._images = kept
         self._dropped |= gone
         if dropped:
             self._facts.append(ledger(dropped))

@@ -12,8 +12,8 @@ from wafergate.domain.inspection import InspectedImage, InspectionRun, month_of,
 __all__ = ["IMAGE_COLUMNS", "write_images"]
 
 IMAGE_COLUMNS = (
-    "run_id", "position", "line", "model_id", "name", "image", "captured_at", "lot", "wafer", "die", "station",
-    "product", "novelty",
+    "run_id", "position", "line", "model_id", "name", "image", "reference", "captured_at", "lot", "wafer", "die",
+    "station", "product", "novelty",
 )  # fmt: skip
 """Columns of `inspected_image` that are fields of the value object."""
 
@@ -32,7 +32,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 
 def write_images(connection: Connection, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
-    """Write the images of a run that is new, with their detections and sums."""
+    """Write the images of a run that is new, with their detections and sums; the caller holds the line's lock."""
     _copy_images(connection, images)
     _copy_detections(connection, images)
     _add_up(connection, run, images)
@@ -59,8 +59,6 @@ def _copy_detections(connection: Connection, images: Sequence[InspectedImage]) -
 
 
 def _add_up(connection: Connection, run: InspectionRun, images: Sequence[InspectedImage]) -> None:
-    """Add the images to the sums, always in the same order: two runs that end together wait and never lock up."""
-    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", [run.line])
     by_month = defaultdict(list)
     for image in images:
         by_month[month_of(image.captured_at)].append(image)

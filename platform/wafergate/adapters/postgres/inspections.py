@@ -23,8 +23,11 @@ from wafergate.domain.inspection import (
     InspectionMonth,
     InspectionRun,
     LotRun,
+    SeenBefore,
     add_up_lots,
+    counted,
     month_of,
+    unseen,
 )
 from wafergate.errors import ServiceError
 from wafergate.ports import Clock, LedgerDraft
@@ -50,9 +53,19 @@ _NEAR = """
  WHERE line = %s AND defect_class = %s AND captured_at >= %s AND score {} %s ORDER BY score {} LIMIT %s)
 """
 _SEEN = """
-SELECT name, image, run_id FROM inspected_image WHERE line = %s AND model_id = coalesce(%s, model_id) AND name = ANY(%s)
-ORDER BY captured_at, run_id DESC, position DESC
+SELECT name, image, reference, run_id FROM (
+    SELECT name, image, reference, run_id, captured_at, position FROM inspected_image
+    WHERE line = %(line)s AND model_id = coalesce(%(model)s, model_id) AND name = ANY(%(names)s)
+    UNION ALL
+    SELECT name, image, reference, run_id, '-infinity', 0 FROM inspected_before
+    WHERE line = %(line)s AND model_id = coalesce(%(model)s, model_id) AND name = ANY(%(names)s)
+) AS seen ORDER BY captured_at, run_id DESC, position DESC
 """
+_KEEP_KEYS = """
+INSERT INTO inspected_before (line, model_id, name, image, reference, run_id)
+SELECT line, model_id, name, image, reference, run_id FROM {}
+"""
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))"  # who counts a line again holds it too
 _LEAVES = ("inspected_image", "detection")
 _PATIENCE = "10s"
 
@@ -99,7 +112,7 @@ class PostgresInspections:
         """Close every connection."""
         self._connections.close()
 
-    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> bool:
+    def save(self, run: InspectionRun, images: Iterable[InspectedImage]) -> int:
         """See `InspectionStore.save`."""
         images = list(images)
         # In a transaction of its own and before: whoever reads the line waits while a month is attached.
@@ -107,16 +120,20 @@ class PostgresInspections:
             for month in sorted({month_of(image.captured_at) for image in images}):
                 connection.execute("SELECT make_inspection_month(%s, %s)", [run.line, month])
         with self._connections.transaction() as connection:
-            if not insert(connection, table_of(InspectionRun), run):
-                return False
-            write_images(connection, run, images)
-            return True
+            connection.execute(_ALONE, [run.line])
+            new = unseen(images, _seen(connection, run.line, run.model_id, [image.name for image in images]))
+            if images and not new:
+                return 0
+            row = run if len(new) == len(images) else counted(run, new)
+            if not insert(connection, table_of(InspectionRun), row):
+                return 0
+            write_images(connection, run, new)
+            return len(new)
 
-    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> dict[tuple[str, str], str]:
+    def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:
         """See `InspectionStore.seen`."""
         with self._connections.transaction() as connection:
-            found = connection.execute(_SEEN, [line, model_id, list(names)]).fetchall()
-        return {(name, image): run for name, image, run in found}
+            return _seen(connection, line, model_id, names)
 
     def images(
         self,
@@ -220,6 +237,7 @@ class PostgresInspections:
         with translated(self._owner), psycopg.connect(self._owner, connect_timeout=5) as connection:
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_PATIENCE)))
             try:
+                connection.execute(_ALONE, [line])
                 return _drop(connection, line, before, ledger, self._clock())
             except psycopg.errors.LockNotAvailable as error:
                 message = (
@@ -227,6 +245,14 @@ class PostgresInspections:
                     f"{_PATIENCE}; run it again when the line is quiet"
                 )
                 raise ServiceError(message) from error
+
+
+def _seen(connection: Connection, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    rows = connection.execute(_SEEN, {"line": line, "model": model_id, "names": list(names)})
+    for name, image, reference, run_id in rows:
+        found.setdefault((name, image), {})[reference] = run_id
+    return found
 
 
 def _limited(query: sql.Composed, limit: int | None) -> sql.Composed:
@@ -326,6 +352,8 @@ def _drop(
 ) -> list[InspectionMonth]:
     dropped = _months(connection, line, before)
     for item in dropped:
+        images = _leaf(connection, "inspected_image", line, item.month)
+        connection.execute(sql.SQL(_KEEP_KEYS).format(sql.Identifier(images or "")))
         for base in _LEAVES:
             leaf = _leaf(connection, base, line, item.month)
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(leaf or "")))
