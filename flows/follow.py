@@ -8,6 +8,7 @@ from flows.hands import hands_on
 from flows.opening import begin, run_name, tell_failure
 from flows.parameters import AnyFormat, LinePath
 from flows.telling import Teller, say
+from wafergate.formats.metadata import METADATA_NAME
 from wafergate.jobs import follow as follow_job
 from wafergate.jobs.inspect_lot import Inspected
 from wafergate.wiring import open_arrivals, open_parts, settings
@@ -38,8 +39,10 @@ def follow(
         return True
 
     def told(done: Inspected) -> None:
-        if done.new or done.refused:
-            say(f"came in: {done.new} images inspected" + (f", {done.refused} set aside" if done.refused else ""))
+        if done.new or done.refused or done.waiting:
+            aside = f", {done.refused} set aside" if done.refused else ""
+            waiting = f", {done.waiting} wait for their row in {METADATA_NAME}" if done.waiting else ""
+            say(f"came in: {done.new} images inspected{aside}{waiting}")
 
     hands = hands_on(line_file, source, settings().dask_scheduler)
     with Teller() as progress:

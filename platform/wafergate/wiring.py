@@ -8,7 +8,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import urllib3
@@ -25,6 +25,9 @@ from wafergate.jobs.parts import Parts
 from wafergate.line import LineFile
 from wafergate.ports import AlertChannel, FactStore, FileReader, InspectionStore, LabelScorer, RunReader, Source
 from wafergate.settings import Settings, find_home, load_dashboard_settings, load_settings
+
+if TYPE_CHECKING:  # what reads S3 is loaded where a source lies there
+    from wafergate.adapters.s3_source import S3Source
 
 __all__ = [
     "alert_channel",
@@ -195,7 +198,7 @@ def require_source(place: str) -> None:
         source.require_there(Path(place))
 
 
-def _open_prefix(place: str) -> Source:
+def _open_prefix(place: str) -> "S3Source":
     from wafergate.adapters.s3_client import connect
     from wafergate.adapters.s3_source import S3Source
 
@@ -220,7 +223,12 @@ def open_arrivals(place: str) -> Callable[[], Settled]:
     from wafergate.adapters.source import FolderSource
 
     if place.startswith(SCHEME):
-        return Arrivals(lambda: _open_prefix(place))
+
+        def look() -> Settled:
+            source = _open_prefix(place)
+            return Settled(source, source.stamps())  # objects appear whole
+
+        return look
     root = Path(place)
     if not root.is_dir():
         message = f"--follow needs a folder or s3://bucket/prefix that is there, found {place!r}; check --source"

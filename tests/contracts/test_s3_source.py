@@ -11,6 +11,7 @@ from minio import Minio
 from tests.unit.exports import as_bytes, coco_export
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import parts_in
+from wafergate import wiring
 from wafergate.adapters.s3_client import connect
 from wafergate.adapters.s3_source import S3Source
 from wafergate.errors import ServiceError, SourceError
@@ -124,3 +125,16 @@ def test_what_is_no_prefix_is_refused_in_one_sentence(
 def test_a_stopped_server_is_a_service_that_does_not_answer() -> None:
     with pytest.raises(ServiceError, match="does not answer"):
         S3Source(connect("127.0.0.1:9", "k", "s", secure=False, region=None), "127.0.0.1:9", "s3://bucket/x")
+
+
+def test_in_a_followed_prefix_a_replaced_object_is_another_one(upload: Upload, client: Minio) -> None:
+    address = upload({"a.png": b"one", "b.png": b"two"})
+    look = wiring.open_arrivals(address)
+    first, again = look(), look()
+    assert first.stamps == again.stamps
+    assert first.growing == frozenset()
+    client.put_object(*key_of(address, "a.png"), io.BytesIO(b"six"), 3)
+    replaced = look()
+    assert first.stamps["a.png"] != replaced.stamps["a.png"]
+    assert first.stamps["b.png"] == replaced.stamps["b.png"]
+    assert replaced.read("a.png") == b"six"

@@ -451,6 +451,82 @@ def test_an_older_run_tells_nothing_of_a_file_that_was_replaced(champion: Parts,
     ]
 
 
+def test_a_replaced_object_is_inspected_and_a_problem_is_told_once(
+    champion: Parts, files: Files, tmp_path: Path
+) -> None:
+    lot, pictures = lot_of(files, 3)
+    first, second, third = sorted(name for name in pictures if "_golden" not in name)
+    place = {name: pictures[name] for name in (first, first.replace(".png", "_golden.png"))}
+
+    def put(name: str, data: str) -> Callable[[], None]:
+        return lambda: place.update(
+            {name: pictures[data], name.replace(".png", "_golden.png"): files_golden(pictures, data)}
+        )
+
+    rounds: list[Inspected] = []
+    done = follow(
+        champion,
+        line_of(),
+        lambda: whole(dict(place), [("../out.png", "it leads outside"), ("/etc/x", "it is absolute")]),
+        "images",
+        pause=pauses(put(second, second), put(first, third), nothing),
+        told=rounds.append,
+    )
+    assert (done.new, done.refused) == (3, 2)
+    assert [item.refused for item in rounds] == [2, 0, 0]
+    assert {(image.name, image.image) for image in stored(champion, lot)} == {
+        (name, digest_bytes(pictures[data])) for name, data in ((first, first), (first, third), (second, second))
+    }
+    write_coco(champion, images_of_runs(champion, LINE, done), tmp_path / "found.json")
+    shown = json.loads((tmp_path / "found.json").read_text())["images"]
+    assert [item["file_name"] for item in shown] == [first, second]
+
+
+def test_in_a_followed_place_an_image_waits_for_its_row(champion: Parts, files: Files, tmp_path: Path) -> None:
+    lot, pictures = lot_of(files, 3)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    (tmp_path / lot).mkdir()
+    table = tmp_path / "metadata.csv"
+    table.write_text("name,lot\n")
+
+    def arrive(name: str) -> None:
+        for part in (name, name.replace(".png", "_golden.png")):
+            (tmp_path / part).write_bytes(pictures[part])
+
+    def tell(name: str) -> None:
+        with table.open("a") as file:
+            file.write(f"{name},GROWS\n")
+
+    rounds: list[Inspected] = []
+    steps = [
+        lambda: [arrive(name) for name in names],
+        lambda: tell(names[0]),
+        lambda: tell(names[1]),  # the table grows from look to look, while all images are whole
+        nothing,
+        nothing,
+    ]
+    done = follow(
+        champion,
+        line_of(),
+        Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name)),
+        "images",
+        pause=pauses(*steps),
+        told=rounds.append,
+    )
+    assert (done.names, done.waiting, done.refused) == (set(names[:2]), 1, 0)
+    assert {image.lot for image in stored(champion, lot)} == {"GROWS"}
+    assert [(item.new, item.waiting) for item in rounds if item.new or item.waiting] == [(2, 1)]
+    asked = inspect_lot(champion, line_of(), FolderSource(tmp_path), "images")
+    assert asked.new == 1, "asked for by name, nothing waits"
+
+
+def test_only_waiting_images_are_no_error(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 2)
+    place = pictures | {"metadata.csv": b"name,lot\nlater.png,L1\n"}
+    done = follow(champion, line_of(), lambda: whole(place), "images", pause=pauses(nothing))
+    assert (done.names, done.new, done.waiting, done.refused) == (frozenset(), 0, 2, 0)
+
+
 def test_a_table_for_people_is_utf_8_to_excel_and_no_name_of_it_runs(champion: Parts, tmp_path: Path) -> None:
     image = InspectedImage(
         run_id="r", position=0, line=LINE, model_id="m", name="=HYPERLINK(1).png", image="ab" * 32, lot="@로트",

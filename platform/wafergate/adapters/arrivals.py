@@ -10,7 +10,7 @@ from wafergate.ports import Source
 
 __all__ = ["Arrivals", "Settled", "stamp_of_file"]
 
-Stamp = tuple[int, int]
+Stamp = tuple[int, int] | str
 
 
 def stamp_of_file(root: Path, name: str) -> Stamp | None:
@@ -28,11 +28,13 @@ class Settled:
 
     Attributes:
         source: all that is there.
-        stamps: the files that are whole, with their size and time of change.
+        stamps: the files that are whole, each with what tells one state of it from another.
+        growing: those that are not.
     """
 
     source: Source
     stamps: Mapping[str, Stamp]
+    growing: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -68,14 +70,14 @@ class Settled:
 
 
 class Arrivals:
-    """Looks at a place again and again; a file is whole once two looks find it with the same size and time."""
+    """Looks at a folder again and again; a file is whole once two looks find it with the same size and time."""
 
-    def __init__(self, open_place: Callable[[], Source], stamp: Callable[[str], Stamp | None] | None = None) -> None:
+    def __init__(self, open_place: Callable[[], Source], stamp: Callable[[str], Stamp | None]) -> None:
         """Remember how to look.
 
         Args:
             open_place: lists what is there now.
-            stamp: size and time of change of a file; not given where files appear whole, as objects on S3 do.
+            stamp: size and time of change of a file.
         """
         self._open, self._stamp = open_place, stamp
         self._before: dict[str, Stamp] = {}
@@ -85,12 +87,9 @@ class Arrivals:
 
         Raises:
             SourceError: there is no such place.
-            ServiceError: S3 does not answer or refuses.
         """
         source = self._open()
-        if self._stamp is None:
-            return Settled(source, dict.fromkeys(source.names(), (0, 0)))
         now = {name: stamp for name in source.names() if (stamp := self._stamp(name)) is not None}
         settled = {name: stamp for name, stamp in now.items() if self._before.get(name) == stamp}
         self._before = now
-        return Settled(source, settled)
+        return Settled(source, settled, frozenset(now.keys() - settled.keys()))

@@ -88,6 +88,10 @@ class S3Source:
         """List every file as a relative path with `/`, sorted; unsafe names are left out."""
         return tuple(sorted(self._etags))
 
+    def stamps(self) -> dict[str, str]:
+        """Return every file with its ETag: another one once the object is replaced."""
+        return {name: etag or "" for name, etag in self._etags.items()}
+
     def unsafe(self) -> Sequence[tuple[str, str]]:
         """List what was refused: (name, why)."""
         return tuple(self._unsafe)

@@ -47,7 +47,8 @@ def inspect_(  # noqa: PLR0917 - the options of one command
     Images that the same champion saw before are not inspected again; files
     asked for are written all the same. With --follow a file is taken as soon
     as it has stopped growing, and once: a new champion leaves what came
-    before it.
+    before it. Where the place holds a metadata.csv, an image waits for its
+    row.
 
     Example: wafergate inspect --line line.toml lots/A1234 --csv found.csv
     """
@@ -121,6 +122,7 @@ def _sentence(images: "list[InspectedImage]", done: "Inspected") -> str:
     defective = sum(bool(image.detections) for image in images)
     return paragraph(
         f"{len(done.images)} images inspected{again}, {defective} with defects, {done.refused} quarantined: {found}"
+        + (f"; {done.waiting} wait for their row in metadata.csv" if done.waiting else "")
     )
 
 

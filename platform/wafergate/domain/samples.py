@@ -49,6 +49,7 @@ class RawSample:
         reference: the golden reference of the same pattern, where there is one.
         size: width and height the label file claims, pixels, where it does.
         metadata: lot, wafer, die, station, captured_at and whatever else the source tells.
+        has_row: false where the source has a metadata table and none of its rows names the image.
     """
 
     name: str
@@ -56,6 +57,7 @@ class RawSample:
     reference: str | None = None
     size: tuple[int, int] | None = None
     metadata: Metadata = field(default_factory=dict)
+    has_row: bool = field(default=True, compare=False)
 
 
 class QuarantineReason(StrEnum):

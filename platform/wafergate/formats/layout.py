@@ -68,13 +68,14 @@ class Layout:
         self.options = options
         self.names = Spool(source.names(), key=str, ordered=True)
         self._pattern = re.compile(options.pattern) if options.pattern else None
+        self._has_table = METADATA_NAME in self.names
         self._table = self._read_table()
         found = ((name, self._reference_of(name)) for name in self._pictures())
         self._references = Spool(((name, golden) for name, golden in found if golden), key=itemgetter(0))
         self._golden = Spool((reference for _, reference in self._references), key=str)
 
     def _read_table(self) -> MetadataTable:
-        if METADATA_NAME not in self.names:
+        if not self._has_table:
             return MetadataTable()
         with self.source.open(METADATA_NAME) as file:
             return parse_table(file)
@@ -180,10 +181,16 @@ class Layout:
 
     def _complete(self, sample: RawSample) -> RawSample:
         told = from_name(self._pattern, sample.name) if self._pattern else {}
-        row = {key: value for key, value in self._row(sample.name)[1].items() if key != "reference"}
+        key, cells = self._row(sample.name)
+        row = {column: value for column, value in cells.items() if column != "reference"}
         found = self._references.get(sample.name)
         reference = found[1] if found else sample.reference
-        return replace(sample, reference=reference, metadata={**sample.metadata, **told, **row})
+        return replace(
+            sample,
+            reference=reference,
+            metadata={**sample.metadata, **told, **row},
+            has_row=bool(key) or not self._has_table,
+        )
 
     def _table_problems(self) -> Iterator[Problem]:
         if not self._table.rows:

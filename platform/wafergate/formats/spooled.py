@@ -22,11 +22,11 @@ def _name(sample: RawSample) -> str:
 def _packed(sample: RawSample) -> tuple[Any, ...]:
     # As plain values, because value objects are pickled by Python code: that takes four times as long.
     boxes = [(item.label, item.box.as_tuple(), item.polygon) for item in sample.boxes]
-    return sample.name, boxes, sample.reference, sample.size, dict(sample.metadata)
+    return sample.name, boxes, sample.reference, sample.size, dict(sample.metadata), sample.has_row
 
 
 def _unpacked(values: tuple[Any, ...]) -> RawSample:
-    name, boxes, reference, size, metadata = values
+    name, boxes, reference, size, metadata, has_row = values
     drawn = tuple(RawBox(label, Box(*corners), polygon) for label, corners, polygon in boxes)
     found: Mapping[str, str] = metadata
-    return RawSample(name, drawn, reference, size, found)
+    return RawSample(name, drawn, reference, size, found, has_row)

@@ -1,11 +1,13 @@
 """A place that images come into, inspected as they come."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from wafergate.domain.models import Channels
-from wafergate.domain.samples import RawSample
+from wafergate.domain.samples import QuarantineReason, RawSample
 from wafergate.errors import SourceError
+from wafergate.formats.metadata import METADATA_NAME
 from wafergate.jobs.inspect_lot import Hands, Inspected, inspect_lot
 from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.promote import champion_model
@@ -19,8 +21,20 @@ class Place(Source, Protocol):
     """A source of the files that are whole now."""
 
     @property
-    def stamps(self) -> Mapping[str, tuple[int, int]]:
+    def stamps(self) -> Mapping[str, Hashable]:
         """Each file with what tells one state of it from another."""
+
+    @property
+    def growing(self) -> frozenset[str]:
+        """The files that are not whole yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What earlier rounds took and told: images with their stamps, and what was set aside."""
+
+    tried: set[tuple[Hashable, ...]] = field(default_factory=set)
+    aside: set[tuple[str, QuarantineReason]] = field(default_factory=set)
 
 
 def follow(
@@ -36,8 +50,10 @@ def follow(
 ) -> Inspected:
     """Inspect what comes into a place until a pause says that it is over, or Ctrl-C.
 
-    A part whose golden reference has not come yet is waited for. Each image is inspected as it comes, by the champion
-    of that time: what had been inspected before is not inspected again, whoever did it, when and with which champion.
+    A part whose golden reference has not come yet is waited for; where the place holds a metadata table, so is an image
+    without a row in it, and everything while the table is being written. Each image is inspected as it comes, by the
+    champion of that time: what had been inspected before is not inspected again, whoever did it, when and with which
+    champion.
 
     Args:
         parts: the real parts.
@@ -45,7 +61,7 @@ def follow(
         look: lists the files that are whole now.
         format_name: a key of `READERS`.
         pause: waits a little; false when it is over.
-        told: of every round that inspected something.
+        told: of every round that inspected something, or in which images wait for their row.
         hands: as in `inspect_lot`.
         progress: told of every batch.
 
@@ -53,17 +69,19 @@ def follow(
         PromotionError: the line has no champion.
         SourceError: nothing that came could be inspected; an empty place is no error.
     """
-    tried: set[tuple[str, object]] = set()
+    known = _Known()
     rounds: list[Inspected] = []
-    before: Mapping[str, tuple[int, int]] = {}
+    before: Mapping[str, Hashable] = {}
     failed: SourceError | None = None
     try:
         while True:
             place = look()
-            if place.stamps != before:
+            if METADATA_NAME in place.growing:
+                progress(f"waiting for {METADATA_NAME}, which is being written", 0, 0)
+            elif place.stamps != before:
                 before = place.stamps
                 try:
-                    rounds.append(_round(parts, line, place, format_name, tried, hands, progress))
+                    rounds.append(_round(parts, line, place, format_name, known, hands, progress))
                     told(rounds[-1])
                 except SourceError as error:  # the next file may be a good one
                     failed = error
@@ -71,12 +89,13 @@ def follow(
                 break
     except KeyboardInterrupt:
         progress("stopped", 0, 0)  # each chunk is saved as it is done, so nothing is lost but the one at work
-    if failed is not None and not any(item.images for item in rounds):
+    if failed is not None and not any(item.images or item.waiting for item in rounds):
         raise failed
     return Inspected(
         images={key: run for item in rounds for key, run in item.images.items()},
         new=sum(item.new for item in rounds),
-        aside=frozenset(problem for item in rounds for problem in item.aside),
+        aside=frozenset(known.aside),
+        waiting=rounds[-1].waiting if rounds else 0,
     )
 
 
@@ -85,17 +104,30 @@ def _round(
     line: LineFile,
     place: Place,
     format_name: str,
-    tried: set[tuple[str, object]],
+    known: _Known,
     hands: Hands | None,
     progress: Progress,
 ) -> Inspected:
     golden = champion_model(parts, line.name).channels is Channels.GOLDEN
+    waiting: list[str] = []
 
     def is_new(item: RawSample) -> bool:
-        key = item.name, (place.stamps[item.name], place.stamps.get(item.reference or "") if golden else None)
-        if key in tried or (golden and not item.reference):
+        beside = place.stamps.get(item.reference or "") if golden else None
+        key = item.name, place.stamps[item.name], beside
+        if key in known.tried or (golden and not item.reference):
             return False
-        tried.add(key)
+        if not item.has_row:
+            waiting.append(item.name)
+            return False
+        known.tried.add(key)
         return True
 
-    return inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)
+    try:
+        done = inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)
+    except SourceError:
+        if not waiting:
+            raise
+        done = Inspected({}, 0, frozenset())
+    fresh = done.aside - known.aside
+    known.aside.update(fresh)
+    return replace(done, aside=fresh, waiting=len(waiting))

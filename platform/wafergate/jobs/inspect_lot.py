@@ -40,6 +40,7 @@ __all__ = ["CHUNK", "ChunkDone", "Hands", "Inspected", "Inspector", "inspect_chu
 CHUNK = 256
 """Images saved at a time: what a stopped run has to do again at most, and what is in memory of the results."""
 
+_MAY_COME = {QuarantineReason.MISSING_IMAGE, QuarantineReason.LABEL_WITHOUT_IMAGE}
 _BATCH = 8  # what a card takes at once; with the few that are looked at ahead, all pixels that are in memory
 _NEAR = 0.5  # of a class's threshold: what scores less is far from being found
 
@@ -70,11 +71,13 @@ class Inspected:
             earlier one.
         new: how many images were inspected now.
         aside: path and reason of what was set aside.
+        waiting: how many images wait for their row in the metadata table; only in a place that is followed.
     """
 
     images: Mapping[tuple[str, str], str]
     new: int
     aside: frozenset[tuple[str, QuarantineReason]]
+    waiting: int = 0
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -143,7 +146,8 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         format_name: a key of `READERS`.
         limit: take this many images, spread evenly; 0 takes all.
         chunk: images saved at a time.
-        only: tells of an image whether it is taken; all where not given.
+        only: tells of an image whether it is taken; all where not given. It is given of a place that more comes into:
+            what is named there and missing is not set aside.
         once: what an earlier champion has inspected is left as it is; else the champion looks at it anew.
         hands: work off the chunks elsewhere, with the same rows; without them all is done here.
         progress: told of every batch.
@@ -155,9 +159,9 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     """
     model = champion_model(parts, line.name)
     released = released_in(parts, line.name, source)
-    listed, problems = read_source(line, source, format_name, limit=limit, released=released)
+    listed, told = read_source(line, source, format_name, limit=limit, released=released)
     found = [item for item in listed if only is None or only(item)]
-    refused = [*problems]
+    refused = [item for item in told if only is None or item.reason not in _MAY_COME]
     set_aside(parts, line.name, source, refused)
     chunks = [found[start : start + chunk] for start in range(0, len(found), chunk)]
     images: dict[tuple[str, str], str] = {}
