@@ -236,7 +236,7 @@ def test_a_week_that_lies_far_back_tells_its_lots() -> None:
     for place in range(1001):
         at = WEEK.until + timedelta(minutes=place) if place else WEEK.since
         run = InspectionRun(f"run-{place}", "die-a", "m", "folder", 1, 0, {}, 0, at)
-        store.save(run, [replace(_inspected(0, f"L{place}", at, ""), run_id=run.id)])
+        store.save(run, [replace(_inspected(0, f"L{place}", at, ""), run_id=run.id, name=f"{place}.png")])
     assert [lot.lot for lot in inspected_in(store, "die-a", WEEK).lots] == ["L0"]
 
 
