@@ -16,9 +16,10 @@ from tests.unit.small_line import ContrastTrainer, Thread, line_of, open_contras
 from tests.unit.test_tile import sample_of
 from wafergate.domain.evaluation import Detections, Evaluation
 from wafergate.domain.geometry import Box
+from wafergate.domain.models import Channels
 from wafergate.domain.near_duplicates import LikenessPolicy
 from wafergate.domain.novelty import ModelReference
-from wafergate.domain.samples import LabelledBox, Sample
+from wafergate.domain.samples import LabelledBox, QuarantineReason, RawSample, Sample
 from wafergate.domain.serving import Runtime
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.tiling import TilePolicy, tile_side, tile_windows
@@ -32,6 +33,7 @@ from wafergate.jobs.latency import measure_latency
 from wafergate.jobs.novelty import refer
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote
+from wafergate.jobs.seeing import Viewer
 from wafergate.jobs.split import split
 from wafergate.jobs.tile import tile
 from wafergate.jobs.train import train
@@ -189,6 +191,23 @@ def test_inspection_says_of_an_image_what_the_test_said(tiled: Tiled) -> None:
     reference = facts.get(ModelReference, refer(parts, tiled.model).id)
     taught = {sample.image for sample in samples_on(parts, tiled.model.split_id, Side.TRAIN)}
     assert set(read_predictions(parts.files.get(reference.predictions)).names) == taught
+
+
+def test_an_image_too_small_for_the_tiles_is_set_aside_and_the_others_are_inspected(tmp_path: Path) -> None:
+    parts, line = parts_in(tmp_path), line_of()
+    sizes = {"wide.png": (40, 96, 3), "narrow.png": (40, 20, 3)}
+    source = MemorySource(
+        {name: cv2.imencode(".png", np.zeros(size, np.uint8))[1].tobytes() for name, size in sizes.items()}
+    )
+    cuts = (HALVES, TilePolicy(1, 2, overlap=8))  # a half of 48 pixels has room for two of 28, a half of 10 has none
+    viewer = Viewer(parts, line, source, channels=Channels.IMAGE, cuts=cuts, known={}, released=frozenset())
+    seen = {name: viewer(RawSample(name)) for name in sizes}
+    assert [name for name, found in seen.items() if found is not None] == ["wide.png"]
+    (refused,) = viewer.finish()
+    assert (refused.path, refused.reason) == ("narrow.png", QuarantineReason.TOO_SMALL)
+    assert refused.detail.startswith(
+        "20 x 40: [tile] columns = 2 with an overlap of 8 pixels does not fit into 10 pixels"
+    )
 
 
 def test_a_version_of_tiles_is_not_cut_again_and_another_cut_is_another_model(tiled: Tiled) -> None:

@@ -76,6 +76,7 @@ INSTEAD: Mapping[QuarantineReason, str] = {
         "an image is compared with its golden reference pixel by pixel; give it one of its own size"
     ),
     QuarantineReason.TOO_LARGE: "the limit holds for every file; raise [intake] max_pixels in the line file",
+    QuarantineReason.TOO_SMALL: "the model judges by tiles; inspect whole images of the size it was trained on",
     QuarantineReason.UNSAFE_PATH: "its name or link may lead outside the source; rename it, or put the file there",
     QuarantineReason.DUPLICATE_LABEL: "two entries describe one image; remove the one that is wrong",
     QuarantineReason.OUTLINE_NOT_KEPT: (

@@ -72,6 +72,7 @@ class QuarantineReason(StrEnum):
     SIZE_MISMATCH = "size_mismatch"
     REFERENCE_MISMATCH = "reference_mismatch"
     TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
     UNSAFE_PATH = "unsafe_path"
     DUPLICATE = "duplicate"
     DUPLICATE_LABEL = "duplicate_label"

@@ -1,6 +1,6 @@
 """How an image is cut into tiles, and what becomes of the boxes that an edge crosses (rule M11)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ __all__ = [
     "Tiling",
     "clip_polygon",
     "place_label",
+    "require_room",
     "tile_side",
     "tile_windows",
 ]
@@ -164,6 +165,23 @@ def _spans(length: int, count: int, overlap: float, axis: str) -> list[tuple[int
         raise ConfigError(message)
     ends = [place * (length - shared) // count for place in range(count + 1)]
     return [(ends[place], ends[place + 1] + shared) for place in range(count)]
+
+
+def require_room(cuts: Iterable[TilePolicy], width: int, height: int) -> None:
+    """Check that an image can be cut as often as is asked, each time the tiles of the time before.
+
+    Args:
+        cuts: the first one first.
+        width: of the image, pixels.
+        height: of the image, pixels.
+
+    Raises:
+        ConfigError: it is too small; says along which side.
+    """
+    sizes = {(width, height)}
+    for policy in cuts:
+        windows = [window for size in sizes for _, _, window in tile_windows(policy, *size)]
+        sizes = {(int(window.x2 - window.x1), int(window.y2 - window.y1)) for window in windows}
 
 
 def place_label(

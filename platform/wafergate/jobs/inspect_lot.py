@@ -21,6 +21,7 @@ from wafergate.domain.inspection import (
 )
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import QuarantineReason, RawSample, Sample
+from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import SourceError
 from wafergate.jobs.detect import MIN_SCORE, by_tiles, cuts_of
@@ -54,12 +55,14 @@ class Inspector:
         detector: its exported file, opened in the runtime that serves, by tiles where it was taught on tiles.
         least: score down to which it is asked; what lies near a threshold lies above.
         novelty: how new an image is to it.
+        cuts: how an image is cut before the detector computes, the first cut first.
     """
 
     model: ModelVersion
     detector: Detector
     least: float
     novelty: NoveltyTeller
+    cuts: tuple[TilePolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ def open_inspector(parts: Parts, line: LineFile, model: ModelVersion, *, progres
     detector = by_tiles(serving_detector(parts, line, model, progress=progress), cuts)
     # What tiles say is joined from the weakest detection on, so it is asked for as it is when the model is judged.
     least = MIN_SCORE if cuts else _NEAR * min(model.thresholds.values())
-    return Inspector(model, detector, least, novelty_of(parts, model, progress=progress))
+    return Inspector(model, detector, least, novelty_of(parts, model, progress=progress), tuple(reversed(cuts)))
 
 
 def inspect_chunk(
@@ -249,7 +252,7 @@ def inspect_chunk(
     model = inspector.model
     asked = None if once else model.id
     known = parts.inspections.seen(line.name, asked, [item.name for item in chunk])
-    viewer = Viewer(parts, line, source, channels=model.channels, known=known, released=released)
+    viewer = Viewer(parts, line, source, channels=model.channels, cuts=inspector.cuts, known=known, released=released)
     samples: list[Sample] = []
     fresh: list[tuple[int, Detections]] = []
     batches = [chunk[start : start + _BATCH] for start in range(0, len(chunk), _BATCH)]

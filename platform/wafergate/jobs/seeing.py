@@ -1,5 +1,6 @@
 """Images of a source to what a model sees: read, examined and decoded once, each for itself."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -14,7 +15,8 @@ from wafergate.domain.inspection import SeenBefore, run_that_saw
 from wafergate.domain.models import Channels
 from wafergate.domain.quarantine import Released
 from wafergate.domain.samples import ImageRecord, QuarantineReason, RawSample, Sample
-from wafergate.errors import SourceError
+from wafergate.domain.tiling import TilePolicy, require_room
+from wafergate.errors import ConfigError, SourceError
 from wafergate.formats.header import ImageRefusedError, read_header
 from wafergate.jobs.examine import is_large
 from wafergate.jobs.ingest import as_samples, keep_fitting
@@ -53,6 +55,7 @@ class Viewer:
         source: Source,
         *,
         channels: Channels,
+        cuts: Sequence[TilePolicy] = (),
         known: SeenBefore,
         released: Released,
     ) -> None:
@@ -63,11 +66,12 @@ class Viewer:
             line: the line file.
             source: where the images lie.
             channels: what the model's three channels show.
+            cuts: how an image is cut then; one that has no room for it is refused.
             known: images that need not be decoded again; where channels are golden, beside the same reference.
             released: files that a person let in.
         """
         self._parts, self._line, self._source = parts, line, source
-        self._channels, self._known, self._released = channels, known, released
+        self._channels, self._cuts, self._known, self._released = channels, cuts, known, released
         self._examine, self._now = parts.examiner(line.intake.max_pixels), parts.clock()
         self._alone = Lock()
         self._records: dict[str, ImageRecord] = {}
@@ -92,9 +96,18 @@ class Viewer:
         unlabelled = replace(item, boxes=(), size=None)
         kept = keep_fitting([unlabelled], found.get, self._refuse, channels=self._channels)
         sample = next(as_samples(kept, found.get, {}), None)
-        if sample is None:
+        if sample is None or not self._has_room(sample):
             return None
         return Seen(sample, compose(entered[1], golden[1] if golden else None, self._channels))
+
+    def _has_room(self, sample: Sample) -> bool:
+        try:
+            require_room(self._cuts, sample.width, sample.height)
+        except ConfigError as error:
+            detail = f"{sample.width} x {sample.height}: {error}"
+            self._refuse(Refused(sample.name, QuarantineReason.TOO_SMALL, detail, sample.image))
+            return False
+        return True
 
     def finish(self) -> tuple[Refused, ...]:
         """Store the records of what was seen; return what was refused, sorted by path."""
