@@ -59,10 +59,12 @@ def load_changes(facts: FactStore, line: str, since: datetime) -> Changes:
 
 
 def _awaiting(decisions: list[GateDecision], champion: Champion | None) -> tuple[GateDecision, ...]:
-    """Return what passed and waits, unless the champion came from it or was released after it."""
+    """Return what passed and waits, newest first: the newest word on its model, not released and not overtaken."""
+    newest = {decision.model_id: decision.id for decision in reversed(decisions)}
     return tuple(
         decision
         for decision in decisions
         if decision.awaits_approval
+        and newest[decision.model_id] == decision.id
         and (champion is None or (champion.decision_id != decision.id and champion.since < decision.created_at))
     )

@@ -12,7 +12,7 @@ from tests.dashboards import stories
 from tests.dashboards.stories import MORNING, PROVEN, Act, tell
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.drift import DriftVerdict
-from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind
+from wafergate.domain.gate import Champion, GateDecision, GatePolicy, LedgerKind, Verdict
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, GovernorVerdict
 from wafergate.ports import LedgerDraft
 
@@ -75,6 +75,13 @@ def test_what_passed_and_needs_a_person_waits_until_it_is_released() -> None:
     since = MORNING + timedelta(hours=2)
     released = Champion("die-a", waiting.model_id, waiting.id, "Kim", "looked at it", since)
     facts.promote(released, kind=LedgerKind.PROMOTED, details={})
+    assert load_changes(facts, "die-a", EARLY).awaiting == ()
+
+
+def test_a_pass_that_the_gate_took_back_waits_for_nobody() -> None:
+    facts, waiting = _passed(GatePolicy(approval="approval"))
+    taken_back = replace(waiting, id="taken-back", verdict=Verdict.FAIL, created_at=MORNING + timedelta(hours=2))
+    facts.save(taken_back)
     assert load_changes(facts, "die-a", EARLY).awaiting == ()
 
 
