@@ -391,5 +391,5 @@ def test_it_is_set_aside_under_its_reason_with_its_bytes_and_the_rest_goes_on(ki
 
 
 def test_every_reason_code_is_reached_and_no_kind_is_listed_twice() -> None:
-    assert {kind.reason for kind in KINDS} == set(R)
+    assert {kind.reason for kind in KINDS} == set(R) - {R.TOO_SMALL}, "which inspection alone sets aside"
     assert len({kind.what for kind in KINDS}) == len(KINDS) >= 40

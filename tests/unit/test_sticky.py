@@ -258,7 +258,8 @@ def test_of_images_with_equal_bytes_one_counts_and_a_look_at_it_is_one(parts: Pa
     assert len(judged) == len({member.image for member in judged}) == row.images["test"]
     assert {m.name[:4] for m in members if m.side is Side.UNUSED} == {"i000"}, "the first by name is used"
     assert "40 images are copies of others" in row.warnings[-1]
-    members = [replace(m, split_id="split-before", name=f"{m.name} {n}") for m in judged for n in range(2)]
+    twice = [replace(m, split_id="split-before", name=f"{m.name} {n}") for m in judged for n in range(2)]
+    members = [replace(member, position=place) for place, member in enumerate(twice)]
     parts.facts.save(replace(row, id="split-before"), members)
     parts.facts.save(replace(rows.evaluation("dies", "a"), split_id="split-before"))
     assert looks(parts, row) == 1
