@@ -1,45 +1,52 @@
-"""What would change a verdict, in the reader's language, from the stored figures.
+"""What would change a verdict, in the reader's language, from the stored sentences of the gate.
 
-The rows hold their sentences in English. Everything here returns plain text: whoever puts it on a page escapes it. What
-the gate found is told by `wafergate.formats.verdicts`.
+The rows hold their sentences in English, with the figures that count. Everything here returns plain text: whoever puts
+it on a page escapes it. What the gate found is told by `wafergate.formats.verdicts`.
 """
 
+import re
+
 from dashboards.texts import Text, phrases
-from wafergate.domain.bounds import more_to_prove
-from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.formats.verdicts import subject
 
 __all__ = ["next_step", "next_steps"]
 
+_FOUND = r".+: (?P<hits>\d+) of (?P<trials>\d+) found, lower bound(?: by groups)? [\d.]+, limit [\d.]+: "
+_MORE = rf"{_FOUND}(?P<more>\d+) more, all found, would prove it"
+_SAID = {
+    "step_recall_undecided": _MORE,
+    "step_recall_groups": rf"{_MORE}, with instances of (?P<least>\d+) groups or more",
+    "step_recall_few_groups": rf"{_FOUND}fewer than (?P<least>\d+) groups show it; instances from more groups .*",
+    "step_recall_same_groups": rf"{_FOUND}the misses come from few groups; instances from more groups .*",
+    "step_recall_fail": r".+: look at the (?P<misses>\d+) instances? not found \((?P<kinds>.+)\) and train on more .*",
+    "step_recall_unlike": r".+: look at the (?P<misses>\d+) instances? not found and train on more .*",
+    "step_classes_present": r".+: no instance in the test set: (?P<more>\d+), all found, .* of (?P<limit>[\d.]+)",
+    "step_overkill_undecided": r"overkill: (?P<hits>\d+) of (?P<trials>\d+) normal images .*: (?P<more>\d+) more .*",
+    "step_overkill_none": r"overkill: (?P<more>\d+) normal images in the test set, none of them alarmed, .*",
+    "step_leak_copies": r"leak: keep one of the images with equal bytes .*",
+    "step_licence_unnamed": r"licence: state that of the weights with .*",
+}
+"""The steps of `wafergate.stages.decide` that tell figures, or that are one of several of their rule."""
 
-_OTHER_STEPS = {"equal bytes": "step_leak_copies", "`wafergate weights add`": "step_licence_unnamed"}
-"""What a step says where its rule has another answer than the usual one, and the sentence for it."""
 
-
-def next_steps(decision: GateDecision, evaluation: Evaluation, text: Text) -> list[str]:
+def next_steps(decision: GateDecision, text: Text) -> list[str]:
     """Return what would change a verdict, a sentence for each rule that holds it back."""
     held = [rule for rule in decision.rules if rule.verdict is not Verdict.PASS and rule.next_step]
-    return [next_step(rule, decision, evaluation, text) for rule in held]
+    return [next_step(rule, text) for rule in held]
 
 
-def next_step(rule: RuleResult, decision: GateDecision, evaluation: Evaluation, text: Text) -> str:
-    """Return what would change a rule's verdict, as it was stored where its figures do not tell it."""
-    key = next(
-        (step for said, step in _OTHER_STEPS.items() if said in rule.next_step), f"step_{rule.rule}_{rule.verdict}"
-    )
-    values: dict[str, object] = {"subject": subject(rule, text)}
-    if rule.rule == "recall":
-        figures = evaluation.by_class().get(rule.subject)
-        if figures is None or rule.limit is None:
-            return rule.next_step
-        hits, trials = figures.recall.hits, figures.recall.trials
-        more = more_to_prove(hits, trials, rule.limit, decision.policy.confidence)
-        # Held back by something else than the count: the groups, or a confidence shared by several classes.
-        if rule.verdict is Verdict.UNDECIDED and f" {more} more, all found" not in rule.next_step:
-            return rule.next_step
-        kinds = [text.plain(f"kind_{kind}", count=count) for kind, count in figures.misses.items() if count]
-        if rule.verdict is Verdict.FAIL and not kinds:
-            return rule.next_step
-        values |= {"hits": hits, "trials": trials, "more": more, "misses": trials - hits, "kinds": ", ".join(kinds)}
-    return text.plain(key, **values) if key in phrases()[text.language] else rule.next_step
+def next_step(rule: RuleResult, text: Text) -> str:
+    """Return what would change a rule's verdict, as it was stored where no sentence of the reader's language fits."""
+    said = ((key, re.fullmatch(pattern, rule.next_step)) for key, pattern in _SAID.items())
+    key, values = next(((key, found.groupdict()) for key, found in said if found), (_usual(rule), {}))
+    if "kinds" in values:
+        kinds = re.findall(r"(\d+) ([a-z ]+)", values["kinds"])
+        values["kinds"] = ", ".join(text.plain(f"kind_{kind.replace(' ', '_')}", count=count) for count, kind in kinds)
+    known = key in phrases()[text.language]
+    return text.plain(key, subject=subject(rule, text), **values) if known else rule.next_step
+
+
+def _usual(rule: RuleResult) -> str:
+    """Return the key of the one step that a rule has; none for a rule whose steps tell figures."""
+    return "" if rule.rule == "recall" else f"step_{rule.rule}_{rule.verdict}"

@@ -102,7 +102,7 @@ def verdict(judged: Judged, text: Text) -> None:
         named = text.say("gate_of", model=text.model(judged.model), when=text.when(decision.created_at))
         st.markdown(f"{tables.verdict_badge(decision.verdict, text)} {named}")
     st.markdown(literal(verdicts.summary(decision, judged.grounds, text)))
-    steps = told.next_steps(decision, judged.evaluation, text)
+    steps = told.next_steps(decision, text)
     if steps:
         st.markdown(f"**{text.say('next_steps')}**\n" + "\n".join(f"- {literal_with_commands(step)}" for step in steps))
 

@@ -111,7 +111,7 @@ def test_a_stopped_database_is_one_sentence_and_no_trace(lang: str) -> None:
 def test_the_next_steps_of_a_held_back_model_are_listed() -> None:
     latest = load_view(open_story("undecided"), "die-a").latest
     assert latest is not None
-    steps = told.next_steps(latest.decision, latest.evaluation, Text("en"))
+    steps = told.next_steps(latest.decision, Text("en"))
     assert len(steps) == 2
     said = _said(_open("undecided", lang="en"))
     assert all(f"- {literal(step)}" in said for step in steps)

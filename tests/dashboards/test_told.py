@@ -11,9 +11,9 @@ from dashboards.reading.line import Judged, load_view
 from dashboards.texts import LANGUAGES, Text
 from tests.dashboards.stories import STORIES, open_story
 from tests.rows import NOW
-from tests.unit.test_decide import decided
-from wafergate.domain.evaluation import Comparison
-from wafergate.domain.gate import GateDecision, RuleResult, Verdict
+from tests.unit.test_decide import decided, evaluation_of, figures_of
+from wafergate.domain.evaluation import Comparison, Rate
+from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, RetrainStanding
 from wafergate.domain.licences import (
@@ -61,22 +61,22 @@ def test_counts_of_found_instances_are_those_of_the_stored_sentence(language: st
 
 def test_what_would_prove_a_class_is_the_number_the_gate_gave() -> None:
     held = [
-        (judged, rule)
+        rule
         for judged in _every()
         for rule in judged.decision.rules
         if rule.rule == "recall" and rule.verdict is Verdict.UNDECIDED
     ]
     assert held
-    for judged, rule in held:
+    for rule in held:
         (more,) = re.findall(r"(\d+) more, all found", rule.next_step)
-        assert f"{more}개를 더해" in told.next_step(rule, judged.decision, judged.evaluation, Text("ko"))
+        assert f"{more}개를 더해" in told.next_step(rule, Text("ko"))
 
 
 def test_another_number_than_the_gates_is_never_told() -> None:
     judged = _judged("undecided")
     rule = next(item for item in judged.decision.rules if item.rule == "recall" and item.next_step)
     moved = replace(rule, next_step=rule.next_step.replace(" more, all found", " more from other groups"))
-    assert told.next_step(moved, judged.decision, judged.evaluation, Text("ko")) == moved.next_step
+    assert told.next_step(moved, Text("ko")) == moved.next_step
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -84,7 +84,7 @@ def test_a_rule_without_figures_is_told_as_it_was_stored(language: str) -> None:
     judged = _judged("failed")
     rule = replace(judged.decision.rules[0], rule="a_later_rule", value=None, bound=None, limit=None)
     assert verdicts.evidence(rule, judged.grounds, Text(language)) == rule.evidence
-    assert told.next_step(rule, judged.decision, judged.evaluation, Text(language)) == rule.next_step
+    assert told.next_step(rule, Text(language)) == rule.next_step
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,39 @@ def test_what_was_not_looked_at_and_what_leaks_is_told_in_the_readers_language(f
         assert set(NUMBER.findall(korean.replace(",", ""))) <= set(NUMBER.findall(rule.evidence.replace(",", "")))
 
 
+def _grouped(hits: int, lower: float, upper: float) -> GateDecision:
+    """Return what the gate says where a class of 100 instances has these bounds by groups."""
+    evaluation = evaluation_of()
+    classes = [replace(item, grouped_recall=item.recall) for item in evaluation.classes[:2]]
+    spur = figures_of("spur", hits, 100, grouped_recall=Rate(hits, 100, lower, upper))
+    return decided(replace(evaluation, classes=(*classes, spur)), policy=GatePolicy(grouped=True))
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        decided(evaluation_of(spur=(18, 20))),
+        decided(evaluation_of(spur=(50, 100))),
+        decided(evaluation_of(spur=(0, 0))),
+        decided(replace(evaluation_of(), overkill=Rate.exact(5, 60, 0.95))),
+        decided(replace(evaluation_of(), overkill=Rate.exact(0, 0, 0.95))),
+        _grouped(98, 0.0, 1.0),
+        _grouped(93, 0.0, 1.0),
+        _grouped(98, 0.6, 1.0),
+    ],
+    ids=["few", "misses", "none", "alarms", "no normal", "few groups", "few of few groups", "same groups"],
+)
+def test_every_step_of_the_counts_is_told_with_the_numbers_of_the_gate(decision: GateDecision) -> None:
+    held = [rule for rule in decision.rules if rule.verdict is not Verdict.PASS]
+    assert held
+    for rule in held:
+        korean, english = (told.next_step(rule, Text(language)) for language in ("ko", "en"))
+        assert korean not in {rule.next_step, english}
+        numbers = set(NUMBER.findall(rule.next_step))
+        assert set(NUMBER.findall(korean)) == set(NUMBER.findall(english)) <= numbers
+
+
 def test_another_step_than_the_usual_one_is_told_as_such() -> None:
-    judged = _judged("failed")
     copies = decided(leak=LeakProof(51_300, 2, {"same_bytes": 2}))
     unnamed = decided(licences=(LicencedPart("weights", ""),))
     for decision, rule_name, korean in (
@@ -147,9 +178,7 @@ def test_another_step_than_the_usual_one_is_told_as_such() -> None:
         (unnamed, "licence", "`wafergate weights add`"),
     ):
         rule = next(item for item in decision.rules if item.rule == rule_name and item.next_step)
-        english, told_ = (
-            told.next_step(rule, decision, judged.evaluation, Text(language)) for language in ("en", "ko")
-        )
+        english, told_ = (told.next_step(rule, Text(language)) for language in ("en", "ko"))
         assert english.lower() == rule.next_step.lower()
         assert korean in told_
 
