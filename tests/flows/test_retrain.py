@@ -33,6 +33,7 @@ from wafergate.domain.training_rows import ModelVersion, TrainingEpoch, Training
 from wafergate.domain.validation_rows import ValidationResult
 from wafergate.errors import NotFoundError, PromotionError, StorageError
 from wafergate.formats.predictions import read_predictions
+from wafergate.formats.words import Words
 from wafergate.ports import FactStore, InspectionStore
 
 pytestmark = [pytest.mark.services, pytest.mark.training]
@@ -105,8 +106,8 @@ def test_the_summary_says_what_is_stored(stored: FactStore, line_run: LineRun) -
     assert re.search(rf"dataset +version {dataset.number}: {dataset.images} images", out)
     assert re.search(rf"model +version {model.number}: {model.candidate.name}, {model.image_size} px", out)
     for item in evaluation.classes:
-        recall = item.recall
-        shown = rf"{item.defect_class} +{recall.hits} of {recall.trials} +{recall.value:.2f} +{recall.lower:.2f} to "
+        recall, lower = item.recall, Words("en").at_least(item.recall.lower)
+        shown = rf"{item.defect_class} +{recall.hits} of {recall.trials} +{recall.value:.2f} +{lower} to "
         assert re.search(shown, out), out
     assert all(re.search(rf"{rule.verdict.value} +{rule.rule}", out) for rule in decision.rules)
     assert f"gate: {decision.verdict.value}" in out
