@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given
@@ -126,6 +127,16 @@ def test_every_process_of_a_group_finds_the_others_and_one_alone_finds_none() ->
     assert [each["RANK"] for each in group] == [each["LOCAL_RANK"] for each in group] == ["0", "1", "2"]
     assert {each["MASTER_PORT"] for each in group} == {group[0]["MASTER_PORT"]}
     assert {(each["WORLD_SIZE"], each["CUDA_VISIBLE_DEVICES"]) for each in group} == {("3", "0,2,5")}
+
+
+@pytest.mark.usefixtures("three_cards")
+@pytest.mark.parametrize("built_for_cards", [False, True])
+def test_a_model_is_not_measured_on_a_card_that_the_runtime_cannot_use(
+    built_for_cards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ["CUDAExecutionProvider"] if built_for_cards else []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*there, "CPUExecutionProvider"])
+    assert describe("auto", "openvino").startswith("Card A 16000 MiB, ") == built_for_cards
 
 
 def test_a_machine_is_named_by_the_cards_that_are_computed_on(three_cards: pytest.MonkeyPatch) -> None:

@@ -95,10 +95,25 @@ def visible_cards() -> tuple[str, ...]:
 
 
 def describe(device: str, backend: str) -> str:
-    """Name what a candidate is measured on: the cards or the processor, and the versions of what runs on it."""
+    """Name what a candidate is measured on: the cards or the processor, and the versions of what runs on it.
+
+    Args:
+        device: as in `wafergate.domain.devices`.
+        backend: the package that trains; `openvino` where an exported model is run, on a card by ONNX Runtime alone.
+    """
     machine = find_machine()
     versions = [f"{name} {_version(name)}" for name in (backend, "torch", "onnxruntime")]
-    return f"{_cards(device, machine) or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
+    cards = _cards(device, machine) if backend != "openvino" or _runs_on_cards(machine) else ""
+    return f"{cards or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
+
+
+def _runs_on_cards(machine: Machine) -> bool:
+    """Tell whether ONNX Runtime as it is installed computes on this machine's cards."""
+    if not machine.gpus:
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _cards(device: str, machine: Machine) -> str:
