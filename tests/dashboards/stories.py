@@ -228,11 +228,11 @@ def hostile() -> MemoryFacts:
 
 
 def awaiting() -> MemoryFacts:
-    """A newer model passed this minute and waits for a person to release it."""
-    facts = covered()
-    decision = tell(facts, Act(3, PROVEN, datetime.now(UTC)), promote=False)
+    """A newer model, judged anew under a gate that asks a person, passed this minute and waits for a release."""
+    facts, now = covered(), datetime.now(UTC)
+    decision = tell(facts, Act(3, PROVEN, now - timedelta(minutes=1)), promote=False)
     policy = replace(decision.policy, approval="approval")
-    facts.save(replace(decision, id="decision-waiting", policy=policy))
+    facts.save(replace(decision, id="decision-waiting", policy=policy, created_at=now))
     return facts
 
 
