@@ -182,13 +182,16 @@ def test_in_a_followed_place_an_image_waits_for_its_row(champion: Parts, files: 
         with table.open("a") as file:
             file.write(f"{name},GROWS\n")
 
+    def half() -> None:
+        with table.open("a") as file:
+            file.write(f"{names[2]},GR")
+
     rounds: list[Inspected] = []
     steps = [
         lambda: [arrive(name) for name in names],
         lambda: tell(names[0]),
         lambda: tell(names[1]),  # the table grows from look to look, while all images are whole
-        nothing,
-        nothing,
+        half,
     ]
     done = follow(
         champion,
@@ -200,7 +203,7 @@ def test_in_a_followed_place_an_image_waits_for_its_row(champion: Parts, files: 
     )
     assert (done.names, done.waiting, done.refused) == (set(names[:2]), 1, 0)
     assert {image.lot for image in stored(champion, lot)} == {"GROWS"}
-    assert [(item.new, item.waiting) for item in rounds if item.new or item.waiting] == [(2, 1)]
+    assert [(item.new, item.waiting) for item in rounds if item.new] == [(1, 2), (1, 1)], "a table need not stand still"
     asked = inspect_lot(champion, line_of(), FolderSource(tmp_path), "images")
     assert asked.new == 1, "asked for by name, nothing waits"
 
@@ -210,3 +213,49 @@ def test_only_waiting_images_are_no_error(champion: Parts, files: Files) -> None
     place = pictures | {"metadata.csv": b"name,lot\nlater.png,L1\n"}
     done = follow(champion, line_of(), lambda: whole(place), "images", pause=pauses(nothing))
     assert (done.names, done.new, done.waiting, done.refused) == (frozenset(), 0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("name,lot\n생산,1\n".encode("cp949"), "not a CSV file in UTF-8"),
+        (b"file,lot\na.png,1\n", "needs a column 'name'"),
+    ],
+)
+def test_a_table_that_cannot_be_read_holds_nobody_back_and_is_told(
+    champion: Parts, files: Files, table: bytes, why: str
+) -> None:
+    _, pictures = lot_of(files, 2)
+    place = pictures | {"metadata.csv": table}
+    done = follow(champion, line_of(), lambda: whole(place), "images", pause=pauses(nothing))
+    assert (done.new, done.waiting) == (2, 0)
+    (((path, _), detail),) = done.aside.items()
+    assert path == "metadata.csv"
+    assert why in detail
+
+
+def test_what_a_round_sets_aside_is_counted_though_it_inspects_nothing(champion: Parts, files: Files) -> None:
+    _, pictures = lot_of(files, 1)
+    (waits,) = (name for name in pictures if "_golden" not in name)
+    lot = waits.split("/")[0]
+    broken = {f"{lot}/x.png": b"broken", f"{lot}/x_golden.png": b"broken"}
+    place = pictures | broken | {"metadata.csv": f"name,lot\n{lot}/x.png,L1\n".encode()}
+    rounds: list[Inspected] = []
+    done = follow(champion, line_of(), lambda: whole(place), "images", pause=pauses(nothing), told=rounds.append)
+    assert (done.new, done.waiting, {path for path, _ in done.aside}) == (0, 1, set(broken))
+    assert sum(item.refused for item in rounds) == 2
+
+
+def test_a_table_that_grows_is_read_up_to_its_last_whole_row(tmp_path: Path) -> None:
+    table = tmp_path / "metadata.csv"
+    look = Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name))
+    for data, seen in [
+        (b"name,l", b""),
+        (b"name,lot\na.png,L", b"name,lot\n"),
+        (b'name,lot\na.png,L1\nb.png,"two\n', b"name,lot\na.png,L1\n"),
+        (b'name,lot\na.png,L1\nb.png,"two\nlines"\nc', b'name,lot\na.png,L1\nb.png,"two\nlines"\n'),
+    ]:
+        table.write_bytes(data)
+        place = look()
+        assert (place.read("metadata.csv"), place.open("metadata.csv").read()) == (seen, seen)
+    assert look().read("metadata.csv") == data, "nobody writes any more"

@@ -1,11 +1,13 @@
 """A place that files come into: what is there whole, as a source."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from wafergate.errors import SourceError
+from wafergate.formats.metadata import METADATA_NAME
 from wafergate.ports import Source
 
 __all__ = ["Arrivals", "Settled", "stamp_of_file"]
@@ -24,12 +26,12 @@ def stamp_of_file(root: Path, name: str) -> Stamp | None:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A source without the files that are still being written.
+    """A source without the files that are still being written; of a metadata table it has the lines that are whole.
 
     Attributes:
         source: all that is there.
-        stamps: the files that are whole, each with what tells one state of it from another.
-        growing: those that are not.
+        stamps: the files that can be read, each with what tells one state of it from another.
+        growing: those that are still being written.
     """
 
     source: Source
@@ -42,7 +44,7 @@ class Settled:
         return self.source.title
 
     def names(self) -> Sequence[str]:
-        """List the files that are whole, sorted."""
+        """List the files that can be read, sorted."""
         return sorted(self.stamps)
 
     def unsafe(self) -> Sequence[tuple[str, str]]:
@@ -56,17 +58,26 @@ class Settled:
             SourceError: it is not there, cannot be read or is not whole yet.
         """
         self._require_whole(name)
-        return self.source.read(name)
+        data = self.source.read(name)
+        return _whole_lines(data) if name in self.growing else data
 
     def open(self, name: str) -> BinaryIO:
         """Open a file; raises as `read` does."""
         self._require_whole(name)
-        return self.source.open(name)
+        return io.BytesIO(self.read(name)) if name in self.growing else self.source.open(name)
 
     def _require_whole(self, name: str) -> None:
         if name not in self.stamps:
             message = f"{name} in {self.title} is still being written"
             raise SourceError(message)
+
+
+def _whole_lines(table: bytes) -> bytes:
+    """Return a CSV up to the last line break that stands in no quoted cell."""
+    end = table.rfind(b"\n") + 1
+    while table.count(b'"', 0, end) % 2:
+        end = table.rfind(b"\n", 0, end - 1) + 1
+    return table[:end]
 
 
 class Arrivals:
@@ -90,6 +101,7 @@ class Arrivals:
         """
         source = self._open()
         now = {name: stamp for name in source.names() if (stamp := self._stamp(name)) is not None}
-        settled = {name: stamp for name, stamp in now.items() if self._before.get(name) == stamp}
+        growing = frozenset(name for name, stamp in now.items() if self._before.get(name) != stamp)
         self._before = now
-        return Settled(source, settled, frozenset(now.keys() - settled.keys()))
+        readable = {name: stamp for name, stamp in now.items() if name not in growing or name == METADATA_NAME}
+        return Settled(source, readable, growing)

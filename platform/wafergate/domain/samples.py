@@ -49,7 +49,7 @@ class RawSample:
         reference: the golden reference of the same pattern, where there is one.
         size: width and height the label file claims, pixels, where it does.
         metadata: lot, wafer, die, station, captured_at and whatever else the source tells.
-        has_row: false where the source has a metadata table and none of its rows names the image.
+        has_row: false where the source has a readable metadata table and none of its rows names the image.
     """
 
     name: str

@@ -68,14 +68,13 @@ class Layout:
         self.options = options
         self.names = Spool(source.names(), key=str, ordered=True)
         self._pattern = re.compile(options.pattern) if options.pattern else None
-        self._has_table = METADATA_NAME in self.names
         self._table = self._read_table()
         found = ((name, self._reference_of(name)) for name in self._pictures())
         self._references = Spool(((name, golden) for name, golden in found if golden), key=itemgetter(0))
         self._golden = Spool((reference for _, reference in self._references), key=str)
 
     def _read_table(self) -> MetadataTable:
-        if not self._has_table:
+        if METADATA_NAME not in self.names:
             return MetadataTable()
         with self.source.open(METADATA_NAME) as file:
             return parse_table(file)
@@ -189,7 +188,7 @@ class Layout:
             sample,
             reference=reference,
             metadata={**sample.metadata, **told, **row},
-            has_row=bool(key) or not self._has_table,
+            has_row=bool(key) or not self._table.can_tell,
         )
 
     def _table_problems(self) -> Iterator[Problem]:

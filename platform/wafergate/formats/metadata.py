@@ -30,10 +30,17 @@ Row = tuple[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class MetadataTable:
-    """Rows of the CSV on disk, found and ordered by what they call their image, with what could not be read."""
+    """Rows of the CSV on disk, found and ordered by what they call their image, with what could not be read.
+
+    Attributes:
+        rows: those that are used.
+        problems: what could not be read.
+        can_tell: whether it is a table that more rows may come into; not where there is none or it cannot be read.
+    """
 
     rows: Spool[Row] = field(default_factory=lambda: Spool(key=itemgetter(0), ordered=True))
     problems: tuple[Problem, ...] = ()
+    can_tell: bool = False
 
 
 def _unreadable(detail: str) -> tuple[Problem, ...]:
@@ -64,7 +71,7 @@ def _parse(lines: Iterator[list[str]]) -> MetadataTable:
             pass
         found = ", ".join(header[:8]) or "nothing"
         return MetadataTable(problems=_unreadable(f"it needs a column 'name' or 'image', found {found}"))
-    table = MetadataTable()
+    table = MetadataTable(can_tell=True)
     wrong: Spool[str] = Spool()
     for number, cells in enumerate(lines, start=2):
         if not any(cells):

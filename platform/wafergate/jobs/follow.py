@@ -8,7 +8,7 @@ from wafergate.domain.models import Channels
 from wafergate.domain.samples import QuarantineReason, RawSample
 from wafergate.errors import SourceError
 from wafergate.formats.metadata import METADATA_NAME
-from wafergate.jobs.inspect_lot import Hands, Inspected, inspect_lot
+from wafergate.jobs.inspect_lot import Hands, Inspected, inspect_lot, require_inspected
 from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.promote import champion_model
 from wafergate.line import LineFile
@@ -18,15 +18,15 @@ __all__ = ["Place", "follow"]
 
 
 class Place(Source, Protocol):
-    """A source of the files that are whole now."""
+    """A source of the files that are whole now, and of the whole lines of a metadata table that grows."""
 
     @property
     def stamps(self) -> Mapping[str, Hashable]:
-        """Each file with what tells one state of it from another."""
+        """Each file that can be read with what tells one state of it from another."""
 
     @property
     def growing(self) -> frozenset[str]:
-        """The files that are not whole yet."""
+        """The files that are still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Known:
     """What earlier rounds took and told: images with their stamps, and what was set aside."""
 
     tried: set[tuple[Hashable, ...]] = field(default_factory=set)
-    aside: set[tuple[str, QuarantineReason]] = field(default_factory=set)
+    aside: dict[tuple[str, QuarantineReason], str] = field(default_factory=dict)
 
 
 def follow(
@@ -51,7 +51,7 @@ def follow(
     """Inspect what comes into a place until a pause says that it is over, or Ctrl-C.
 
     A part whose golden reference has not come yet is waited for; where the place holds a metadata table, so is an image
-    without a row in it, and everything while the table is being written. Each image is inspected as it comes, by the
+    without a row in it. Each image is inspected as it comes, by the
     champion of that time: what had been inspected before is not inspected again, whoever did it, when and with which
     champion.
 
@@ -67,36 +67,42 @@ def follow(
 
     Raises:
         PromotionError: the line has no champion.
-        SourceError: nothing that came could be inspected; an empty place is no error.
+        SourceError: nothing that came could be inspected; that nothing came, or waits for its row, is no error.
     """
     known = _Known()
     rounds: list[Inspected] = []
-    before: Mapping[str, Hashable] = {}
+    before: tuple[Mapping[str, Hashable], bool] = {}, False
     failed: SourceError | None = None
     try:
         while True:
             place = look()
-            if METADATA_NAME in place.growing:
-                progress(f"waiting for {METADATA_NAME}, which is being written", 0, 0)
-            elif place.stamps != before:
-                before = place.stamps
+            growing = METADATA_NAME in place.growing
+            if (place.stamps, growing) != before:
+                before = place.stamps, growing
                 try:
-                    rounds.append(_round(parts, line, place, format_name, known, hands, progress))
-                    told(rounds[-1])
+                    if growing and not place.read(METADATA_NAME):
+                        progress(f"waiting for {METADATA_NAME}, which is being written", 0, 0)
+                    else:
+                        rounds.append(_round(parts, line, place, format_name, known, hands, progress))
+                        told(rounds[-1])
                 except SourceError as error:  # the next file may be a good one
                     failed = error
             if not pause():
                 break
     except KeyboardInterrupt:
         progress("stopped", 0, 0)  # each chunk is saved as it is done, so nothing is lost but the one at work
-    if failed is not None and not any(item.images or item.waiting for item in rounds):
-        raise failed
-    return Inspected(
+    done = Inspected(
         images={key: run for item in rounds for key, run in item.images.items()},
         new=sum(item.new for item in rounds),
-        aside=frozenset(known.aside),
+        aside=known.aside,
         waiting=rounds[-1].waiting if rounds else 0,
     )
+    if not done.images and not done.waiting:
+        if failed is not None:
+            raise failed
+        if done.aside:
+            require_inspected(done, line, place.title)
+    return done
 
 
 def _round(
@@ -122,12 +128,7 @@ def _round(
         known.tried.add(key)
         return True
 
-    try:
-        done = inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)
-    except SourceError:
-        if not waiting:
-            raise
-        done = Inspected({}, 0, frozenset())
-    fresh = done.aside - known.aside
+    done = inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)
+    fresh = {key: detail for key, detail in done.aside.items() if key not in known.aside}
     known.aside.update(fresh)
     return replace(done, aside=fresh, waiting=len(waiting))

@@ -36,7 +36,17 @@ from wafergate.jobs.serve import serving_detector
 from wafergate.line import LineFile
 from wafergate.ports import Detector, Progress, Source
 
-__all__ = ["CHUNK", "ChunkDone", "Hands", "Inspected", "Inspector", "inspect_chunk", "inspect_lot", "open_inspector"]
+__all__ = [
+    "CHUNK",
+    "ChunkDone",
+    "Hands",
+    "Inspected",
+    "Inspector",
+    "inspect_chunk",
+    "inspect_lot",
+    "open_inspector",
+    "require_inspected",
+]
 
 CHUNK = 256
 """Images saved at a time: what a stopped run has to do again at most, and what is in memory of the results."""
@@ -73,13 +83,13 @@ class Inspected:
         images: name and SHA-256 of the images that are inspected now, to the run that holds each: of this time or an
             earlier one.
         new: how many images were inspected now.
-        aside: path and reason of what was set aside.
+        aside: path and reason of what was set aside, to what is wrong with it.
         waiting: how many images wait for their row in the metadata table; only in a place that is followed.
     """
 
     images: Mapping[tuple[str, str], str]
     new: int
-    aside: frozenset[tuple[str, QuarantineReason]]
+    aside: Mapping[tuple[str, QuarantineReason], str]
     waiting: int = 0
 
     @property
@@ -150,14 +160,14 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         limit: take this many images, spread evenly; 0 takes all.
         chunk: images saved at a time.
         only: tells of an image whether it is taken; all where not given. It is given of a place that more comes into:
-            what is named there and missing is not set aside.
+            what is named there and missing is not set aside, and that nothing can be inspected yet is no error.
         once: what an earlier champion has inspected is left as it is; else the champion looks at it anew.
         hands: work off the chunks elsewhere, with the same rows; without them all is done here.
         progress: told of every batch.
 
     Raises:
         PromotionError: the line has no champion.
-        SourceError: the source holds no image that can be inspected.
+        SourceError: the source holds no image that can be inspected, and `only` is not given.
         StorageError: the champion's exported file is not the one that was judged.
     """
     model = champion_model(parts, line.name)
@@ -182,13 +192,18 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         taken += len(some)
         if hands:  # they tell nothing themselves
             progress("inspecting images", taken, len(found))
-    if not images:
-        first = f", the first is {refused[0].path}: {refused[0].detail}" if refused else ""
-        message = (
-            f"{source.title} holds no image that line {line.name!r} can inspect; {len(refused)} were refused{first}"
-        )
+    done = Inspected(images, new, {(item.path, item.reason): item.detail for item in refused})
+    if only is None:
+        require_inspected(done, line, source.title)
+    return done
+
+
+def require_inspected(done: Inspected, line: LineFile, title: str) -> None:
+    """Raise SourceError where nothing of a source, named `title` for people, could be inspected."""
+    if not done.images:
+        first = next((f", the first is {path}: {detail}" for (path, _), detail in done.aside.items()), "")
+        message = f"{title} holds no image that line {line.name!r} can inspect; {done.refused} were refused{first}"
         raise SourceError(message)
-    return Inspected(images, new, frozenset((item.path, item.reason) for item in refused))
 
 
 def _worked_off(
