@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.small_line import line_of
 from wafergate.adapters.machine import Gpu, describe, find_machine, training_devices
+from wafergate.adapters.onnx.runtimes import loads_cuda
 from wafergate.adapters.training_group import group_environments
 from wafergate.adapters.ultralytics import UltralyticsTrainer, _precision, steady
 from wafergate.cli.hardware import _declared
@@ -130,13 +131,21 @@ def test_every_process_of_a_group_finds_the_others_and_one_alone_finds_none() ->
 
 
 @pytest.mark.usefixtures("three_cards")
+@pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.parametrize("built_for_cards", [False, True])
-def test_a_model_is_not_measured_on_a_card_that_the_runtime_cannot_use(
-    built_for_cards: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("libraries", [False, True])
+def test_a_model_is_measured_on_a_card_only_where_the_runtime_computes_on_it(
+    built_for_cards: bool, libraries: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = ["CUDAExecutionProvider"] if built_for_cards else []
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*there, "CPUExecutionProvider"])
-    assert describe("auto", "openvino").startswith("Card A 16000 MiB, ") == built_for_cards
+    if libraries:
+        monkeypatch.setattr(onnxruntime.InferenceSession, "get_providers", lambda _: ["CUDAExecutionProvider"])
+    loads_cuda.cache_clear()
+    try:
+        assert describe("auto", "openvino").startswith("Card A 16000 MiB, ") == (built_for_cards and libraries)
+    finally:
+        loads_cuda.cache_clear()
 
 
 def test_a_machine_is_named_by_the_cards_that_are_computed_on(three_cards: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from wafergate import __version__
+from wafergate.adapters.onnx.runtimes import loads_cuda
 from wafergate.domain.devices import device_names
 from wafergate.errors import HardwareError
 
@@ -103,17 +104,8 @@ def describe(device: str, backend: str) -> str:
     """
     machine = find_machine()
     versions = [f"{name} {_version(name)}" for name in (backend, "torch", "onnxruntime")]
-    cards = _cards(device, machine) if backend != "openvino" or _runs_on_cards(machine) else ""
+    cards = _cards(device, machine) if backend != "openvino" or (machine.gpus and loads_cuda()) else ""
     return f"{cards or machine.processor}, {machine.cores} cores; {', '.join(versions)}"
-
-
-def _runs_on_cards(machine: Machine) -> bool:
-    """Tell whether ONNX Runtime as it is installed computes on this machine's cards."""
-    if not machine.gpus:
-        return False
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _cards(device: str, machine: Machine) -> str:

@@ -50,6 +50,7 @@ def hardware(line: Annotated[Path | None, typer.Option("--line", help="Show its 
 
 def _declared(line: "LineFile", found: "Machine") -> list[tuple[str, str, str]]:
     """Return a row for each key of the two profiles: what the line file says, and what there is."""
+    from wafergate.adapters.onnx.runtimes import loads_cuda
     from wafergate.domain.latency import latency_limits
 
     train, serve = line.hardware.train, line.hardware.serve
@@ -61,12 +62,12 @@ def _declared(line: "LineFile", found: "Machine") -> list[tuple[str, str, str]]:
         model, figures, missing = None, None, "unknown: the services do not answer"
     times = latency_limits(figures.latency if figures else (), serve)
     size = f"{model.size_mib:.1f} MiB" if model else missing
-    device = "CUDA" if found.gpus else "processor"
+    trains, serves = ("CUDA" if has else "processor" for has in (found.gpus, found.gpus and loads_cuda()))
     return [
-        ("train.device", train.device, device),
+        ("train.device", train.device, trains),
         ("train.memory_mib", _limit(train.memory_mib, "MiB"), _memory(card or found)),
         ("train.threads", f"{train.threads}" if train.threads else "all", f"{found.cores} cores"),
-        ("serve.device", serve.device, device),
+        ("serve.device", serve.device, serves),
         ("serve.threads", f"{serve.threads}" if serve.threads else "all", f"{found.cores} cores"),
         ("serve.runtime", serve.runtime, figures.runtime if figures else missing),
         *(

@@ -1,11 +1,12 @@
 """Open an exported model in ONNX Runtime or OpenVINO; what follows does not know which."""
 
+import contextlib
 import importlib.util
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
@@ -17,7 +18,7 @@ from wafergate.domain.devices import card_numbers
 from wafergate.domain.serving import Runtime
 from wafergate.errors import ConfigError, HardwareError, TrainingError
 
-__all__ = ["OpenModel", "installed_runtimes", "open_model"]
+__all__ = ["OpenModel", "installed_runtimes", "loads_cuda", "open_model"]
 
 Floats = NDArray[np.float32]
 Shape = Sequence[int | str]
@@ -54,6 +55,36 @@ def installed_runtimes(device: str = "auto") -> tuple[Runtime, ...]:
         return (Runtime.ONNXRUNTIME,)
     rounding = "BF16" in _openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return (Runtime.ONNXRUNTIME, Runtime.OPENVINO, *((Runtime.OPENVINO_BF16,) if rounding else ()))
+
+
+@cache
+def loads_cuda() -> bool:
+    """Tell whether ONNX Runtime computes on this machine's cards: built for them, and with what CUDA needs in reach.
+
+    A build for cards names CUDA whether or not its libraries can be loaded, so a model of one node is opened on it.
+    """
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    if _CUDA not in onnxruntime.get_available_providers():
+        return False
+    _preload_cuda()
+    takes, gives = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "one", [takes], [gives])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    providers = [_CUDA, "CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return _CUDA in session.get_providers()
+
+
+def _preload_cuda() -> None:
+    """Load CUDA's libraries from where pip installs them; ONNX Runtime looks there only when it is asked to."""
+    import onnxruntime
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        onnxruntime.preload_dlls()
 
 
 def open_model(
@@ -121,6 +152,8 @@ def _providers(device: str, runtime: Runtime) -> list[tuple[str, dict[str, str]]
         )
         raise HardwareError(message)
     card = [(_CUDA, {"device_id": str(numbers[0] if numbers else 0)})] if wanted and there else []
+    if card:
+        _preload_cuda()
     return [*card, ("CPUExecutionProvider", {})]
 
 
