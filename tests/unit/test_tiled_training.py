@@ -24,14 +24,16 @@ from wafergate.domain.serving import Runtime
 from wafergate.domain.splits import Side, Split, SplitMember
 from wafergate.domain.tiling import TilePolicy, tile_side, tile_windows
 from wafergate.domain.training_rows import ModelVersion, TrainingItem
+from wafergate.errors import SourceError
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.augment import augment, check_training_set, samples_on
 from wafergate.jobs.decide import decide
+from wafergate.jobs.drift_window import Window, read_window
 from wafergate.jobs.ingest import ingest
 from wafergate.jobs.inspect_lot import inspect_lot
 from wafergate.jobs.latency import measure_latency
 from wafergate.jobs.novelty import refer
-from wafergate.jobs.parts import Parts
+from wafergate.jobs.parts import Parts, silent
 from wafergate.jobs.promote import promote
 from wafergate.jobs.seeing import Viewer
 from wafergate.jobs.split import split
@@ -208,6 +210,23 @@ def test_an_image_too_small_for_the_tiles_is_set_aside_and_the_others_are_inspec
     assert refused.detail.startswith(
         "20 x 40: [tile] columns = 2 with an overlap of 8 pixels does not fit into 10 pixels"
     )
+
+
+def test_watching_leaves_an_image_too_small_for_the_tiles_out(tiled: Tiled) -> None:
+    sizes = {"wide.png": (96, 96, 3), "narrow.png": (96, 1, 3)}
+    files = {name: cv2.imencode(".png", np.full(size, 90, np.uint8))[1].tobytes() for name, size in sizes.items()}
+
+    def window(names: Sequence[str]) -> Window:
+        pairs = [(name, files[name]) for name in names] + [
+            (name.replace(".", "_golden."), files[name]) for name in names
+        ]
+        return read_window(
+            tiled.parts, tiled.line, tiled.model, MemorySource(dict(pairs)), "images", limit=0, progress=silent
+        )
+
+    assert len(window(["wide.png", "narrow.png"]).table) == 1
+    with pytest.raises(SourceError, match=r"no image to compare; 1 were refused, the first is narrow\.png: 1 x 96"):
+        window(["narrow.png"])
 
 
 def test_a_version_of_tiles_is_not_cut_again_and_another_cut_is_another_model(tiled: Tiled) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.inspection import FoundBox, InspectedImage
-from wafergate.domain.samples import ImageRecord
+from wafergate.domain.samples import ImageRecord, Sample
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import ConfigError, NotFoundError, SourceError
 from wafergate.jobs.detect import by_tiles, cuts_of, run_detector
@@ -17,6 +17,7 @@ from wafergate.jobs.examine import examine_files
 from wafergate.jobs.ingest import as_samples, files_of, keep_fitting, read_source
 from wafergate.jobs.novelty import novelty_of
 from wafergate.jobs.parts import Parts
+from wafergate.jobs.seeing import too_small
 from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.stages.drift import seen_table
@@ -68,13 +69,20 @@ def read_window(
     refused.extend(examined.refused)
     unlabelled = (replace(item, boxes=(), size=None) for item in found)
     kept = keep_fitting(unlabelled, examined.record_of, refused.append, channels=model.channels)
-    samples = list(as_samples(kept, examined.record_of, {}))
+    cuts = cuts_of(parts, model)
+    samples: list[Sample] = []
+    for sample in as_samples(kept, examined.record_of, {}):
+        small = too_small(sample, cuts[::-1])
+        if small is None:
+            samples.append(sample)
+        else:
+            refused.append(small)
     if not samples:
         first = "".join(f", the first is {item.path}: {item.detail}" for item in islice(refused, 1))
         message = f"{source.title} holds no image to compare; {len(refused)} were refused{first}"
         raise SourceError(message)
     tell = novelty_of(parts, model, progress=progress)
-    detector = by_tiles(parts.load_detector(model, parts.files.fetch(model.onnx)), cuts_of(parts, model))
+    detector = by_tiles(parts.load_detector(model, parts.files.fetch(model.onnx)), cuts)
     stage = "looking at new images"
     said = run_detector(parts, detector, samples, model.channels, stage=stage, progress=progress)
     by_id = {record.id: record for _, record in examined.records}

@@ -26,7 +26,7 @@ from wafergate.line import LineFile
 from wafergate.ports import Source
 from wafergate.stages.compose import compose
 
-__all__ = ["Seen", "Viewer", "beside"]
+__all__ = ["Seen", "Viewer", "beside", "too_small"]
 
 Pixels = NDArray[np.uint8]
 _REFERENCES = 8  # golden references in memory: many parts share one
@@ -36,6 +36,16 @@ _DIGESTS = 1024  # and of so many it is known which bytes they hold
 def beside(channels: Channels, reference: str | None) -> str:
     """Return the SHA-256 of the golden reference that a model sees beside an image; empty where it sees none."""
     return reference or "" if channels is Channels.GOLDEN else ""
+
+
+def too_small(sample: Sample, cuts: Sequence[TilePolicy]) -> Refused | None:
+    """Return why an image has no room for the cuts of a model, the first cut first; None where it has."""
+    try:
+        require_room(cuts, sample.width, sample.height)
+    except ConfigError as error:
+        detail = f"{sample.width} x {sample.height}: {error}"
+        return Refused(sample.name, QuarantineReason.TOO_SMALL, detail, sample.image)
+    return None
 
 
 class Seen(NamedTuple):
@@ -96,18 +106,12 @@ class Viewer:
         unlabelled = replace(item, boxes=(), size=None)
         kept = keep_fitting([unlabelled], found.get, self._refuse, channels=self._channels)
         sample = next(as_samples(kept, found.get, {}), None)
-        if sample is None or not self._has_room(sample):
+        if sample is None:
+            return None
+        if (small := too_small(sample, self._cuts)) is not None:
+            self._refuse(small)
             return None
         return Seen(sample, compose(entered[1], golden[1] if golden else None, self._channels))
-
-    def _has_room(self, sample: Sample) -> bool:
-        try:
-            require_room(self._cuts, sample.width, sample.height)
-        except ConfigError as error:
-            detail = f"{sample.width} x {sample.height}: {error}"
-            self._refuse(Refused(sample.name, QuarantineReason.TOO_SMALL, detail, sample.image))
-            return False
-        return True
 
     def finish(self) -> tuple[Refused, ...]:
         """Store the records of what was seen; return what was refused, sorted by path."""
