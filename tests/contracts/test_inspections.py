@@ -543,6 +543,17 @@ def test_what_was_dropped_has_been_seen_and_is_not_counted_again(stores: Stores)
     assert [image.name for image in stores.inspections.images(line=stores.line)] == ["b.png"]
 
 
+def test_images_of_a_run_that_forgot_them_are_known_again_and_not_counted(stores: Stores) -> None:
+    run = run_of(stores, "old")
+    stores.inspections.save(run, [])  # as a run is left whose images were dropped before their keys were kept
+    sums = stored_sums(stores)
+    for _ in range(2):
+        assert stores.inspections.save(run, [image_of(run, 0, name="a.png")]) == 0
+        assert stores.inspections.seen(stores.line, None, ["a.png"]) == {("a.png", "ab" * 32): {"": run.id}}
+    assert stored_sums(stores) == sums
+    assert stores.inspections.images(line=stores.line) == []
+
+
 def test_an_image_beside_another_golden_reference_is_new_and_one_of_which_none_is_known_is_not(stores: Stores) -> None:
     runs = [run_of(stores, str(place), minutes=place) for place in range(4)]
     first, corrected, unknown, late = runs

@@ -129,7 +129,7 @@ class InspectionStore(Protocol):
 
         Returns:
             How many images were written: 0 where all were inspected before or a run with this id was already there;
-            then there is no new run.
+            then there is no new run. Images that were in that one, and were dropped since, count as seen by it.
         """
 
     def seen(self, line: str, model_id: str | None, names: Sequence[str]) -> SeenBefore:

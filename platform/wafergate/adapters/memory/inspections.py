@@ -45,6 +45,7 @@ class MemoryInspections:
         if images and not new:
             return 0
         if not self._facts.save(run if len(new) == len(images) else counted(run, new)):
+            self._before += new
             return 0
         self._images += new
         self._add_up(run, new)
