@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from wafergate.domain.identity import digest_bytes
 from wafergate.domain.splits import Side
 from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import TrainingItem
-from wafergate.errors import StorageError
+from wafergate.errors import NotFoundError, StorageError
 from wafergate.jobs.alone import alone, if_free
 from wafergate.jobs.checkpoints import kept_checkpoints, remove_checkpoints
 from wafergate.jobs.parts import Parts, ahead, silent
@@ -145,21 +146,31 @@ def made_once(
 def bring_weights(parts: Parts, start: Start, folder: Path) -> Start:
     """Put the weights a training starts from where they stay, and in the store, where `reproduce` finds them.
 
-    The images of this training, or of the one before, may push them out of the file cache.
+    The images of this training, or of the one before, may push them out of the file cache. A file that was written over
+    since the training was asked for is not what its licence and its identity speak of: then the store's is taken.
 
     Raises:
-        NotFoundError: they are gone, and the store has none of their digest.
+        NotFoundError: they are gone or others now, and the store has none of their digest.
         StorageError: the folder has no room; it is removed.
     """
     if start.weights is None:
         return start
-    if start.weights.is_file():
-        parts.files.put(start.weights.read_bytes())
-    file = start.weights if start.weights.is_file() else parts.files.fetch(str(start.digest))
+    digest = str(start.digest)
+    data = start.weights.read_bytes() if start.weights.is_file() else b""
+    if digest_bytes(data) == digest:
+        parts.files.put(data)
+    try:
+        file = parts.files.fetch(digest)
+    except NotFoundError as error:
+        message = (
+            f"{start.weights} no longer holds the weights that this training was asked for (SHA-256 {digest}), and the "
+            "store has none of them; ask for it again"
+        )
+        raise NotFoundError(message) from error
     with _room_in(folder):
         (folder / "start").mkdir()  # no output of the training has the place of its name
-        _link(file, folder / "start" / file.name)
-    return replace(start, weights=folder / "start" / file.name)
+        _link(file, folder / "start" / start.weights.name)
+    return replace(start, weights=folder / "start" / start.weights.name)
 
 
 def write_yolo(

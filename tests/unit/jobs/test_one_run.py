@@ -27,7 +27,7 @@ from wafergate.domain.training_rows import (
     TrainingSet,
 )
 from wafergate.domain.validation_rows import ValidationResult
-from wafergate.errors import ConfigError, HardwareError
+from wafergate.errors import ConfigError, HardwareError, NotFoundError
 from wafergate.jobs.evaluate import evaluate
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.train import Asked, train
@@ -359,3 +359,9 @@ def test_the_weights_to_start_from_stay_though_the_images_push_them_out_of_the_c
     # the next training of the same job, as the folds of an estimate are, finds them in the store
     train_items(some, line_of(), start, items, fresh_folder(folder), channels=model.channels, told=told)
     assert trainer.runs == 2
+    weights.write_bytes(b"somebody wrote over them")
+    train_items(some, line_of(), start, items, fresh_folder(folder), channels=model.channels, told=told)
+    assert trainer.runs == 3
+    other = replace(start, digest=digest_bytes(b"never in the store"))
+    with pytest.raises(NotFoundError, match=r"cached no longer holds the weights that this training was asked for"):
+        train_items(some, line_of(), other, items, fresh_folder(folder), channels=model.channels, told=told)
