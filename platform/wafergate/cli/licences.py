@@ -37,8 +37,14 @@ def licences(
         raise ConfigError(message)
     cells = []
     for name in [model] if model else known:
-        stated = licence_of(parts.facts, find_weights(parts, line_file, known[name])[1])
         one = known[name]
+        try:
+            stated = licence_of(parts.facts, find_weights(parts, line_file, one)[1])
+        except ConfigError as error:
+            if model:
+                raise
+            cells.append((name, one.code_licence, str(error), "no"))
+            continue
         said = licensed_parts(parts.catalogue, line_file, one, from_weights=True, weights_licence=stated or None)
         verdict, blamed = may_be_used(said, line_file.licences, today=today)
         named = {p.subject: p.licence or "not named" for p in said}

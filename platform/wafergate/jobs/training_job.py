@@ -73,8 +73,8 @@ def choose_start(parts: Parts, line: LineFile, *, weights: Path | None = None) -
     require_trainable(line, needed, today=parts.clock().date())
     if digest is None:
         return Start(candidate, None, None)
-    by_hand = digest != find_weights(parts, line, candidate)[1]
-    licence = stated or ("" if by_hand else candidate.weights_licence)
+    own = weights is None or _is_own(parts, line, candidate, digest)
+    licence = stated or (candidate.weights_licence if own else "")
     return Start(candidate, file or parts.files.fetch(digest), digest, licence)
 
 
@@ -94,6 +94,14 @@ def find_weights(
         return file, digest_bytes(read_weights(file))
     kept = newest_weights(parts, candidate.name)
     return None, kept.digest if kept else None
+
+
+def _is_own(parts: Parts, line: LineFile, candidate: Candidate, digest: str) -> bool:
+    """Tell whether a file that was given holds what the candidate would start from without it."""
+    try:
+        return digest == find_weights(parts, line, candidate)[1]
+    except ConfigError:  # its own cannot be read, which is no hindrance to another one
+        return False
 
 
 def training_job(

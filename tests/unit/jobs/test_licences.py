@@ -331,6 +331,16 @@ def test_a_file_to_start_from_that_cannot_be_read_is_said_by_its_name(
         choose_start(parts, line, weights=file)
 
 
+def test_a_file_that_is_given_starts_a_candidate_whose_own_is_empty(tmp_path: Path, parts: Parts) -> None:
+    line, given = line_of(tmp_path), tmp_path / "given.json"
+    (tmp_path / "contrast.json").touch()
+    given.write_text("[1]")
+    start = choose_start(parts, line, weights=given)
+    assert (start.weights, start.licence) == (given, "")
+    with pytest.raises(ConfigError, match=r"contrast\.json is empty"):
+        choose_start(parts, line)
+
+
 def test_a_weight_file_that_another_took_the_place_of_can_be_brought_again(tmp_path: Path, parts: Parts) -> None:
     line = line_of(tmp_path, random_start="random_start = false")
     good, wrong = tmp_path / "good.json", tmp_path / "wrong.json"
