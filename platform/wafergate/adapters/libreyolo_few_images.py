@@ -190,7 +190,7 @@ def _lessons(
     window = min(job.window, job.image_size) if job.window else 0
     lessons = Lessons(dataset, window=window, turns=job.turns, even=job.teaching.even_classes)
     # LibreYOLO hands on the first so many boxes, 50 for YOLOX, and what is found of the others counts as wrong
-    preproc.max_labels = max(preproc.max_labels, MOSAIC * lessons.most)
+    preproc.max_labels = max(preproc.max_labels, (MOSAIC if job.mosaic else 1) * lessons.most)
     return own(dataset=lessons, img_size=(window, window) if window else img_size, preproc=preproc, **rest)
 
 
