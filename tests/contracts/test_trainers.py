@@ -386,6 +386,21 @@ def test_a_training_killed_three_times_ends_like_an_undisturbed_one(
     assert went_on.onnx.read_bytes() == whole.onnx.read_bytes()
 
 
+def test_ultralytics_steps_after_the_whole_batch_from_its_first_step_on(few: Path, tmp_path: Path) -> None:
+    """Eight images, two at a time: an epoch is one step, in the warm-up as well."""
+    job = TrainingJob(
+        Candidate("yolo11n", "ultralytics", "yolo11n", "AGPL-3.0-only"), CLASSES, few, tmp_path / "job", None,
+        Channels.GOLDEN, SIZE, 3, 8, 0.0, 0.0, 0, "cpu", 2, micro_batch=2,
+    )  # fmt: skip
+    steps: list[int] = []
+
+    def keep(checkpoint: Checkpoint) -> None:
+        steps.append(torch.load(checkpoint.last, weights_only=False)["updates"])
+
+    UltralyticsTrainer()(job, on_epoch=lambda _: None, on_checkpoint=keep)
+    assert steps == [1, 2]
+
+
 def test_two_processes_train_one_model_and_go_on_from_its_checkpoint(few: Path, tmp_path: Path) -> None:
     """DistributedDataParallel over gloo: what cards do over NCCL, each process on the processor here."""
     job = TrainingJob(

@@ -58,7 +58,9 @@ def sets(draw: st.DrawFn) -> tuple[list[Sample], list[str], int]:
 def test_no_group_crosses_folds_and_the_same_seed_gives_the_same_folds(given_set, seed):
     samples, groups, folds = given_set
     if folds > len(set(groups)):
-        with pytest.raises(SplitError, match=f"at most the {len(set(groups))} groups of the set; found {folds}"):
+        with pytest.raises(
+            SplitError, match=f"at most the {len(set(groups))} groups outside a test set; found {folds}"
+        ):
             assign_folds(samples, groups, "abc", folds=folds, seed=seed)
         return
     found = assign_folds(samples, groups, "abc", folds=folds, seed=seed)
@@ -250,5 +252,5 @@ def test_images_that_judge_are_in_no_fold_and_their_labels_are_not_doubted(done,
 
 def test_a_set_of_one_group_is_refused(files, tmp_path: Path):
     parts, line, dataset = ready(files, tmp_path)
-    with pytest.raises(SplitError, match="at most the 6 groups of the set; found 7"):
+    with pytest.raises(SplitError, match="at most the 6 groups outside a test set; found 7"):
         out_of_fold(parts, line, dataset, folds=7)

@@ -37,7 +37,7 @@ def assign_folds(
     """
     names = sorted(set(groups))
     if not 2 <= folds <= len(names):
-        message = f"folds must be at least 2 and at most the {len(names)} groups of the set; found {folds}"
+        message = f"folds must be at least 2 and at most the {len(names)} groups outside a test set; found {folds}"
         raise SplitError(message)
     place = {name: index for index, name in enumerate(names)}
     column = {name: index for index, name in enumerate(classes)}
