@@ -192,10 +192,10 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         taken += len(some)
         if hands:  # they tell nothing themselves
             progress("inspecting images", taken, len(found))
-    done = Inspected(images, new, {(item.path, item.reason): item.detail for item in refused})
+    inspected = Inspected(images, new, {(item.path, item.reason): item.detail for item in refused})
     if only is None:
-        require_inspected(done, line, source.title)
-    return done
+        require_inspected(inspected, line, source.title)
+    return inspected
 
 
 def require_inspected(done: Inspected, line: LineFile, title: str) -> None:
