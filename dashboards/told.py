@@ -14,16 +14,28 @@ __all__ = ["next_step", "next_steps"]
 
 _FOUND = r".+: (?P<hits>\d+) of (?P<trials>\d+) found, lower bound(?: by groups)? [\d.]+, limit [\d.]+: "
 _MORE = rf"{_FOUND}(?P<more>\d+) more, all found, would prove it"
+_APART = r"not_worse: {}: judge both on new test images .*"
+_NONE_LEFT = r".+: no test instance is left to compare with the champion on{}: new test images of it .*"
 _SAID = {
     "step_recall_undecided": _MORE,
     "step_recall_groups": rf"{_MORE}, with instances of (?P<least>\d+) groups or more",
     "step_recall_few_groups": rf"{_FOUND}fewer than (?P<least>\d+) groups show it; instances from more groups .*",
     "step_recall_same_groups": rf"{_FOUND}the misses come from few groups; instances from more groups .*",
+    "step_recall_no_groups": r".+: bounds by groups are asked for and were not computed: .*",
     "step_recall_fail": r".+: look at the (?P<misses>\d+) instances? not found \((?P<kinds>.+)\) and train on more .*",
     "step_recall_unlike": r".+: look at the (?P<misses>\d+) instances? not found and train on more .*",
     "step_classes_present": r".+: no instance in the test set: (?P<more>\d+), all found, .* of (?P<limit>[\d.]+)",
     "step_overkill_undecided": r"overkill: (?P<hits>\d+) of (?P<trials>\d+) normal images .*: (?P<more>\d+) more .*",
     "step_overkill_none": r"overkill: (?P<more>\d+) normal images in the test set, none of them alarmed, .*",
+    "step_not_worse_classes": _APART.format("the two detect no class in common"),
+    "step_not_worse_learnt": _APART.format(r"the champion learnt from every one of the (?P<images>\d+) test images"),
+    "step_not_worse_golden": _APART.format(
+        r"the champion compares with golden references, which (?P<images>[\d,]+) test images? lack, e\.g\. (?P<name>.+)"
+    ),
+    "step_not_worse_none_left": _NONE_LEFT.format(""),
+    "step_not_worse_left_out": _NONE_LEFT.format(
+        r"; left out: (?P<images>[\d,]+) test images? the champion learnt from"
+    ),
     "step_leak_copies": r"leak: keep one of the images with equal bytes .*",
     "step_licence_unnamed": r"licence: state that of the weights with .*",
 }
@@ -43,10 +55,10 @@ def next_step(rule: RuleResult, text: Text) -> str:
     if "kinds" in values:
         kinds = re.findall(r"(\d+) ([a-z ]+)", values["kinds"])
         values["kinds"] = ", ".join(text.plain(f"kind_{kind.replace(' ', '_')}", count=count) for count, kind in kinds)
-    known = key in phrases()[text.language]
-    return text.plain(key, subject=subject(rule, text), **values) if known else rule.next_step
+    known, about = key in phrases()[text.language], subject(rule, text) or text.word(rule.rule)
+    return text.plain(key, subject=about, **values) if known else rule.next_step
 
 
 def _usual(rule: RuleResult) -> str:
-    """Return the key of the one step that a rule has; none for a rule whose steps tell figures."""
+    """Return the key of what a rule of this verdict usually asks for; none for a rule whose steps tell figures."""
     return "" if rule.rule == "recall" else f"step_{rule.rule}_{rule.verdict}"

@@ -1,12 +1,10 @@
 """What the page Lots shows: sums by day and lot, and the images of one lot or day; never all images of a line."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
-from wafergate.domain.inspection import ANY_CLASS, InspectedImage, InspectionDay, InspectionLot, InspectionRun
+from wafergate.domain.inspection import ANY_CLASS, InspectedImage, InspectionDay, InspectionLot
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.ports import FactStore, InspectionStore
 
@@ -29,17 +27,19 @@ MOST_IMAGES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Images that a reader asked for, newest first.
+    """Images that a reader asked for, newest first, each once.
 
     Attributes:
         images: at most `MOST_IMAGES`.
-        defective: those with a defect among all that were asked for; one more than `MOST_IMAGES` where there are more.
+        defective: those with a defect among all that were asked for, at most `MOST_IMAGES`.
         cut: whether there are more images than these.
+        defective_cut: whether there are more images with a defect than these.
     """
 
     images: tuple[InspectedImage, ...]
     defective: tuple[InspectedImage, ...]
     cut: bool
+    defective_cut: bool
 
 
 def load_days(inspections: InspectionStore, line: str, today: date) -> tuple[InspectionDay, ...]:
@@ -57,14 +57,11 @@ def load_lots(inspections: InspectionStore, line: str) -> tuple[InspectionLot, .
     return tuple(inspections.lots(line, limit=MOST_LOTS))
 
 
-def load_images(
-    inspections: InspectionStore, facts: FactStore, line: str, lot: str, day: date | None, station: str | None
-) -> Seen:
+def load_images(inspections: InspectionStore, line: str, lot: str, day: date | None, station: str | None) -> Seen:
     """Return the newest images of a lot, a day or both, each as the newest run saw it.
 
     Args:
         inspections: what was inspected.
-        facts: its runs.
         line: the production line.
         lot: only this lot; empty for every one.
         day: only captured on this day (UTC); None for every one.
@@ -72,26 +69,14 @@ def load_images(
     """
     since = datetime.combine(day, time(), tzinfo=UTC) if day else None
     until = since + timedelta(days=1) if since else None
-    ask = partial(inspections.images, line=line, lot=lot or None, station=station, since=since, until=until)
+    ask = partial(inspections.seen_last, line=line, lot=lot or None, station=station, since=since, until=until)
     found = ask(limit=MOST_IMAGES + 1)
     cut = len(found) > MOST_IMAGES
-    images = found[:MOST_IMAGES]
-    defective = (
-        ask(defect_class=ANY_CLASS, limit=MOST_IMAGES + 1) if cut else [item for item in found if item.detections]
-    )
-    last = _seen_last(facts, [*images, *defective])
-    return Seen(tuple(item for item in images if last(item)), tuple(item for item in defective if last(item)), cut)
-
-
-def _seen_last(facts: FactStore, images: Sequence[InspectedImage]) -> Callable[[InspectedImage], bool]:
-    """Return the test whether an image is of the newest run, among those given, that saw this file by this name."""
-    runs: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for item in images:
-        runs[item.name, item.image].add(item.run_id)
-    several = sorted({run for group in runs.values() if len(group) > 1 for run in group})
-    age = {row.id: place for place, row in enumerate(facts.find(InspectionRun, id=several))} if several else {}
-    newest = {key: min(group, key=lambda run: age.get(run, 0)) for key, group in runs.items()}
-    return lambda item: newest[item.name, item.image] == item.run_id
+    images = tuple(found[:MOST_IMAGES])
+    if not cut:
+        return Seen(images, tuple(item for item in images if item.detections), cut=False, defective_cut=False)
+    defective = ask(defect_class=ANY_CLASS, limit=MOST_IMAGES + 1)
+    return Seen(images, tuple(defective[:MOST_IMAGES]), cut=True, defective_cut=len(defective) > MOST_IMAGES)
 
 
 def has_champion(facts: FactStore, line: str) -> bool:

@@ -115,14 +115,14 @@ def _day_of(text: str) -> date | None:
 def _pictures(asked: _Asked, context: Context) -> None:
     text = context.text
     where = (context.line, asked.lot, asked.day, asked.station)
-    seen = context.read(reading.load_images, *where, door=("inspections", "facts"))
+    seen = context.read(reading.load_images, *where, door="inspections")
     st.subheader(_title(asked, text), anchor=False)
     if not seen.images:
         st.info(text.say("nothing_there"), icon=":material/search_off:")
         return
     models = _model_names({image.model_id for image in (*seen.images, *seen.defective)}, context)
     with st.container(key="judged-by"):
-        counts = {"images": text.count(len(seen.images)), "defective": _counted(len(seen.defective), text)}
+        counts = {"images": text.count(len(seen.images)), "defective": _defective(seen, text)}
         told = text.say(
             "judged_newest" if seen.cut else "judged_by", models=", ".join(sorted(models.values())), **counts
         )
@@ -130,16 +130,18 @@ def _pictures(asked: _Asked, context: Context) -> None:
     if seen.defective:
         chart = lot_charts.found_by_class(lot_tables.count_found(seen.defective), text)
         figure(chart, "lot-classes", "lot_classes_alt", text)
-        _sheet(seen.defective, context)
+        if seen.defective_cut:
+            st.caption(text.say("lot_classes_cut", images=text.count(len(seen.defective))))
+        _sheet(seen, context)
     else:
         st.caption(text.say("all_normal"))
     name = f"{context.line}-{asked.lot or asked.day}-images"
     fold("images", text.plain("image_figures"), partial(_image_table, seen.images, name, text))
 
 
-def _counted(count: int, text: Text) -> str:
-    """Return a number of images; a plus follows where no more of them were read."""
-    return text.count(count) if count <= reading.MOST_IMAGES else f"{text.count(reading.MOST_IMAGES)}+"
+def _defective(seen: reading.Seen, text: Text) -> str:
+    """Return how many images have a defect; a plus follows where no more of them were read."""
+    return f"{text.count(len(seen.defective))}{'+' if seen.defective_cut else ''}"
 
 
 def _image_table(images: Sequence[InspectedImage], name: str, text: Text) -> None:
@@ -157,21 +159,21 @@ def _title(asked: _Asked, text: Text) -> str:
     return ", ".join(told)
 
 
-def _sheet(defective: Sequence[InspectedImage], context: Context) -> None:
+def _sheet(seen: reading.Seen, context: Context) -> None:
     """Show annotated pictures side by side, a few at once and more when asked for."""
     text = context.text
     asked = st.query_params.get("pictures", "")
     most = int(asked) if asked.isdecimal() else AT_ONCE
-    shown = defective[: min(most, reading.MOST_IMAGES)]
+    shown = seen.defective[:most]
     section("pictures_title", text)
-    counts = {"shown": text.count(len(shown)), "defective": _counted(len(defective), text)}
+    counts = {"shown": text.count(len(shown)), "defective": _defective(seen, text)}
     st.caption(text.say("pictures_note", **counts))
     with st.container(horizontal=True, key="picture-sheet"):
         for image in shown:
             with st.container(width=300):
                 if not _picture(image, context):
                     break
-    if len(shown) < len(defective):
+    if len(shown) < len(seen.defective):
         st.button(
             text.plain("pictures_more"),
             on_click=lambda: st.query_params.update({"pictures": str(most + 2 * AT_ONCE)}),

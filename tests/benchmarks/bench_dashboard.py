@@ -102,7 +102,7 @@ def _reads(facts: PostgresFacts, store: PostgresInspections, now: datetime) -> I
         "today": lambda: line.load_view(facts, LINE),
         "drift": lambda: (drift.load_reports(facts, LINE), lots.load_days(store, LINE, today)),
         "lots": lambda: (lots.load_days(store, LINE, today), lots.load_lots(store, LINE)),
-        f"a lot of {LOT}": lambda: lots.load_images(store, facts, LINE, lot, None, None),
+        f"a lot of {LOT}": lambda: lots.load_images(store, LINE, lot, None, None),
         "weekly": lambda: weekly.load_week(facts, LINE, week, weekly.load_inspected(store, LINE, week)),
     }
     for name, question in asked.items():

@@ -185,6 +185,7 @@ def questions(store: PostgresInspections) -> Iterator[tuple[str, Callable[[], Se
     yield "50 newest runs", lambda: store.runs(LINE, 50)
     yield "a lot's runs", lambda: store.lot_runs(LINE, lot)
     yield f"a lot's {LOT} images", lambda: store.images(line=LINE, lot=lot)
+    yield f"a lot's {LOT} images as seen last", lambda: store.seen_last(line=LINE, lot=lot)
     yield "200 newest images", lambda: store.images(line=LINE, limit=200)
     yield "200 newest of a class", lambda: store.images(line=LINE, defect_class="void", limit=200)
     yield "200 of a class that never was", lambda: store.images(line=LINE, defect_class="never", limit=200)

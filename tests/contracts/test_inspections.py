@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import count
 from random import Random
 from zoneinfo import ZoneInfo
@@ -235,6 +236,50 @@ def test_images_are_found_by_station_and_by_any_class_that_counts(stores: Stores
     assert stores.inspections.images(line=stores.line, station="A") == images[:2]
     assert stores.inspections.images(line=stores.line, station="", limit=1) == images[2:]
     assert stores.inspections.images(line=stores.line, station="A", defect_class=ANY_CLASS, limit=5) == images[:1]
+
+
+def test_of_an_image_that_several_runs_saw_the_newest_ones_word_counts_before_the_limit(stores: Stores) -> None:
+    old, new = run_of(stores, "old"), run_of(stores, "new", model="b", minutes=60)
+    same = [{"name": f"{n}.png", "lot": "L1", "captured_at": NOW - timedelta(minutes=n)} for n in range(6)]
+    of_other_bytes = image_of(old, 9, name="0.png", image="cd" * 32, lot="L2", captured_at=NOW + timedelta(minutes=1))
+    before = [image_of(old, n, detections=(box("scratch"),) if n > 2 else (), **same[n]) for n in range(6)]
+    after = [image_of(new, n, detections=(box("void"),) if n == 5 else (), **same[n]) for n in range(6)]
+    stores.inspections.save(new, after)
+    stores.inspections.save(old, [*before, of_other_bytes])  # a run that began earlier may end later
+    seen = partial(stores.inspections.seen_last, line=stores.line)
+    assert seen() == [of_other_bytes, *after]
+    assert seen(limit=3) == [of_other_bytes, *after[:2]]
+    assert seen(lot="L1") == after
+    assert seen(lot="L1", defect_class=ANY_CLASS, limit=1) == [after[5]]
+    assert seen(defect_class="void", limit=9) == [after[5]]
+    assert seen(defect_class="scratch") == []
+    assert seen(since=NOW - timedelta(minutes=4), until=NOW) == after[1:5]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_image_is_seen_last_by_the_newest_run_of_those_asked_for(stores: Stores, seed: int) -> None:
+    for place, model in enumerate("abab"):
+        run = run_of(stores, str(place), model=model, minutes=(place * 7 + seed) % 3)  # some at the same time
+        names = {f"{image.position % 9}.png": image for image in scattered(run, 30, seed * 10 + place)}
+        beside = f"{place:064x}"  # another reference each time, so that a model sees an image again
+        again = [replace(image, name=name, reference=beside) for name, image in names.items()]
+        assert stores.inspections.save(run, again) == len(again)
+    stored = stores.inspections.images(line=stores.line)
+    ages = {run.id: place for place, run in enumerate(stores.inspections.runs(stores.line))}
+    for asked in (
+        {},
+        {"lot": "L1"},
+        {"station": ""},
+        {"lot": "L2", "station": "AOI-2"},
+        {"since": NOW - timedelta(days=40)},
+    ):
+        last: dict[str, InspectedImage] = {}
+        for image in stores.inspections.images(line=stores.line, **asked):
+            last[image.name] = min(last.get(image.name, image), image, key=lambda item: ages[item.run_id])
+        expected = [image for image in stored if image in last.values()]
+        assert stores.inspections.seen_last(line=stores.line, **asked) == expected
+        showing = [image for image in expected if image.detections]
+        assert stores.inspections.seen_last(line=stores.line, defect_class=ANY_CLASS, limit=2, **asked) == showing[:2]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,6 +17,7 @@ from dashboards.drift_charts import class_mix, defect_shares, feature_course, mi
 from dashboards.drift_tables import drift_data, golden_data, golden_table, slice_data, slice_table
 from dashboards.lot_charts import by_day, found_by_class, sum_days
 from dashboards.lot_tables import day_data, image_data, lot_data, lot_table, spell_found
+from dashboards.reading import lots as reading
 from dashboards.reading.lots import MOST_DAYS, MOST_IMAGES, Seen, load_days, load_images, load_lots
 from dashboards.reading.runs import ALERTS, load_known, load_runs
 from dashboards.run_tables import planned_table, run_data, run_table, spell_duration
@@ -105,7 +106,7 @@ def test_a_day_holds_what_was_captured_on_it_and_a_lot_what_belongs_to_it() -> N
 
 
 def _seen(store: MemoryInspections, lot: str = "", day: date | None = None, station: str | None = None) -> Seen:
-    return load_images(store, store._facts, "a", lot, day, station)
+    return load_images(store, "a", lot, day, station)
 
 
 def test_what_lies_beyond_the_newest_images_is_found_and_the_cut_is_told() -> None:
@@ -130,6 +131,38 @@ def test_an_image_that_two_champions_saw_is_told_once_as_the_newer_run_saw_it() 
     seen = _seen(store, "L1")
     assert sorted((image.position, image.model_id) for image in seen.images) == [(0, "n"), (1, "n"), (2, "m"), (2, "n")]
     assert [image.position for image in seen.defective] == [2, 2]
+
+
+def _twice(images: int, *, oldest_defective: int) -> MemoryInspections:
+    """Return a lot whose oldest images show a defect to the old champion; the new one finds none on any."""
+    old = [
+        _image("L1", NOW - timedelta(seconds=place), place, found="void" if images - place <= oldest_defective else "")
+        for place in range(images)
+    ]
+    store = _stored(*old)
+    run = InspectionRun("again", "a", "n", "folder", images, 0, {}, 0, NOW + timedelta(hours=1))
+    store.save(run, [replace(image, run_id="again", model_id="n", detections=()) for image in old])
+    return store
+
+
+def test_a_defect_that_only_an_older_run_saw_is_not_told_however_many_images_a_lot_has() -> None:
+    seen = _seen(_twice(MOST_IMAGES + 200, oldest_defective=300), "L1")
+    assert (len(seen.images), seen.cut) == (MOST_IMAGES, True)
+    assert {image.model_id for image in seen.images} == {"n"}
+    assert (seen.defective, seen.defective_cut) == ((), False)
+
+
+def test_images_that_were_inspected_twice_are_not_more_than_are_shown() -> None:
+    seen = _seen(_twice(MOST_IMAGES * 3 // 5, oldest_defective=10), "L1")
+    assert (len(seen.images), seen.cut, seen.defective) == (MOST_IMAGES * 3 // 5, False, ())
+
+
+def test_more_images_with_a_defect_than_are_read_are_told_as_such() -> None:
+    many = [_image("L1", NOW + timedelta(seconds=place), place, found="void") for place in range(MOST_IMAGES + 5)]
+    seen = _seen(_stored(*many), "L1")
+    assert (len(seen.defective), seen.defective_cut) == (MOST_IMAGES, True)
+    whole = _seen(_stored(*many[:MOST_IMAGES], _image("L1", NOW, MOST_IMAGES)), "L1")
+    assert (len(whole.defective), whole.cut, whole.defective_cut) == (MOST_IMAGES, True, False)
 
 
 def test_days_are_those_with_inspections_and_no_more_than_are_drawn() -> None:
@@ -288,6 +321,19 @@ def test_as_many_pictures_are_shown_as_the_address_asks_for() -> None:
     assert TEXT.say("pictures_note", **counts) in [caption.value for caption in page.caption]
     page.button[0].click().run()
     assert page.query_params["pictures"] != ["2"]
+
+
+def test_a_chart_of_some_of_the_images_with_a_defect_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    lots = {lot.lot: lot.defective for lot in open_inspections("covered").lots("die-a", 100)}
+    lot = max(lots, key=lambda name: lots[name])
+    for most, cut in ((2, True), (lots[lot], False)):
+        monkeypatch.setattr(reading, "MOST_IMAGES", most)
+        st.cache_data.clear()
+        page = _page("lots", "covered", lot=lot, lang="en")
+        told = [caption.value for caption in page.caption]
+        assert (TEXT.say("lot_classes_cut", images=TEXT.count(most)) in told) is cut
+        count = literal(f"{most}{'+' if cut else ''}")
+        assert any(f"{count} with a defect" in text.value for text in page.markdown)
 
 
 def test_a_flow_in_the_address_is_the_only_one_shown() -> None:

@@ -64,29 +64,27 @@ def show_lot(parts: Parts, *, line: str, lot: str) -> LotSummary:
         NotFoundError: no image of the lot is stored.
     """
     runs = parts.inspections.lot_runs(line, lot)
-    stored = parts.inspections.images(line=line, lot=lot)
-    if not runs or not stored:
+    images = parts.inspections.seen_last(line=line, lot=lot)
+    if not runs or not images:
         message = (
             f"line {line!r} holds no inspected image of lot {lot!r}; `wafergate inspections list` shows what it has"
         )
         raise NotFoundError(message)
-    age = {item.run.id: place for place, item in enumerate(runs)}
-    images = {(image.name, image.image): image for image in sorted(stored, key=lambda image: -age[image.run_id])}
-    models = parts.facts.find(ModelVersion, id=sorted({image.model_id for image in images.values()}))
+    models = parts.facts.find(ModelVersion, id=sorted({image.model_id for image in images}))
     classes = dict.fromkeys(name for model in models for name in model.classes)
-    instances = Counter(name for image in images.values() for name, *_ in image.detections)
-    showing = Counter(name for image in images.values() for name in {name for name, *_ in image.detections})
-    asked = sorted({image.run_id for image in images.values()})
+    instances = Counter(name for image in images for name, *_ in image.detections)
+    showing = Counter(name for image in images for name in {name for name, *_ in image.detections})
+    asked = sorted({image.run_id for image in images})
     queued = parts.facts.find(ProductionItem, line=line, run_id=asked)
     return LotSummary(
         line=line,
         lot=lot,
         run=runs[0].run,
         models=tuple(sorted(model.number for model in models)),
-        defective=_share(sum(bool(image.detections) for image in images.values()), len(images)),
+        defective=_share(sum(bool(image.detections) for image in images), len(images)),
         instances={name: instances[name] for name in classes},
         showing={name: showing[name] for name in classes},
-        review=len({item.image for item in queued} & {image.image for image in images.values()}),
+        review=len({item.image for item in queued} & {image.image for image in images}),
     )
 
 

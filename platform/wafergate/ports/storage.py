@@ -166,6 +166,32 @@ class InspectionStore(Protocol):
             limit: at most this many.
         """
 
+    def seen_last(
+        self,
+        *,
+        line: str,
+        lot: str | None = None,
+        station: str | None = None,
+        defect_class: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """Return a line's images as `images` does, but each name and file once: as the newest run saw it.
+
+        The newest run is the newest of those that saw the image within what is asked for. What it found is what
+        counts: an image with a defect in an older run alone is not one of `defect_class`. `limit` counts images.
+
+        Args:
+            line: the production line.
+            lot: only those of this lot.
+            station: only those of this station; an empty one for those that name none.
+            defect_class: of these, only those where the newest run found this class, or `ANY_CLASS`.
+            since: only those captured then or later.
+            until: only those captured before.
+            limit: at most this many.
+        """
+
     def doubtful(
         self, *, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
     ) -> list[InspectedImage]:

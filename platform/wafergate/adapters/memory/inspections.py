@@ -93,6 +93,29 @@ class MemoryInspections:
         found.sort(key=attrgetter("run_id", "position"))
         return sorted(found, key=attrgetter("captured_at"), reverse=True)[:limit]
 
+    def seen_last(
+        self,
+        *,
+        line: str,
+        lot: str | None = None,
+        station: str | None = None,
+        defect_class: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.seen_last`."""
+        found = self.images(line=line, lot=lot, station=station, since=since, until=until)
+        age = {run.id: place for place, run in enumerate(self.runs(line))}
+        last: dict[tuple[str, str], InspectedImage] = {}
+        for image in sorted(found, key=lambda image: age[image.run_id]):
+            last.setdefault((image.name, image.image), image)
+        return [
+            image
+            for image in found
+            if last[image.name, image.image] is image and (defect_class is None or _shows(image, defect_class))
+        ][:limit]
+
     def doubtful(
         self, *, line: str, thresholds: Mapping[str, float], since: datetime, limit: int
     ) -> list[InspectedImage]:

@@ -34,9 +34,16 @@ from wafergate.ports import Clock, LedgerDraft
 
 __all__ = ["PostgresInspections"]
 
-_SELECT = sql.SQL("SELECT {} FROM inspected_image WHERE ").format(
-    sql.SQL(", ").join(map(sql.Identifier, IMAGE_COLUMNS))
-)
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, IMAGE_COLUMNS))
+_SELECT = sql.SQL("SELECT {} FROM inspected_image WHERE ").format(_COLUMNS)
+# Named as the table whose rows it holds, for the conditions that follow.
+_SELECT_LAST = """
+SELECT {columns} FROM (
+    SELECT DISTINCT ON (name, image) {columns}, found
+    FROM inspected_image JOIN (SELECT id AS run_id, created_at AS ran_at FROM inspection_run) AS run USING (run_id)
+    WHERE {asked} ORDER BY name, image, ran_at DESC, run_id, captured_at DESC, position
+) AS inspected_image WHERE line = %s
+"""
 _WITH_CLASS = """
  AND EXISTS (
     SELECT FROM detection d
@@ -155,12 +162,37 @@ class PostgresInspections:
         limit: int | None = None,
     ) -> list[InspectedImage]:
         """See `InspectionStore.images`."""
-        some = 0 if defect_class == ANY_CLASS else None
-        tests = {"run_id =": run_id, "lot =": lot, "station =": station, "found >": some}
+        tests = {"run_id =": run_id, "lot =": lot, "station =": station}
         where, values = _where(line, tests | {"captured_at >=": since, "captured_at <": until})
-        if defect_class:
-            where, values = where + sql.SQL(_WITH_CLASS), [*values, defect_class]
-        query = _SELECT + where + sql.SQL(" ORDER BY captured_at DESC, run_id, position")
+        return self._newest(line, (_SELECT + where, values), defect_class, limit)
+
+    def seen_last(
+        self,
+        *,
+        line: str,
+        lot: str | None = None,
+        station: str | None = None,
+        defect_class: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[InspectedImage]:
+        """See `InspectionStore.seen_last`."""
+        tests = {"lot =": lot, "station =": station, "captured_at >=": since, "captured_at <": until}
+        where, values = _where(line, tests)
+        query = sql.SQL(_SELECT_LAST).format(columns=_COLUMNS, asked=where)
+        return self._newest(line, (query, [*values, line]), defect_class, limit)
+
+    def _newest(
+        self, line: str, asked: tuple[sql.Composed, list[object]], defect_class: str | None, limit: int | None
+    ) -> list[InspectedImage]:
+        """Return the newest images of a query, of which those that show a class, or any."""
+        query, values = asked
+        if defect_class == ANY_CLASS:
+            query += sql.SQL(" AND found > 0")
+        elif defect_class:
+            query, values = query + sql.SQL(_WITH_CLASS), [*values, defect_class]
+        query += sql.SQL(" ORDER BY captured_at DESC, run_id, position")
         with self._connections.transaction() as connection:
             rows = connection.execute(_limited(query, limit), values).fetchall()
             return _with_boxes(connection, line, rows)
