@@ -156,6 +156,18 @@ def test_an_answer_that_holds_again_is_given_anew_and_the_newest_one_stands(file
     assert promote(parts, again.decision.id, actor="kim", reason="it passes").id == first.model.id
 
 
+def test_what_is_decided_is_the_newest_decision_although_the_verdict_never_changed(files: Files, parts: Parts) -> None:
+    limits = ("recall = 0.5", "recall = 0.4", "recall = 0.5", "recall = 0.4", "recall = 0.4")
+    decided = []
+    for recall in limits:
+        done = run_thread(parts, line_of(recall=recall), MemorySource(files)).decision
+        assert parts.facts.find(GateDecision, limit=1)[0].id == done.id
+        decided.append(done)
+    assert {row.verdict for row in parts.facts.find(GateDecision)} == {Verdict.PASS}
+    assert [done.reused for done in decided] == [False, False, False, False, True]
+    assert len({done.id for done in decided}) == 4
+
+
 def test_a_champion_that_no_longer_passes_is_not_promoted_again(files: Files, parts: Parts) -> None:
     champions(parts, files, 1)
     stricter = run_thread(parts, line_of(recall="recall = 0.95"), MemorySource(files))
