@@ -168,6 +168,19 @@ def test_what_is_decided_is_the_newest_decision_although_the_verdict_never_chang
     assert len({done.id for done in decided}) == 4
 
 
+def test_bounds_by_groups_of_before_few_groups_proved_nothing_do_not_pass(files: Files, parts: Parts) -> None:
+    thread = run_thread(parts, line_of(), MemorySource(files))
+    kept = parts.facts.get(Evaluation, thread.evaluation.id)
+    sure = tuple(replace(item, grouped_recall=replace(item.recall, lower=1.0, upper=1.0)) for item in kept.classes)
+    parts.facts._rows[Evaluation][(kept.id,)] = replace(kept, classes=sure)  # type: ignore[attr-defined]
+    grouped = line_of(iou="iou = 0.3\ngrouped = true")
+    again = run_thread(parts, grouped, MemorySource(files))
+    assert (again.model, again.evaluation.reused) == ((thread.model.id, True), False)
+    decision = parts.facts.get(GateDecision, again.decision.id)
+    assert {verdict for _, verdict in rule(decision, "recall")} == {Verdict.UNDECIDED}
+    assert run_thread(parts, grouped, MemorySource(files)).evaluation == (again.evaluation.id, True)
+
+
 def test_a_champion_that_no_longer_passes_is_not_promoted_again(files: Files, parts: Parts) -> None:
     champions(parts, files, 1)
     stricter = run_thread(parts, line_of(recall="recall = 0.95"), MemorySource(files))
