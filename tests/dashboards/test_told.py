@@ -10,7 +10,7 @@ from dashboards import told
 from dashboards.reading.line import Judged, load_view
 from dashboards.texts import LANGUAGES, Text
 from tests.dashboards.stories import STORIES, open_story
-from tests.rows import NOW
+from tests.rows import NOW, model
 from tests.unit.test_decide import decided, evaluation_of, figures_of
 from wafergate.domain.evaluation import Comparison, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
@@ -195,6 +195,16 @@ def test_that_nobody_names_a_licence_is_told_in_the_readers_language() -> None:
 def test_another_sentence_about_a_licence_than_the_policys_is_shown_as_it_was_stored() -> None:
     rule = replace(_licence_rule("MIT", LicencePolicy()), evidence="MIT is what the lawyers like")
     assert verdicts.evidence(rule, Grounds(), Text("ko")) == rule.evidence
+
+
+@pytest.mark.parametrize("allowed", [("MIT", "AGPL-3.0-only"), ("MIT",), ("MIT AND AGPL-3.0-only",)])
+@pytest.mark.parametrize("until", [None, date(2020, 1, 1), date(2030, 1, 1)])
+def test_the_licence_of_the_code_is_named_as_it_was_judged(allowed: tuple[str, ...], until: date | None) -> None:
+    bought = LicenceException("Kim", "licence E-42", until)
+    policy = LicencePolicy(allowed=allowed, exceptions={"AGPL-3.0-only": bought})
+    rules = decided(licences=(LicencedPart("code", "MIT AND AGPL-3.0-only"),), licence_policy=policy)
+    assert verdicts.code_licence(rules, model("A", "a")) == "MIT AND AGPL-3.0-only"
+    assert verdicts.code_licence(decided(licences=()), model("A", "a")) == model("A", "a").candidate.code_licence
 
 
 def _licence_rule(licence: str, policy: LicencePolicy) -> RuleResult:
