@@ -10,6 +10,7 @@ from dashboards.reading.datasets import HeldBack
 from dashboards.texts import Text, literal, phrases
 from wafergate.domain.review import ReviewItem, ReviewState, Suspicion
 from wafergate.domain.samples import DatasetVersion
+from wafergate.domain.splits import ClassPower
 from wafergate.domain.validation_rows import ValidationFinding, ValidationResult
 
 if TYPE_CHECKING:
@@ -103,18 +104,21 @@ def plan_table(plan: "Plan", text: Text) -> pd.DataFrame:
             text.plain("in_test"): text.count(item.test_instances),
             text.plain("provable"): text.at_least(item.best_provable),
             text.title("limit"): text.limit(item.limit),
-            text.title("gate"): _decidable(item.more_test, text, decidable=item.decidable),
+            text.title("gate"): _decidable(item, text),
             text.plain("collect"): f"**+{text.count(item.collect)}**" if item.collect else text.value(None),
         }
-        for item in sorted(plan.classes, key=lambda item: (-item.collect, -item.more_test, item.defect_class))
+        for item in sorted(
+            plan.classes, key=lambda item: (-item.collect, -item.more_test, -item.more_groups, item.defect_class)
+        )
     ]
     return pd.DataFrame(rows)
 
 
 def plan_data(plan: "Plan") -> pd.DataFrame:
     """Return the same as it was computed."""
-    fields = ("defect_class", "instances", "test_instances", "best_provable", "limit", "decidable", "more_test")
-    return pd.DataFrame([{field: getattr(item, field) for field in (*fields, "collect")} for item in plan.classes])
+    fields = ("defect_class", "instances", "test_instances", "best_provable", "limit", "decidable")
+    needs = ("more_test", "more_groups", "collect")
+    return pd.DataFrame([{field: getattr(item, field) for field in (*fields, *needs)} for item in plan.classes])
 
 
 def held_table(held: Sequence[HeldBack], text: Text) -> pd.DataFrame:
@@ -180,7 +184,9 @@ def _suspected(item: ReviewItem, text: Text) -> str:
     return text.plain(f"figure_{item.kind}", value=value)
 
 
-def _decidable(more_test: int, text: Text, *, decidable: bool) -> str:
-    if decidable:
+def _decidable(item: ClassPower, text: Text) -> str:
+    if item.decidable:
         return f":blue-badge[:material/check_circle: {text.say('can_decide')}]"
-    return f":orange-badge[:material/help: {text.say('lacks', count=text.count(more_test))}]"
+    lacking = {"lacks": item.more_test, "lacks_groups": item.more_groups}
+    told = ", ".join(text.say(key, count=text.count(count)) for key, count in lacking.items() if count)
+    return f":orange-badge[:material/help: {told}]"

@@ -24,6 +24,7 @@ _SAID = {
     "step_recall_no_groups": r".+: bounds by groups are asked for and were not computed: .*",
     "step_recall_fail": r".+: look at the (?P<misses>\d+) instances? not found \((?P<kinds>.+)\) and train on more .*",
     "step_recall_unlike": r".+: look at the (?P<misses>\d+) instances? not found and train on more .*",
+    "step_not_worse_groups": r".+: the loss is beyond chance, but fewer than (?P<least>\d+) groups show it; .*",
     "step_classes_present": r".+: no instance in the test set: (?P<more>\d+), all found, .* of (?P<limit>[\d.]+)",
     "step_overkill_undecided": r"overkill: (?P<hits>\d+) of (?P<trials>\d+) normal images .*: (?P<more>\d+) more .*",
     "step_overkill_none": r"overkill: (?P<more>\d+) normal images in the test set, none of them alarmed, .*",

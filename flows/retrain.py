@@ -66,7 +66,7 @@ def split(line: LineFile, dataset_id: str) -> str:
     say(f"split{' (known)' if done.reused else ''}: {row.mode}, test holds {spread(row.counts['test'])} of every class")
     for warning in row.warnings:
         say(f"  note: {warning}")
-    plan = plan_split(line, row)
+    plan = plan_split(open_parts().facts, line, row)
     for power in plan.classes:
         if power.collect:
             say(

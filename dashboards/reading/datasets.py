@@ -89,7 +89,7 @@ def load_held(facts: FactStore, line: str) -> list[HeldBack]:
 
 def _plan(facts: FactStore, line: str, split: Split) -> Plan | None:
     kept = facts.find(LineFileVersion, line=line, limit=1)
-    return plan_split(parse_line(kept[0].text, Path(f"{line}.toml")), split) if kept else None
+    return plan_split(facts, parse_line(kept[0].text, Path(f"{line}.toml")), split) if kept else None
 
 
 def _review(facts: FactStore, dataset_id: str) -> tuple[tuple[ReviewItem, ReviewState], ...]:

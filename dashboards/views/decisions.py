@@ -14,6 +14,7 @@ from dashboards.texts import Text, literal
 from dashboards.views import evidence
 from wafergate.domain.choice import ModelChoice
 from wafergate.domain.gate import LedgerEntry
+from wafergate.formats.verdicts import code_licence
 
 __all__ = ["PATH", "TITLE", "render"]
 
@@ -106,7 +107,7 @@ def _choice(choice: ModelChoice | None, text: Text) -> None:
 def _licences(chosen: Chosen, text: Text) -> None:
     section("licences_title", text, "licence")
     candidate, dataset = chosen.judged.model.candidate, chosen.judged.dataset.licence
-    lines = [text.say("licence_code", licence=candidate.code_licence)]
+    lines = [text.say("licence_code", licence=code_licence(chosen.judged.decision, chosen.judged.model))]
     if chosen.weights_licence is not None:
         named = chosen.weights_licence or text.plain("licence_unnamed")
         lines.append(text.say("licence_weights", licence=named))

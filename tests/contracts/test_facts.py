@@ -303,18 +303,23 @@ def test_a_pass_that_was_never_compared_with_the_champion_of_now_does_not_promot
     facts.promote(crown(line, "x"), kind=LedgerKind.ROLLED_BACK, details={})  # the way back asks for no comparison
 
 
-def test_a_pass_that_the_gate_took_back_since_does_not_promote(facts: FactStore, line: str) -> None:
-    judged(facts, line, "a")
-    passed = rows.decision(line, "a")
-    for hours, verdict in ((-1, Verdict.FAIL), (1, Verdict.PASS), (2, Verdict.UNDECIDED), (3, Verdict.PASS)):
+@pytest.mark.parametrize("newest", [Verdict.PASS, Verdict.UNDECIDED])
+def test_of_several_decisions_on_a_model_only_the_newest_promotes(facts: FactStore, line: str, newest: Verdict) -> None:
+    judged(facts, line, "a", "b")
+    passed, other = rows.decision(line, "a"), rows.decision(line, "b")
+    for hours, verdict in ((-1, Verdict.FAIL), (1, Verdict.UNDECIDED), (2, Verdict.PASS), (3, newest)):
         at = passed.created_at + timedelta(hours=hours)
         facts.save(replace(passed, id=f"{passed.id}-{hours}", verdict=verdict, created_at=at))
-    for name in (passed.id, f"{passed.id}-1"):
-        with pytest.raises(PromotionError, match=rf"no longer stands: the gate said undecided .* in {passed.id}-2"):
+    facts.save(replace(other, id=f"{other.id}-later", created_at=passed.created_at + timedelta(hours=4)))
+    told = rf"no longer stands: the gate said {newest.value} .* in {passed.id}-3"
+    told += rf": run `wafergate approve {passed.id}-3`" if newest is Verdict.PASS else ".*`wafergate retrain`"
+    for name in (passed.id, f"{passed.id}-2"):
+        with pytest.raises(PromotionError, match=told):
             facts.promote(replace(crown(line, "a"), decision_id=name), kind=LedgerKind.PROMOTED, details={})
     assert (facts.champion(line), facts.ledger(line)) == (None, [])
-    facts.promote(replace(crown(line, "a"), decision_id=f"{passed.id}-3"), kind=LedgerKind.PROMOTED, details={})
-    facts.promote(crown(line, "a"), kind=LedgerKind.ROLLED_BACK, details={})  # it was champion by that decision
+    if newest is Verdict.PASS:
+        facts.promote(replace(crown(line, "a"), decision_id=f"{passed.id}-3"), kind=LedgerKind.PROMOTED, details={})
+    facts.promote(crown(line, "a"), kind=LedgerKind.ROLLED_BACK, details={})  # the way back asks for no newest
 
 
 @pytest.mark.unit

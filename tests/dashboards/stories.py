@@ -474,7 +474,7 @@ def _decision(act: Act, evaluation: Evaluation, model: ModelVersion, dataset: Da
         serve=ServeProfile(latency_ms=20.0, size_mib=16.0),
         serving=SERVING,
         size_mib=model.size_mib,
-        licences=(LicencedPart("code", model.candidate.code_licence),),
+        licences=(LicencedPart("code", f"{model.candidate.code_licence} AND MIT"),),  # MIT as the catalogue knows it
         validation_success=True,
         taxonomy_signed=dataset.taxonomy_signed,
         parity=ExportParity(8, 40, 40, 0.002, {}),

@@ -68,6 +68,14 @@ def test_a_scarce_class_comes_first_with_what_to_collect() -> None:
     assert "lacks" in top["Gate"]
 
 
+def test_a_class_that_few_groups_show_tells_how_many_it_lacks() -> None:
+    plan = _newest().plan
+    assert plan is not None
+    few = replace(plan, classes=(replace(plan.classes[0], decidable=False, more_test=3, more_groups=2),))
+    assert "lacks 3, lacks groups: 2" in plan_table(few, TEXT).loc[0, "Gate"]
+    assert "3개 부족, 그룹 2개 부족" in plan_table(few, KOREAN).iloc[0].to_string()
+
+
 def test_without_a_line_file_nothing_is_planned() -> None:
     facts = stories.covered()
     assert load_version(facts, load_versions(facts, "die-a")[0].id).plan is None

@@ -79,6 +79,11 @@ def test_the_champion_is_named_with_who_and_why() -> None:
         assert f"**{literal(value)}**" in said
 
 
+def test_the_licence_of_the_code_is_the_one_that_was_judged() -> None:
+    said = _said(_open("covered", lang="en", first="decisions"))
+    assert f"Code of the model: {literal('Apache-2.0 AND MIT')}" in said
+
+
 def test_without_a_champion_the_page_says_none_and_shows_the_newest_model() -> None:
     said = _said(_open("undecided", lang="en"))
     assert "**none**" in said

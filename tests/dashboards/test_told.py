@@ -10,9 +10,9 @@ from dashboards import told
 from dashboards.reading.line import Judged, load_view
 from dashboards.texts import LANGUAGES, Text
 from tests.dashboards.stories import STORIES, open_story
-from tests.rows import NOW
+from tests.rows import NOW, model
 from tests.unit.test_decide import decided, evaluation_of, figures_of
-from wafergate.domain.evaluation import Comparison, Rate
+from wafergate.domain.evaluation import Comparison, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
 from wafergate.domain.golden import DifferenceKind, GoldenDifference, GoldenPolicy, GoldenRun
 from wafergate.domain.governor import GovernorDecision, GovernorPolicy, RetrainStanding
@@ -138,12 +138,12 @@ def test_what_was_not_looked_at_and_what_leaks_is_told_in_the_readers_language(f
         assert set(NUMBER.findall(korean.replace(",", ""))) <= set(NUMBER.findall(rule.evidence.replace(",", "")))
 
 
-def _grouped(hits: int, lower: float, upper: float) -> GateDecision:
+def _grouped(hits: int, lower: float, upper: float, **beside: Comparison) -> GateDecision:
     """Return what the gate says where a class of 100 instances has these bounds by groups."""
     evaluation = evaluation_of()
     classes = [replace(item, grouped_recall=item.recall) for item in evaluation.classes[:2]]
     spur = figures_of("spur", hits, 100, grouped_recall=Rate(hits, 100, lower, upper))
-    return decided(replace(evaluation, classes=(*classes, spur)), policy=GatePolicy(grouped=True))
+    return decided(replace(evaluation, classes=(*classes, spur)), policy=GatePolicy(grouped=True), **beside)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,11 @@ def _grouped(hits: int, lower: float, upper: float) -> GateDecision:
         _grouped(98, 0.0, 1.0),
         _grouped(93, 0.0, 1.0),
         _grouped(98, 0.6, 1.0),
+        _grouped(
+            100, 1.0, 1.0, comparison=Comparison("c", "e", "m", 99, 0, (Paired("spur", 9, 6, 0, 4, 1.0),), "", "", NOW)
+        ),
     ],
-    ids=["few", "misses", "none", "alarms", "no normal", "few groups", "few of few groups", "same groups"],
+    ids=["few", "misses", "none", "alarms", "no normal", "few groups", "few of few groups", "same groups", "lost"],
 )
 def test_every_step_of_the_counts_is_told_with_the_numbers_of_the_gate(decision: GateDecision) -> None:
     held = [rule for rule in decision.rules if rule.verdict is not Verdict.PASS]
@@ -192,6 +195,16 @@ def test_that_nobody_names_a_licence_is_told_in_the_readers_language() -> None:
 def test_another_sentence_about_a_licence_than_the_policys_is_shown_as_it_was_stored() -> None:
     rule = replace(_licence_rule("MIT", LicencePolicy()), evidence="MIT is what the lawyers like")
     assert verdicts.evidence(rule, Grounds(), Text("ko")) == rule.evidence
+
+
+@pytest.mark.parametrize("allowed", [("MIT", "AGPL-3.0-only"), ("MIT",), ("MIT AND AGPL-3.0-only",)])
+@pytest.mark.parametrize("until", [None, date(2020, 1, 1), date(2030, 1, 1)])
+def test_the_licence_of_the_code_is_named_as_it_was_judged(allowed: tuple[str, ...], until: date | None) -> None:
+    bought = LicenceException("Kim", "licence E-42", until)
+    policy = LicencePolicy(allowed=allowed, exceptions={"AGPL-3.0-only": bought})
+    rules = decided(licences=(LicencedPart("code", "MIT AND AGPL-3.0-only"),), licence_policy=policy)
+    assert verdicts.code_licence(rules, model("A", "a")) == "MIT AND AGPL-3.0-only"
+    assert verdicts.code_licence(decided(licences=()), model("A", "a")) == model("A", "a").candidate.code_licence
 
 
 def _licence_rule(licence: str, policy: LicencePolicy) -> RuleResult:

@@ -280,12 +280,25 @@ def test_significantly_worse_than_the_champion_fails(lost: int, gained: int, ver
         assert alone(decision, "not_worse", "spur").value == pytest.approx((gained - lost) / (21 + lost + gained))
 
 
-@pytest.mark.parametrize(("upper", "verdict"), [(-0.01, Verdict.FAIL), (0.0, Verdict.PASS), (None, Verdict.FAIL)])
+@pytest.mark.parametrize(
+    ("upper", "verdict"),
+    [(-0.01, Verdict.FAIL), (0.0, Verdict.PASS), (None, Verdict.FAIL), (1.0, Verdict.UNDECIDED)],
+)
 def test_by_groups_a_loss_must_be_seen_over_groups_as_well(upper: float | None, verdict: Verdict) -> None:
     pair, policy = Paired("spur", 20, 6, 0, 4, upper), GatePolicy(grouped=True)
     grouped = tuple(replace(item, grouped_recall=item.recall) for item in evaluation_of().classes)
     decision = decided(replace(evaluation_of(), classes=grouped), policy=policy, comparison=beside_champion(pair))
     assert decision.verdict is verdict
+    if verdict is Verdict.UNDECIDED:
+        assert "fewer than 5 groups show it; instances from more" in alone(decision, "not_worse", "spur").next_step
+
+
+def test_where_too_few_groups_are_left_a_loss_within_chance_still_passes() -> None:
+    pair = Paired("spur", 20, 1, 0, 4, 1.0)
+    grouped = tuple(replace(item, grouped_recall=item.recall) for item in evaluation_of().classes)
+    evaluation = replace(evaluation_of(), classes=grouped)
+    decision = decided(evaluation, policy=GatePolicy(grouped=True), comparison=beside_champion(pair))
+    assert decision.verdict is Verdict.PASS
 
 
 def test_a_champion_that_cannot_be_compared_with_leaves_it_open() -> None:

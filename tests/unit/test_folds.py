@@ -20,15 +20,17 @@ from wafergate.domain.judging import judge
 from wafergate.domain.out_of_fold import FoldRun, OutOfFold
 from wafergate.domain.samples import LabelledBox, Sample
 from wafergate.domain.splits import Side, SplitMember
+from wafergate.domain.tiling import TilePolicy
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError, SplitError
 from wafergate.formats.predictions import read_predictions
 from wafergate.jobs.decide import decide
 from wafergate.jobs.doubt import doubt
 from wafergate.jobs.ingest import ingest
-from wafergate.jobs.out_of_fold import out_of_fold
+from wafergate.jobs.out_of_fold import cut_folds, out_of_fold
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.split import split
+from wafergate.jobs.tile import tile
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 from wafergate.stages.folds import assign_folds, cross_thresholds, judge_folds, tell_gaps
@@ -248,6 +250,21 @@ def test_images_that_judge_are_in_no_fold_and_their_labels_are_not_doubted(done,
     found = doubt(parts, CleanlabScorer(), row.id)
     assert not {item.sample for item in found.suspected} & judging
     assert not any("stayed out" in warning for warning in done[2].warnings)
+
+
+def test_an_image_whose_tiles_judge_is_in_no_fold_whole_or_cut_otherwise(files, tmp_path: Path):
+    parts, _, dataset = ready(files, tmp_path)
+    line = line_of(test_per_class="test_per_class = 5", val_per_class="val_per_class = 2")
+    tiles, others = (tile(parts, line, dataset, policy=TilePolicy(1, columns)).id for columns in (2, 3))
+    sides = split(parts, line, tiles).id
+    judging = {member.name for member in parts.facts.find(SplitMember, split_id=sides, side=Side.TEST.value)}
+    cut = [item for item in parts.facts.find(Sample, dataset_id=tiles) if item.name in judging]
+    whole = {item.part.image for item in cut if item.part}
+    assert whole
+    for version in (dataset, others):
+        kept = cut_folds(parts, line, version, folds=2).samples
+        assert kept
+        assert not {item.part.image if item.part else item.image for item in kept} & whole
 
 
 def test_a_set_of_one_group_is_refused(files, tmp_path: Path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafergate.domain.bounds import grouped_change
+from wafergate.domain.bounds import grouped_change, least_groups
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.stages.pair import Contender, pair
 
@@ -61,7 +61,7 @@ def test_the_bound_over_groups_lies_within_what_single_groups_did(groups: list[t
     gained, lost, same = (np.array(column) for column in zip(*groups, strict=True))
     trials = gained + lost + same
     bound = grouped_change(gained, lost, trials, 0.95)
-    if not trials.any():
+    if np.count_nonzero(trials) < least_groups(0.95):
         assert bound == 1.0
         return
     told = (gained - lost)[trials > 0] / trials[trials > 0]
@@ -74,3 +74,9 @@ def test_losses_of_one_lot_alone_are_not_proven_over_lots() -> None:
     every_lot = grouped_change([0] * 10, [1] * 10, [10] * 10, 0.95)
     assert one_lot == 0.0
     assert every_lot == pytest.approx(-0.1)
+
+
+def test_losses_that_few_groups_show_are_proven_of_none() -> None:
+    for groups in range(1, 5):
+        assert grouped_change([0] * groups, [5] * groups, [10] * groups, 0.95) == 1.0
+    assert grouped_change([0] * 5, [5] * 5, [10] * 5, 0.95) == pytest.approx(-0.5)

@@ -112,6 +112,21 @@ def test_judging_the_same_model_again_under_another_name_does_not_help(parts: Pa
     promote(parts, again.id, actor="park", reason="x")
 
 
+def test_a_pass_of_before_the_line_wanted_two_persons_releases_nothing(parts: Parts, clock: Clock) -> None:
+    alone = judged(parts, "a", GatePolicy(approval="approval"))
+    stricter = replace(
+        rows.decision("pcb", "a"), id="decision-stricter", policy=TWO_PERSONS, created_at=clock.forward()
+    )
+    details = {"model": "model-pcb-a", "verdict": "pass"}
+    parts.facts.save(stricter, ledger=[LedgerDraft("pcb", LedgerKind.DECIDED, stricter.id, "kim", "x", details)])
+    with pytest.raises(PromotionError, match=f"{alone} no longer stands.*run `wafergate approve {stricter.id}`"):
+        promote(parts, alone, actor="kim", reason="it passed once")
+    with pytest.raises(PromotionError, match="another person"):
+        promote(parts, stricter.id, actor="kim", reason="hurry")
+    assert champion(parts) is None
+    assert promote(parts, stricter.id, actor="lee", reason="lot A ok").id == "model-pcb-a"
+
+
 def test_who_trained_a_part_counts_although_another_run_finished_it(parts: Parts) -> None:
     decision = judged(parts, "a", TWO_PERSONS, actor="lee")
     for model, actor in (("model-pcb-a", "Kim"), ("model-pcb-a", "lee"), ("model-pcb-b", "park")):

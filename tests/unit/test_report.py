@@ -15,6 +15,7 @@ from PIL import Image, ImageColor
 
 from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import BlindTrainer, Thread, line_of, parts_in, run_thread
+from wafergate.adapters.catalogue import load_catalogue
 from wafergate.cli.plan import _show
 from wafergate.domain.alerts import Alert
 from wafergate.domain.cost import CostPolicy, ExpectedCost
@@ -26,6 +27,7 @@ from wafergate.domain.report import DecisionReport
 from wafergate.errors import NotFoundError
 from wafergate.formats.sheet import FOUND_COLOUR, LABELLED_COLOUR, Tile, picture_sheet, tile_png
 from wafergate.formats.words import Words
+from wafergate.jobs.decide import decide
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.plan import plan_per_class
 from wafergate.jobs.report import line_of as line_kept
@@ -258,6 +260,16 @@ def test_the_bound_that_was_compared_is_told_and_never_rounded_to_the_limit(
         assert "0.899 to" in text
         assert "0.975" in text
         assert "0.900 to" not in text
+
+
+def test_the_page_names_the_licence_of_the_code_that_was_judged(done: tuple[Parts, Thread, DecisionReport]) -> None:
+    parts, thread, row = done
+    assert "contrast (MIT), " in read(parts.files.get(row.page)).text
+    known = replace(load_catalogue()["yolo11n"], backend="contrast", architecture="contrast")
+    knowing = replace(parts, catalogue={known.name: known})
+    again = decide(knowing, line_of(), thread.evaluation.id, actor="kim")
+    page = parts.facts.get(DecisionReport, report(parts, line_of(), again.id).id).page
+    assert "contrast (MIT AND AGPL-3.0-only), " in read(parts.files.get(page)).text
 
 
 def test_a_plan_tells_no_more_than_is_proven(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,12 @@ import typer
 from wafergate.cli.opening import ready
 from wafergate.cli.options import Line
 from wafergate.cli.split import VersionNamed
+from wafergate.domain.words import counted
 from wafergate.errors import ConfigError, SplitError
 from wafergate.line import LineFile, load_line
 
 if TYPE_CHECKING:
+    from wafergate.domain.splits import ClassPower
     from wafergate.jobs.plan import Plan
 
 __all__ = ["app"]
@@ -57,6 +59,12 @@ def plan(
         raise SplitError(found.shortage)
 
 
+def _decides(item: "ClassPower") -> str:
+    lacks = [str(item.more_test)] if item.more_test else []
+    lacks += [counted(item.more_groups, "group")] if item.more_groups else []
+    return "can decide" if item.decidable else f"lacks {', '.join(lacks)}"
+
+
 def _show(found: "Plan", line: LineFile) -> None:
     from wafergate.formats.words import Words
     from wafergate.terminal import console, paragraph, table
@@ -69,7 +77,7 @@ def _show(found: "Plan", line: LineFile) -> None:
             item.test_instances,
             words.at_least(item.best_provable),
             words.limit(item.limit),
-            "can decide" if item.decidable else f"lacks {item.more_test}",
+            _decides(item),
             f"{item.collect} more" if item.collect else "-",
         )
         for item in found.classes

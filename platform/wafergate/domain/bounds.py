@@ -162,7 +162,7 @@ def grouped_bounds(
 
 
 def least_groups(confidence: float) -> int:
-    """Return how many groups with trials `grouped_bounds` needs, at least 2.
+    """Return how many groups with trials `grouped_bounds` and `grouped_change` need, at least 2.
 
     No draw of whole groups lies below the lowest of them, and all of n groups lie above the middle of where they come
     from with a chance of 2^-n: 4 groups cannot carry a bound at 0.95, 5 can.
@@ -191,8 +191,10 @@ def grouped_change(
         seed: of the draws.
 
     Returns:
-        The bound in -1..1; 1 without trials.
+        The bound in -1..1; 1 where fewer than `least_groups` have trials: they say nothing of others.
     """
+    if np.count_nonzero(trials) < least_groups(confidence):
+        return 1.0
     change = np.asarray(gained, dtype=np.float64) - np.asarray(lost, dtype=np.float64)
     shares = _bootstrap(np.stack([change, np.asarray(trials, dtype=np.float64)], axis=1), draws=draws, seed=seed)
     return 1.0 if shares is None else float(np.quantile(shares, confidence))

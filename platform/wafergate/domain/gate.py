@@ -283,7 +283,7 @@ def check_promotion(champion: Champion, decision: GateDecision | None) -> None:
 def check_current(
     decision: GateDecision, *, now: Champion | None, compared: Collection[str], judged: Iterable[GateDecision]
 ) -> None:
-    """Refuse to promote on a pass that was overtaken while it waited.
+    """Refuse to promote on a pass that was overtaken while it waited: of several decisions the newest stands.
 
     Args:
         decision: the pass.
@@ -292,14 +292,16 @@ def check_current(
         judged: every decision on the same model.
 
     Raises:
-        PromotionError: the gate did not pass the model since, or never compared it with what judges the line now.
+        PromotionError: the gate judged the model again since, or never compared it with what judges the line now.
     """
     again = "run `wafergate retrain` on the same data: nothing is trained twice, and the gate decides again"
-    against = [row for row in judged if row.created_at > decision.created_at and row.verdict is not Verdict.PASS]
-    if against:
+    newest = max(judged, key=lambda row: row.created_at, default=decision)
+    if newest.created_at > decision.created_at:
+        passed = newest.verdict is Verdict.PASS
+        cure = f": run `wafergate approve {newest.id}`" if passed else f": {newest.summary}; mend that and {again}"
         message = (
-            f"decision {decision.id} no longer stands: the gate said {against[0].verdict.value} of "
-            f"{decision.model_id} since, in {against[0].id}: {against[0].summary}; mend that and {again}"
+            f"decision {decision.id} no longer stands: the gate said {newest.verdict.value} of "
+            f"{decision.model_id} since, in {newest.id}{cure}"
         )
         raise PromotionError(message)
     if now is not None and now.model_id not in {decision.model_id, *compared}:

@@ -82,8 +82,8 @@ def not_worse(evidence: Evidence) -> Iterator[RuleResult]:
 
     One-sided exact test of Q. McNemar (Psychometrika 12, 1947): of the instances only one of the two found, the
     champion's share is compared with one half. Where bounds by groups are asked for, the upper bound of the change by
-    bootstrap over groups must lie below 0 as well, as instances of a group are lost together. What cannot be compared
-    although there is a champion stays undecided.
+    bootstrap over groups must lie below 0 as well, as instances of a group are lost together; where too few groups show
+    the class such a loss stays undecided. What cannot be compared although there is a champion stays undecided too.
     """
     comparison = evidence.comparison
     if comparison is None:
@@ -117,13 +117,19 @@ def _not_worse_of(evidence: Evidence, pair: Paired, left_out: int) -> RuleResult
         f"of {counted(pair.instances, 'instance')} {pair.only_champion} lost and {pair.only_challenger} gained against "
         f"the champion, probability by chance {told}, limit {bar}{aside}"
     )
+    result = RuleResult("not_worse", name, change, probability, limit, Verdict.PASS, found)
     worse = probability <= limit
     if evidence.policy.grouped and pair.change_upper is not None:
+        if worse and pair.change_upper >= 1:  # the bound that says nothing
+            few = f"fewer than {least_groups(evidence.policy.confidence)} groups show it"
+            step = f"{name}: the loss is beyond chance, but {few}; instances from more groups would decide it"
+            return replace(result, verdict=Verdict.UNDECIDED, evidence=f"{found}; {few}", next_step=step)
         worse = worse and pair.change_upper < 0
-        found = f"{found}; by groups the change is at most {pair.change_upper:+.3f}"
-    step = f"{name}: look at the instances the champion finds and this model loses" if worse else ""
-    verdict = Verdict.FAIL if worse else Verdict.PASS
-    return RuleResult("not_worse", name, change, probability, limit, verdict, found, step)
+        result = replace(result, evidence=f"{found}; by groups the change is at most {pair.change_upper:+.3f}")
+    if not worse:
+        return result
+    step = f"{name}: look at the instances the champion finds and this model loses"
+    return replace(result, verdict=Verdict.FAIL, next_step=step)
 
 
 def _loss_probability(pair: Paired) -> float:

@@ -176,6 +176,7 @@ class ClassPower:
         best_provable: lower bound of recall if every instance is found, 0..1.
         decidable: whether a perfect score would pass the gate.
         more_test: further test instances that would make it decidable.
+        more_groups: further groups that must show it in test, where bounds by groups are asked for.
         collect: further instances to label so that the splitter can spare those.
     """
 
@@ -186,6 +187,7 @@ class ClassPower:
     best_provable: float
     decidable: bool
     more_test: int
+    more_groups: int
     collect: int
 
 

@@ -22,7 +22,7 @@ from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats import svg
 from wafergate.formats.charts import Curve, Row, class_rules, compared_bound, dot_plot, plot, recall_axis, recall_row
 from wafergate.formats.pages import render_page, summary_sentence
-from wafergate.formats.verdicts import rule_bound
+from wafergate.formats.verdicts import code_licence, rule_bound
 from wafergate.formats.words import Words
 
 __all__ = ["Picture", "ReportContent", "write_report"]
@@ -96,6 +96,7 @@ def write_report(content: ReportContent) -> bytes:
         content=content,
         decision=decision,
         evaluation=evaluation,
+        code_licence=code_licence(decision, content.model),
         classes=[_judged(figures, rules.get(figures.defect_class)) for figures in evaluation.classes],
         intervals=Markup(_intervals(evaluation, rules)),  # noqa: S704 - escaped by charts
         precision_recall=[Markup(_precision_recall(item)) for item in content.curves],  # noqa: S704

@@ -15,9 +15,21 @@ from wafergate.domain.evaluation import Evaluation
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict
 from wafergate.domain.line_state import weakest_recall
 from wafergate.domain.splits import Side, Split, SplitMode
+from wafergate.domain.training_rows import ModelVersion
 from wafergate.formats.words import Words
 
-__all__ = ["Grounds", "evidence", "part", "rule_bound", "say", "sentences", "split_notes", "subject", "summary"]
+__all__ = [
+    "Grounds",
+    "code_licence",
+    "evidence",
+    "part",
+    "rule_bound",
+    "say",
+    "sentences",
+    "split_notes",
+    "subject",
+    "summary",
+]
 
 _PARITY_DIGITS = 4
 
@@ -141,6 +153,14 @@ def _licensed(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, d
             values = found.groupdict()
             return f"told_licence_{name}", values | ({"who": _until(values["who"], words)} if "who" in values else {})
     return "", {}
+
+
+def code_licence(decision: GateDecision, model: ModelVersion) -> str:
+    """Return the licence of a model's code as the gate judged it; its candidate's where it judged none."""
+    said = [rule.evidence for rule in decision.rules if (rule.rule, rule.subject) == ("licence", "code")]
+    found = (re.fullmatch(pattern, sentence) for sentence in said for pattern in _LICENCE_SAID.values())
+    named = (match.groupdict().get("licence", "") for match in found if match)
+    return next(named, "") or model.candidate.code_licence
 
 
 def _until(exception: str, words: Words) -> str:

@@ -31,15 +31,15 @@ def decide(parts: Parts, line: LineFile, evaluation_id: str, *, actor: str, prog
     """Ask every rule about a model; decision, ledger entry and alert become visible together.
 
     Where another model judges the line, it is run on the same test images first. An answer of before that holds again
-    after another verdict on the model is a decision of its own, so that the newest one is what stands.
+    after another decision on the model is a decision of its own, so that the newest one is what stands.
     """
     evaluation = parts.facts.get(Evaluation, evaluation_id)
     decision = ask_every_rule(_evidence(parts, line, evaluation, progress), line=line.name, now=parts.clock())
     judged = parts.facts.find(GateDecision, line=line.name, model_id=decision.model_id)
+    if judged and decision.repeats(judged[0]):
+        return Outcome(judged[0].id, reused=True)
     same = next((row for row in judged if decision.repeats(row)), None)
     if same is not None:
-        if all(row.verdict is same.verdict for row in judged[: judged.index(same)]):
-            return Outcome(same.id, reused=True)
         decision = replace(decision, id=identify("decision", same.id, judged[0].id))
     told = LedgerDraft(
         line=line.name,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
+from wafergate.domain.bounds import least_groups
 from wafergate.domain.evaluation import Detections, Evaluation, SliceFigures, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.judging import Judged, judge
@@ -38,7 +39,9 @@ def evaluate(
     split = parts.facts.get(Split, model.split_id)
     policy = line.gate
     keys = tuple(dict.fromkeys((*_SLICED_BY, *line.split.group_by)))
-    settings = (policy.iou, policy.confidence, model.thresholds, line.prevalence, keys)
+    settings = [policy.iou, policy.confidence, model.thresholds, line.prevalence, keys]
+    if policy.grouped:  # what was stored before bounds by groups needed so many does not answer
+        settings.append(least_groups(policy.confidence))
     row_id = identify("evaluation", model_id, split.id, side, *settings)
     if parts.facts.find(Evaluation, id=row_id):
         return Outcome(row_id, reused=True)

@@ -62,13 +62,19 @@ def units(
 def sealed(parts: Parts, dataset: DatasetVersion) -> set[str]:
     """Return the SHA-256 of every image that judges: on test in a split that binds a version, or in its newest one.
 
-    What is made of a version before the gate judges must not show how a model does on them (rule M9).
+    The image that such a tile was cut from is one of them. What is made of a version before the gate judges must not
+    show how a model does on them (rule M9).
     """
     retired = renewals(parts, dataset.line)
     splits = _binding(parts, dataset, {row.split_id for row in retired})
     splits += parts.facts.find(Split, dataset_id=dataset.id, limit=1)
     standings = _standings(parts, splits, _worn(splits, retired))
-    return {image for image, standing in standings.items() if standing is Standing.TEST}
+    judging = {image for image, standing in standings.items() if standing is Standing.TEST}
+    whole: set[str] = set()
+    for dataset_id in {split.dataset_id for split in splits}:
+        samples = parts.facts.find(Sample, dataset_id=dataset_id)
+        whole.update(sample.part.image for sample in samples if sample.part and sample.image in judging)
+    return judging | whole
 
 
 def renewals(parts: Parts, line: str) -> list[Renewal]:

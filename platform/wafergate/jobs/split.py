@@ -118,15 +118,16 @@ def _make(
     return row, members
 
 
-def preview(parts: Parts, line: LineFile, dataset_id: str) -> Split:
-    """Return the split of a dataset version, or the one it would get; no split is stored.
+def preview(parts: Parts, line: LineFile, dataset_id: str) -> tuple[Split, list[SplitMember]]:
+    """Return the split of a dataset version, or the one it would get, and its members; no split is stored.
 
     Raises:
         SplitError: as `split`.
     """
     row_id = _row_id(parts, line, dataset_id)
-    known = parts.facts.find(Split, id=row_id)
-    return known[0] if known else _make(parts, line, dataset_id, row_id=row_id)[0]
+    if known := parts.facts.find(Split, id=row_id):
+        return known[0], parts.facts.find(SplitMember, split_id=row_id)
+    return _make(parts, line, dataset_id, row_id=row_id)
 
 
 def require_clean(leak: LeakProof) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from wafergate.domain.bounds import lower_bound, proving_count, upper_bound
 from wafergate.domain.splits import ClassPower, NormalPower, Side, SplitPolicy
@@ -10,7 +11,12 @@ __all__ = ["counts_for", "plan_normals", "plan_power"]
 
 
 def plan_power(
-    counts: Mapping[str, Mapping[str, int]], limits: Mapping[str, float], *, confidence: float, policy: SplitPolicy
+    counts: Mapping[str, Mapping[str, int]],
+    limits: Mapping[str, float],
+    *,
+    confidence: float,
+    policy: SplitPolicy,
+    more_groups: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[ClassPower, ...]:
     """Return, for each class of `limits`, whether a perfect score on the test set would prove its recall.
 
@@ -25,12 +31,13 @@ def plan_power(
         limits: the recall the gate demands of each class, between 0 and 1.
         confidence: of the one-sided exact bound, between 0 and 1.
         policy: how the line splits.
+        more_groups: how many further groups must show a class in test; empty where groups are not asked for.
     """
     rows = []
     for name, limit in limits.items():
         held = {side: counts.get(side, {}).get(name, 0) for side in Side}
         have, total = held[Side.TEST], sum(held.values())
-        needed = proving_count(limit, confidence)
+        needed, groups = proving_count(limit, confidence), more_groups.get(name, 0)
         wanted = _validation_beside(needed, policy)
         anew = max(0, needed - have - held[Side.UNUSED]) + max(0, wanted - held[Side.VALIDATION])
         rows.append(
@@ -40,8 +47,9 @@ def plan_power(
                 test_instances=have,
                 limit=limit,
                 best_provable=float(lower_bound(have, have, confidence)) if have else 0.0,
-                decidable=have >= needed,
+                decidable=have >= needed and not groups,
                 more_test=max(0, needed - have),
+                more_groups=groups,
                 collect=0 if have >= needed else max(_whole(needed, policy) - total, anew, 0),
             )
         )

@@ -151,9 +151,34 @@ def test_an_answer_that_holds_again_is_given_anew_and_the_newest_one_stands(file
     assert verdicts == [Verdict.PASS, Verdict.UNDECIDED, Verdict.PASS]
     assert len({done.decision.id for done in (first, stricter, again)}) == 3
     assert run_thread(parts, line_of(iou=waits), MemorySource(files)).decision == (again.decision.id, True)
-    with pytest.raises(PromotionError, match=f"said undecided .* in {stricter.decision.id}"):
+    with pytest.raises(PromotionError, match=f"said pass .* in {again.decision.id}"):
         promote(parts, first.decision.id, actor="kim", reason="it passed once")
     assert promote(parts, again.decision.id, actor="kim", reason="it passes").id == first.model.id
+
+
+def test_what_is_decided_is_the_newest_decision_although_the_verdict_never_changed(files: Files, parts: Parts) -> None:
+    limits = ("recall = 0.5", "recall = 0.4", "recall = 0.5", "recall = 0.4", "recall = 0.4")
+    decided = []
+    for recall in limits:
+        done = run_thread(parts, line_of(recall=recall), MemorySource(files)).decision
+        assert parts.facts.find(GateDecision, limit=1)[0].id == done.id
+        decided.append(done)
+    assert {row.verdict for row in parts.facts.find(GateDecision)} == {Verdict.PASS}
+    assert [done.reused for done in decided] == [False, False, False, False, True]
+    assert len({done.id for done in decided}) == 4
+
+
+def test_bounds_by_groups_of_before_few_groups_proved_nothing_do_not_pass(files: Files, parts: Parts) -> None:
+    thread = run_thread(parts, line_of(), MemorySource(files))
+    kept = parts.facts.get(Evaluation, thread.evaluation.id)
+    sure = tuple(replace(item, grouped_recall=replace(item.recall, lower=1.0, upper=1.0)) for item in kept.classes)
+    parts.facts._rows[Evaluation][(kept.id,)] = replace(kept, classes=sure)  # type: ignore[attr-defined]
+    grouped = line_of(iou="iou = 0.3\ngrouped = true")
+    again = run_thread(parts, grouped, MemorySource(files))
+    assert (again.model, again.evaluation.reused) == ((thread.model.id, True), False)
+    decision = parts.facts.get(GateDecision, again.decision.id)
+    assert {verdict for _, verdict in rule(decision, "recall")} == {Verdict.UNDECIDED}
+    assert run_thread(parts, grouped, MemorySource(files)).evaluation == (again.evaluation.id, True)
 
 
 def test_a_champion_that_no_longer_passes_is_not_promoted_again(files: Files, parts: Parts) -> None:
