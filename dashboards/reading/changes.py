@@ -66,5 +66,5 @@ def _awaiting(decisions: list[GateDecision], champion: Champion | None) -> tuple
         for decision in decisions
         if decision.awaits_approval
         and newest[decision.model_id] == decision.id
-        and (champion is None or (champion.decision_id != decision.id and champion.since < decision.created_at))
+        and (champion is None or (champion.model_id != decision.model_id and champion.since < decision.created_at))
     )

@@ -92,7 +92,7 @@ def show_decision(facts: FactStore, decision_id: str, *, dashboard: str = "") ->
     )
     champion = facts.champion(decision.line)
     out.print(_champion_sentence(facts, champion, decision))
-    if decision.awaits_approval and (champion is None or champion.decision_id != decision.id):
+    if decision.awaits_approval and (champion is None or champion.model_id != decision.model_id):
         out.print(f"awaiting approval: {approval_command(decision.id)}", markup=False)
     if dashboard:
         out.print(f"dashboard: http://{dashboard}", markup=False)

@@ -85,6 +85,18 @@ def test_a_pass_that_the_gate_took_back_waits_for_nobody() -> None:
     assert load_changes(facts, "die-a", EARLY).awaiting == ()
 
 
+def test_the_champion_judged_anew_waits_for_nobody() -> None:
+    facts, waiting = _passed(GatePolicy(approval="approval"))
+    since = MORNING + timedelta(hours=2)
+    facts.promote(
+        Champion("die-a", waiting.model_id, waiting.id, "Kim", "looked at it", since),
+        kind=LedgerKind.PROMOTED,
+        details={},
+    )
+    facts.save(replace(waiting, id="again", created_at=since + timedelta(hours=1)))
+    assert load_changes(facts, "die-a", EARLY).awaiting == ()
+
+
 def test_what_promotes_by_itself_waits_for_nobody() -> None:
     facts, _ = _passed(GatePolicy(approval="auto"))
     assert load_changes(facts, "die-a", EARLY).awaiting == ()

@@ -17,6 +17,7 @@ from wafergate.jobs.latency import known_figures
 from wafergate.jobs.licences import parts_of_model
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.pictures import mistake_sheet
+from wafergate.jobs.promote import is_champion
 from wafergate.jobs.taxonomy import agreed
 from wafergate.jobs.validate import examine
 from wafergate.line import LineFile
@@ -57,7 +58,8 @@ def _alerts(parts: Parts, decision: GateDecision, evaluation: Evaluation) -> lis
     """Return what a decision has to tell: a verdict that does not promote, or a wait for a person."""
     model, now = parts.facts.get(ModelVersion, decision.model_id), parts.clock()
     if decision.verdict is Verdict.PASS:
-        return [approval_alert(decision, model, now=now)] if decision.awaits_approval else []
+        waits = decision.awaits_approval and not is_champion(parts, decision)
+        return [approval_alert(decision, model, now=now)] if waits else []
     sheet = mistake_sheet(parts, decision.evaluation_id)
     return [replace(gate_alert(decision, model, evaluation, now=now), attachments=(sheet,) if sheet else ())]
 

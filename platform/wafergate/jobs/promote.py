@@ -23,6 +23,7 @@ __all__ = [
     "champion_model",
     "check_release",
     "earlier_champion",
+    "is_champion",
     "next_step",
     "promote",
     "rollback",
@@ -47,7 +48,7 @@ def next_step(parts: Parts, decision_id: str) -> NextStep:
     decision = parts.facts.get(GateDecision, decision_id)
     if decision.verdict is not Verdict.PASS:
         return NextStep.STAY
-    if _is_champion(parts, decision):
+    if is_champion(parts, decision):
         return NextStep.PROMOTE  # finds its own work
     if parts.facts.find(LedgerEntry, line=decision.line, kind="promoted", subject=decision.model_id, limit=1):
         return NextStep.STAY
@@ -63,7 +64,7 @@ def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision
     """
     decision = parts.facts.get(GateDecision, decision_id)
     check_promotion(Champion(decision.line, decision.model_id, decision.id, actor, "", parts.clock()), decision)
-    if _is_champion(parts, decision):
+    if is_champion(parts, decision):
         return decision
     told = parts.facts.find(LedgerEntry, line=decision.line, kind="decided")
     judged_by = {entry.actor for entry in told if entry.details.get("model") == decision.model_id}
@@ -82,7 +83,7 @@ def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outco
         StorageError: the exported file was changed.
     """
     decision = check_release(parts, decision_id, actor=actor)
-    reused = _is_champion(parts, decision)
+    reused = is_champion(parts, decision)
     if not reused:
         _check_artefact(parts, decision.model_id)
         champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
@@ -169,7 +170,7 @@ def champion_model(parts: Parts, line: str) -> ModelVersion:
     return parts.facts.get(ModelVersion, champion.model_id)
 
 
-def _is_champion(parts: Parts, decision: GateDecision) -> bool:
+def is_champion(parts: Parts, decision: GateDecision) -> bool:
     now = parts.facts.champion(decision.line)
     return now is not None and now.model_id == decision.model_id
 

@@ -156,6 +156,14 @@ def test_an_answer_that_holds_again_is_given_anew_and_the_newest_one_stands(file
     assert promote(parts, again.decision.id, actor="kim", reason="it passes").id == first.model.id
 
 
+def test_nobody_is_asked_to_release_the_champion_that_is_judged_anew(files: Files, parts: Parts) -> None:
+    waits = 'iou = 0.3\napproval = "approval"'
+    promote(parts, run_thread(parts, line_of(iou=waits), MemorySource(files)).decision.id, actor="kim", reason="ok")
+    anew = run_thread(parts, line_of(iou=waits, recall="recall = 0.4"), MemorySource(files)).decision
+    assert parts.facts.get(GateDecision, anew.id).awaits_approval
+    assert not parts.facts.find(Alert, subject=anew.id)
+
+
 def test_what_is_decided_is_the_newest_decision_although_the_verdict_never_changed(files: Files, parts: Parts) -> None:
     limits = ("recall = 0.5", "recall = 0.4", "recall = 0.5", "recall = 0.4", "recall = 0.4")
     decided = []
