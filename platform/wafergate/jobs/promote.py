@@ -171,6 +171,7 @@ def champion_model(parts: Parts, line: str) -> ModelVersion:
 
 
 def is_champion(parts: Parts, decision: GateDecision) -> bool:
+    """Tell whether the model that was decided on judges its line now."""
     now = parts.facts.champion(decision.line)
     return now is not None and now.model_id == decision.model_id
 
