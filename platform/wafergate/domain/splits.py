@@ -178,6 +178,8 @@ class ClassPower:
         more_test: further test instances that would make it decidable.
         more_groups: further groups that must show it in test, where bounds by groups are asked for.
         collect: further instances to label so that the splitter can spare those.
+        test_per_class: what `[split] test_per_class` must be raised to first, as the splitter aims at no more than it
+            says; 0 where it is high enough.
     """
 
     defect_class: str
@@ -189,6 +191,7 @@ class ClassPower:
     more_test: int
     more_groups: int
     collect: int
+    test_per_class: int = 0
 
 
 @dataclass(frozen=True, slots=True)
