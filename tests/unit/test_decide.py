@@ -371,6 +371,14 @@ def test_the_slowest_answers_and_two_images_have_limits_of_their_own(key: str) -
     assert key in {rule.subject for rule in met.rules}
 
 
+def test_the_slowest_answers_of_too_few_decide_nothing() -> None:
+    few = replace(serving_of(12.0), latency=(Latency(1, 12.0, 13.0, None, 37),))
+    result = alone(decided(serve=ServeProfile(latency_p99_ms=17.0), serving=few), "latency", "latency_p99_ms")
+    assert (result.value, result.limit, result.verdict) == (None, 17.0, Verdict.UNDECIDED)
+    assert "37 answers were timed, 100 are needed" in result.evidence
+    assert result.counts == {"timed": 37, "needed": 100}
+
+
 @pytest.mark.parametrize(
     ("subject", "changes"),
     [

@@ -12,7 +12,7 @@ from wafergate.domain import proof
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict, answers
 from wafergate.domain.identity import identify
-from wafergate.domain.latency import latency_limits
+from wafergate.domain.latency import P99_CALLS, latency_limits
 from wafergate.domain.licences import explain_licence, licence_standing
 from wafergate.domain.splits import LeakKind
 
@@ -88,9 +88,22 @@ def _latency(evidence: Evidence) -> Iterator[RuleResult]:
     serving = evidence.serving
     times = latency_limits(serving.latency if serving else (), evidence.serve)
     in_runtime = f" in {serving.runtime}" if serving else ""
+    alone = next((item for item in serving.latency if item.batch == 1), None) if serving else None
     for place, (key, what, value, limit) in enumerate(times):
-        if place == 0 or limit:  # the median of one image is told in any case
+        if key == "latency_p99_ms" and limit and alone and value is None:
+            yield _few_timed(f"{what}{in_runtime}", alone.calls, limit, subject=key)
+        elif place == 0 or limit:  # the median of one image is told in any case
             yield _within("latency", f"{what}{in_runtime}", "ms", value, limit, subject=key if place else "")
+
+
+def _few_timed(what: str, calls: int, limit: float, *, subject: str) -> RuleResult:
+    found = f"{what} is not known: {calls} answers were timed, {P99_CALLS} are needed, limit {limit:g} ms"
+    step = (
+        f"latency: {calls} answers were timed and {P99_CALLS} are needed: measure again while the machine is idle, "
+        "choose a smaller candidate or image size, or take latency_p99_ms out of [hardware.serve]"
+    )
+    result = RuleResult("latency", subject, None, None, limit, Verdict.UNDECIDED, found, step)
+    return replace(result, counts={"timed": calls, "needed": P99_CALLS})
 
 
 def _size(evidence: Evidence) -> Iterator[RuleResult]:
