@@ -379,6 +379,13 @@ def test_the_slowest_answers_of_too_few_decide_nothing() -> None:
     assert result.counts == {"timed": 37, "needed": 100}
 
 
+def test_an_export_that_differs_by_exactly_what_is_allowed_passes() -> None:
+    assert 1.0 - 0.99 > 0.01, "in binary numbers"
+    decision = decided(parity=replace(PARITY, score_gap=1.0 - 0.99, recall={"open": (1.0, 0.99), "spur": (0.9, 0.9)}))
+    parity = [rule.verdict for rule in decision.rules if rule.rule == "export_parity"]
+    assert parity == [Verdict.PASS] * 3
+
+
 @pytest.mark.parametrize(
     ("subject", "changes"),
     [

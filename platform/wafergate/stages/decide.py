@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wafergate.domain import proof
+from wafergate.domain.bounds import reaches
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict, answers
 from wafergate.domain.identity import identify
@@ -147,11 +148,11 @@ def _export_parity(evidence: Evidence) -> Iterator[RuleResult]:
             "boxes",
             agreed,
             policy.parity_agreed,
-            agreed >= policy.parity_agreed,
+            reaches(agreed, policy.parity_agreed),
             f"{seen}, limit {policy.parity_agreed:g}",
         ),
-        ("scores", parity.score_gap, policy.parity_score, parity.score_gap <= policy.parity_score, score),
-        ("recall", gap, policy.parity_recall, gap <= policy.parity_recall, recall),
+        ("scores", parity.score_gap, policy.parity_score, reaches(policy.parity_score, parity.score_gap), score),
+        ("recall", gap, policy.parity_recall, reaches(policy.parity_recall, gap), recall),
     ):
         verdict = Verdict.PASS if holds else Verdict.FAIL
         yield RuleResult("export_parity", subject, value, None, limit, verdict, found, "" if holds else cure)
