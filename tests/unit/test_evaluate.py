@@ -66,6 +66,20 @@ def test_threshold_lies_between_the_lowest_needed_hit_and_the_next_false_alarm()
     assert "only 4 validation" in point.warning
 
 
+@pytest.mark.parametrize(("left", "threshold"), [(0, 0.95), (2, 0.75), (9, 0.45)])
+def test_a_class_that_validation_lacks_keeps_within_what_the_others_left_of_the_lines_overkill(
+    left: int, threshold: float
+) -> None:
+    loud = alarms([0.9, 0.8, 0.7, 0.6], label=1)
+    quiet = [truth_of()] * 96, [Detections.empty()] * 96
+    truth, said = joined(column([0.9] * 12), loud, quiet)
+    own, borrowed = operating_points(truth, said, CLASSES, target_recall=1.0, iou=0.5, overkill=left / 50 + 1e-6)
+    assert (own.basis, own.threshold) == ("target", pytest.approx(0.45))
+    assert (borrowed.basis, borrowed.threshold) == ("other_classes", pytest.approx(threshold))
+    assert borrowed.false_alarms == min(left, 4)
+    assert ("as 0.450, the median" in borrowed.warning) == (left < 4)
+
+
 def test_threshold_gives_up_instances_the_target_does_not_need() -> None:
     truth, said = joined(column([0.9, 0.8, 0.7, 0.05]), alarms([0.3, 0.2, 0.1]))
     assert operating_points(truth, said, ("open",), target_recall=0.75, iou=0.5)[0].threshold == pytest.approx(0.5)
@@ -412,7 +426,8 @@ def test_precision_at_real_rates_follows_from_rates_and_alarm_rate() -> None:
 
 def parts_of_a_line(normals: int, *, both: int = 100) -> tuple[list[Truth], list[Detections]]:
     """Make 100 parts with an open, 100 with a short and some with both; a tenth is missed, 1 % of normals alarm."""
-    said = [said_of((0, 10, 0, 0.9), (50, 10, 1, 0.9))] * (both * 9 // 10) + [Detections.empty()] * (both - both * 9 // 10)
+    seen = both * 9 // 10
+    said = [said_of((0, 10, 0, 0.9), (50, 10, 1, 0.9))] * seen + [Detections.empty()] * (both - seen)
     alarmed = normals // 100
     return joined(
         column([0.9] * 90 + [-1] * 10, 0),
