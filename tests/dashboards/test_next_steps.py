@@ -83,6 +83,7 @@ CASES = {
     "signature not looked at": decided(taxonomy_signed=None),
     "leaks": decided(leak=LeakProof(51_300, 2, {"same_group": 2})),
     "copies": decided(leak=LeakProof(51_300, 2, {"same_bytes": 2})),
+    "look-alikes": decided(leak=LeakProof(51_300, 0, {}, look_alikes=13)),
     "leak not looked at": decided(leak=None),
     "not even": decided(split_mode=None),
     "worn out": decided(replace(evaluation_of(), look=9), policy=GatePolicy(max_looks=3)),

@@ -379,6 +379,13 @@ def test_the_slowest_answers_of_too_few_decide_nothing() -> None:
     assert result.counts == {"timed": 37, "needed": 100}
 
 
+def test_look_alikes_that_cross_into_test_leave_the_leak_rule_undecided() -> None:
+    result = alone(decided(leak=LeakProof(100, 0, {}, look_alikes=13)), "leak")
+    assert (result.verdict, result.counts["alike"]) == (Verdict.UNDECIDED, 13)
+    assert "13 images in test and on another side" in result.evidence
+    assert alone(decided(leak=LeakProof(100, 1, {"same_group": 1}, look_alikes=13)), "leak").verdict is Verdict.FAIL
+
+
 def test_an_export_that_differs_by_exactly_what_is_allowed_passes() -> None:
     assert 1.0 - 0.99 > 0.01, "in binary numbers"
     decision = decided(parity=replace(PARITY, score_gap=1.0 - 0.99, recall={"open": (1.0, 0.99), "spur": (0.9, 0.9)}))

@@ -156,12 +156,15 @@ class LeakProof:
         cross_edges: pairs found, summed over kinds; a pair may be found for several reasons.
         kinds: cross edges per kind, every kind named.
         examples: a few of them as sentences.
+        look_alikes: images that look like more others than a part is photographed, of crowds that stand in test and
+            on another side, where nothing else tells parts apart: what they are was not settled.
     """
 
     pairs: int
     cross_edges: int
     kinds: Mapping[str, int]
     examples: tuple[str, ...] = ()
+    look_alikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,8 @@ def _until(exception: str, words: Words) -> str:
 def _leaked(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
     if rule.verdict is Verdict.FAIL and words.language == "en":
         return "", {}  # the stored sentence says of which kinds they are
+    if "alike" in rule.counts:
+        return "told_leak_alike", {"alike": words.count(rule.counts["alike"])}
     known = rule.verdict is not Verdict.FAIL or bool(rule.counts)
     return (f"told_leak_{rule.verdict}" if known else ""), {key: words.count(n) for key, n in rule.counts.items()}
 

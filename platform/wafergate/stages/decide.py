@@ -199,6 +199,15 @@ def _leak(evidence: Evidence) -> Iterator[RuleResult]:
             "leak: keep one of the images with equal bytes in the source, run intake again, and train on what it makes"
         )
     counts = {"links": proof_of.cross_edges, "pairs": proof_of.pairs}
+    alike = proof_of.look_alikes
+    if alike and not proof_of.cross_edges:
+        found = f"{found}; {alike:,} images in test and on another side look like too many others to be joined"
+        step = (
+            f"leak: {alike:,} images in test and on another side look like more others than [near_duplicates] "
+            "max_views: name what tells parts apart in [split] group_by, or raise max_views, and split again"
+        )
+        yield replace(_answered("leak", None, found, step), counts=counts | {"alike": alike})
+        return
     yield replace(_answered("leak", proof_of.cross_edges == 0, found, step), counts=counts)
 
 
