@@ -37,6 +37,8 @@ _SAID = {
     "step_not_worse_left_out": _NONE_LEFT.format(
         r"; left out: (?P<images>[\d,]+) test images? the champion learnt from"
     ),
+    "step_latency_few": r"latency: (?P<timed>\d+) answers were timed and (?P<needed>\d+) are needed: .*",
+    "step_leak_alike": r"leak: (?P<alike>[\d,]+) images in test and on another side look like more others .*",
     "step_leak_copies": r"leak: keep one of the images with equal bytes .*",
     "step_licence_unnamed": r"licence: state that of the weights with .*",
 }

@@ -68,10 +68,13 @@ def split(line: LineFile, dataset_id: str) -> str:
         say(f"  note: {warning}")
     plan = plan_split(open_parts().facts, line, row)
     for power in plan.classes:
-        if power.collect:
+        if power.collect or power.test_per_class:
+            step = f"label {power.collect} more instances"
+            if power.test_per_class:
+                step = f"set [split] test_per_class to {power.test_per_class} or more"
             say(
                 f"  note: {power.defect_class} cannot prove {power.limit:.2f}: {power.test_instances} test instances, "
-                f"all found, prove {power.best_provable:.2f}; label {power.collect} more instances"
+                f"all found, prove {power.best_provable:.2f}; {step}"
             )
     say(f"plan: {plan.verdict}")
     return done.id

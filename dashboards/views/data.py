@@ -90,6 +90,8 @@ def _plan(chosen: OneVersion, context: Context) -> None:
         st.markdown(text.say("plan_decidable"))
     elif wanting:
         st.markdown(text.say("plan_wanting", names=", ".join(wanting)))
+    if plan.test_per_class:
+        st.markdown(text.say("plan_raised", count=text.count(plan.test_per_class)))
     normals = plan.normals
     if normals is not None and not normals.decidable:
         st.markdown(text.say("plan_normals", images=text.count(normals.images), more=text.count(normals.more_test)))

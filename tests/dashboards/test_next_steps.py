@@ -16,6 +16,7 @@ from tests.unit.test_decide import PARITY, decided, evaluation_of, figures_of, s
 from wafergate.domain import proof
 from wafergate.domain.evaluation import Comparison, Paired, Rate
 from wafergate.domain.gate import GateDecision, GatePolicy, RuleResult, Verdict
+from wafergate.domain.latency import Latency
 from wafergate.domain.licences import LicencedPart
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import LeakProof
@@ -82,9 +83,14 @@ CASES = {
     "signature not looked at": decided(taxonomy_signed=None),
     "leaks": decided(leak=LeakProof(51_300, 2, {"same_group": 2})),
     "copies": decided(leak=LeakProof(51_300, 2, {"same_bytes": 2})),
+    "look-alikes": decided(leak=LeakProof(51_300, 0, {}, look_alikes=13)),
     "leak not looked at": decided(leak=None),
     "not even": decided(split_mode=None),
     "worn out": decided(replace(evaluation_of(), look=9), policy=GatePolicy(max_looks=3)),
+    "few timed": decided(
+        serve=ServeProfile(latency_p99_ms=60),
+        serving=replace(serving_of(12.0), latency=(Latency(1, 12.0, 13.0, None, 37),)),
+    ),
     "no time measured": decided(
         serve=ServeProfile(latency_ms=50, latency_p99_ms=60, pair_latency_ms=70, size_mib=20), serving=None
     ),

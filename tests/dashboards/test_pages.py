@@ -13,6 +13,7 @@ from dashboards.context import View
 from dashboards.reading.line import load_judged, load_view
 from dashboards.shell import VIEWS
 from dashboards.texts import Text, literal, phrases, terms
+from tests.dashboards import stories
 from tests.dashboards.browser import PATIENCE_S
 from tests.dashboards.markdown_tables import tables_of
 from tests.dashboards.stories import STORIES, open_story
@@ -111,6 +112,14 @@ def test_a_stopped_database_is_one_sentence_and_no_trace(lang: str) -> None:
     assert [error.value for error in page.error] == [phrases()[lang]["no_service"]]
     assert not page.exception
     assert "Traceback" not in _said(page)
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "`[split] test_per_class` to 149 or more"), ("ko", "149 이상으로")])
+def test_a_line_whose_splits_aim_too_low_is_told_what_to_raise(
+    monkeypatch: pytest.MonkeyPatch, lang: str, told: str
+) -> None:
+    monkeypatch.setattr(stories, "LINE", stories.LINE.replace("recall = 0.85", "recall = 0.98"))
+    assert told in _said(_open("failed", first="data", lang=lang))
 
 
 def test_the_next_steps_of_a_held_back_model_are_listed() -> None:

@@ -236,6 +236,20 @@ def test_each_time_that_is_limited_is_told_by_its_name() -> None:
     assert all("12.3 ms, 기준값 20 ms" in sentence for sentence in told)
 
 
+def test_slowest_answers_of_too_few_are_told_with_how_many_there_were() -> None:
+    counts = {"timed": 37, "needed": 100}
+    rule = RuleResult("latency", "latency_p99_ms", None, None, 20.0, Verdict.UNDECIDED, "stored", "step", counts)
+    told = [verdicts.evidence(rule, Grounds(), Text(language)) for language in LANGUAGES]
+    assert all("37" in sentence and "100" in sentence and "20 ms" in sentence for sentence in told)
+
+
+def test_look_alikes_on_two_sides_are_told_with_how_many_there_are() -> None:
+    counts = {"links": 0, "pairs": 90, "alike": 13}
+    rule = RuleResult("leak", "", None, None, None, Verdict.UNDECIDED, "stored", "step", counts)
+    told = [verdicts.evidence(rule, Grounds(), Text(language)) for language in LANGUAGES]
+    assert all("13" in sentence for sentence in told)
+
+
 def test_no_rule_of_the_stories_is_told_in_english_to_a_korean_reader() -> None:
     stored = {
         rule.evidence

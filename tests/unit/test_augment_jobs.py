@@ -80,6 +80,12 @@ def test_near_duplicates_of_a_policy_that_was_only_tried_out_are_no_leak(files: 
     assert check_training_set(parts, line.near_duplicates, made).cross_edges == 0
     assert check_training_set(parts, loose, made).kinds[LeakKind.NEAR_DUPLICATE] == 1
 
+    other = replace(loose, max_views=2)
+    row_id, crowd = identify("near-duplicates", dataset, other), (pair.first, pair.second)
+    parts.facts.save(NearDuplicates(row_id, dataset, len(members), 1, (), 0, 2, parts.clock(), (crowd,)))
+    proofs = [check_training_set(parts, other, made, told_apart=apart) for apart in (False, True)]
+    assert [(proof.cross_edges, proof.look_alikes > 0) for proof in proofs] == [(0, True), (0, False)]
+
 
 def test_the_same_plan_gives_the_same_bytes_composites_and_golden_references_included(
     files: Files, tmp_path: Path

@@ -371,6 +371,28 @@ def test_the_slowest_answers_and_two_images_have_limits_of_their_own(key: str) -
     assert key in {rule.subject for rule in met.rules}
 
 
+def test_the_slowest_answers_of_too_few_decide_nothing() -> None:
+    few = replace(serving_of(12.0), latency=(Latency(1, 12.0, 13.0, None, 37),))
+    result = alone(decided(serve=ServeProfile(latency_p99_ms=17.0), serving=few), "latency", "latency_p99_ms")
+    assert (result.value, result.limit, result.verdict) == (None, 17.0, Verdict.UNDECIDED)
+    assert "37 answers were timed, 100 are needed" in result.evidence
+    assert result.counts == {"timed": 37, "needed": 100}
+
+
+def test_look_alikes_that_cross_into_test_leave_the_leak_rule_undecided() -> None:
+    result = alone(decided(leak=LeakProof(100, 0, {}, look_alikes=13)), "leak")
+    assert (result.verdict, result.counts["alike"]) == (Verdict.UNDECIDED, 13)
+    assert "13 images in test and on another side" in result.evidence
+    assert alone(decided(leak=LeakProof(100, 1, {"same_group": 1}, look_alikes=13)), "leak").verdict is Verdict.FAIL
+
+
+def test_an_export_that_differs_by_exactly_what_is_allowed_passes() -> None:
+    assert 1.0 - 0.99 > 0.01, "in binary numbers"
+    decision = decided(parity=replace(PARITY, score_gap=1.0 - 0.99, recall={"open": (1.0, 0.99), "spur": (0.9, 0.9)}))
+    parity = [rule.verdict for rule in decision.rules if rule.rule == "export_parity"]
+    assert parity == [Verdict.PASS] * 3
+
+
 @pytest.mark.parametrize(
     ("subject", "changes"),
     [

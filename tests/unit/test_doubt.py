@@ -71,6 +71,14 @@ def ranked(limit: int = 30):
     return rank_doubts(SAMPLES, TRUTH, likely, scores, CLASSES, limit=limit)
 
 
+def test_detections_of_one_score_have_one_probability():
+    box = np.array([[20, 20, 50, 44]])
+    truth = [Truth(box.astype(np.float64), np.array([0]))] * 3 + [Truth(np.zeros((0, 4)), np.zeros(0, np.int64))] * 3
+    said = [Detections(box.astype(np.float32), np.array([0.6], np.float32), np.array([0]))] * 6
+    likely = calibrate(truth, said, ("a",), iou=0.5)
+    assert [item.scores.tolist() for item in likely] == [[0.5]] * 6
+
+
 def test_each_planted_error_comes_first_of_its_kind_and_nothing_right_is_doubted():
     found = {kind: [item for item in ranked() if item.kind is kind] for kind in Suspicion}
     missed, swapped, placed = (found[kind] for kind in (Suspicion.MISSED, Suspicion.SWAPPED, Suspicion.BADLY_PLACED))

@@ -11,7 +11,7 @@ from wafergate.domain.cost import CostPolicy, ExpectedCost
 from wafergate.domain.evaluation import Detections, Figures, Truth
 from wafergate.domain.gate import GatePolicy
 from wafergate.domain.identity import canonical_json
-from wafergate.domain.judging import judge
+from wafergate.domain.judging import image_weights, judge
 from wafergate.domain.operating import MIN_SCORE, best_f2, lower_into_gap, lowest_cost, operating_points, reach_recall
 from wafergate.stages.evaluate import evaluate, figures, size_slices, slices
 
@@ -64,6 +64,20 @@ def test_threshold_lies_between_the_lowest_needed_hit_and_the_next_false_alarm()
     assert point.threshold == pytest.approx(0.4)
     assert (point.recall.hits, point.recall.trials, point.false_alarms, point.basis) == (4, 4, 1, "target")
     assert "only 4 validation" in point.warning
+
+
+@pytest.mark.parametrize(("left", "threshold"), [(0, 0.95), (2, 0.75), (9, 0.45)])
+def test_a_class_that_validation_lacks_keeps_within_what_the_others_left_of_the_lines_overkill(
+    left: int, threshold: float
+) -> None:
+    loud = alarms([0.9, 0.8, 0.7, 0.6], label=1)
+    quiet = [truth_of()] * 96, [Detections.empty()] * 96
+    truth, said = joined(column([0.9] * 12), loud, quiet)
+    own, borrowed = operating_points(truth, said, CLASSES, target_recall=1.0, iou=0.5, overkill=left / 50 + 1e-6)
+    assert (own.basis, own.threshold) == ("target", pytest.approx(0.45))
+    assert (borrowed.basis, borrowed.threshold) == ("other_classes", pytest.approx(threshold))
+    assert borrowed.false_alarms == min(left, 4)
+    assert ("as 0.450, the median" in borrowed.warning) == (left < 4)
 
 
 def test_threshold_gives_up_instances_the_target_does_not_need() -> None:
@@ -408,6 +422,53 @@ def test_precision_at_real_rates_follows_from_rates_and_alarm_rate() -> None:
     assert found.real_false_alarm_share == pytest.approx(1 - expected)
     even = evaluate(truth, said, ("open",), thresholds=thresholds, policy=policy)
     assert even.classes[0].real_precision is None
+
+
+def parts_of_a_line(normals: int, *, both: int = 100) -> tuple[list[Truth], list[Detections]]:
+    """Make 100 parts with an open, 100 with a short and some with both; a tenth is missed, 1 % of normals alarm."""
+    seen = both * 9 // 10
+    said = [said_of((0, 10, 0, 0.9), (50, 10, 1, 0.9))] * seen + [Detections.empty()] * (both - seen)
+    alarmed = normals // 100
+    return joined(
+        column([0.9] * 90 + [-1] * 10, 0),
+        column([0.9] * 90 + [-1] * 10, 1),
+        ([truth_of((0, 10, 0), (50, 10, 1))] * both, said),
+        alarms([0.9] * alarmed),
+        ([truth_of()] * (normals - alarmed), [Detections.empty()] * (normals - alarmed)),
+    )
+
+
+def test_a_test_set_whose_images_show_two_classes_tells_what_its_line_would() -> None:
+    line = judged_figures(*parts_of_a_line(9700))
+    rates = {"open": 0.02, "short": 0.02}  # 200 of 10,000 parts show each
+    truth, said = parts_of_a_line(300)
+    test = evaluate(truth, said, CLASSES, thresholds=HALF, policy=GatePolicy(), prevalence=rates)
+    assert [item.real_precision for item in test.classes] == pytest.approx(
+        [item.precision.value for item in line.classes]
+    )
+    alarmed = 270 + 97
+    assert test.real_false_alarm_share == pytest.approx(97 / alarmed)
+
+
+@given(st.floats(0.002, 0.3), st.floats(0.002, 0.3), st.integers(10, 100))
+def test_weights_give_every_class_its_rate_however_many_images_show_two(first: float, second: float, both: int) -> None:
+    truth, said = parts_of_a_line(300, both=both)
+    judged = judge(truth, said, CLASSES, thresholds=HALF, iou=0.5)
+    weights = image_weights(judged, {"open": first, "short": second})
+    assert weights is not None
+    for label, rate in enumerate((first, second)):
+        shown = np.array([label in item.classes for item in truth])
+        assert weights[shown].sum() == pytest.approx(rate, rel=1e-6)
+    assert weights.sum() == pytest.approx(1.0)
+
+
+def test_rates_that_no_weights_of_the_images_can_have_are_not_told() -> None:
+    truth = [truth_of((0, 10, 0), (50, 10, 1)), truth_of((0, 10, 0), (50, 10, 1)), truth_of()]
+    judged = judge(truth, [Detections.empty()] * 3, CLASSES, thresholds=HALF, iou=0.5)
+    assert image_weights(judged, {"open": 0.01, "short": 0.02}) is None
+    same = image_weights(judged, {"open": 0.02, "short": 0.02})
+    assert same is not None
+    assert same.tolist() == pytest.approx([0.01, 0.01, 0.98])
 
 
 def test_real_rates_are_not_told_when_the_set_lacks_a_class_the_line_has() -> None:

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,13 +29,16 @@ from wafergate.sample.generate import Batch, write_sample
 pytestmark = pytest.mark.unit
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
+SERVING = ServingFigures("latency-1", "model-1", "here", Runtime.OPENVINO, (), 8, datetime(2026, 3, 1, tzinfo=UTC))
 
 
-@given(st.lists(st.floats(1e-4, 10), min_size=1, max_size=60))
+@given(st.lists(st.floats(1e-4, 10), min_size=1, max_size=140))
 def test_percentiles_rise_and_lie_among_the_times(seconds: list[float]) -> None:
     found = summarise_times(2, seconds)
     least, most = 1000 * min(seconds), 1000 * max(seconds)
-    assert least * (1 - 1e-9) <= found.median_ms <= found.p95_ms <= found.p99_ms <= most * (1 + 1e-9)
+    assert least * (1 - 1e-9) <= found.median_ms <= found.p95_ms <= most * (1 + 1e-9)
+    assert (found.calls, found.p99_ms is None) == (len(seconds), len(seconds) < 100)
+    assert found.p99_ms is None or found.p95_ms <= found.p99_ms <= most * (1 + 1e-9)
     assert sum(1000 * value <= found.median_ms * (1 + 1e-9) for value in seconds) >= len(seconds) / 2
 
 
@@ -54,6 +59,22 @@ def test_one_image_and_two_are_timed_by_themselves() -> None:
     assert (alone.batch, pair.batch, set(asked)) == (1, 2, {1, 2})
     assert 2 <= alone.median_ms < 200
     assert pair.median_ms >= 4
+
+
+@pytest.mark.parametrize(("tail", "calls"), [(False, 17), (True, 100)])
+def test_answers_are_timed_after_those_that_warm_up_and_enough_of_them_where_the_slowest_are_limited(
+    monkeypatch: pytest.MonkeyPatch, tail: bool, calls: int
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("wafergate.jobs.latency.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+        now[0] += 0.3 if now[0] else 20.0
+        return [Detections.empty() for _ in images]
+
+    alone, pair = time_detector(detect, [IMAGE], tail=tail)
+    assert (alone.calls, alone.p99_ms is None, pair.calls) == (calls, not tail, 17)
+    assert f"{alone.calls} timed" in replace(SERVING, latency=(alone,)).sentence or tail
 
 
 class Slow:
@@ -91,7 +112,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parts, str, str]:
     return parts, thread.model.id, thread.evaluation.id
 
 
-def limited(**limits: float) -> LineFile:
+def limited(**limits: Any) -> LineFile:
     line = line_of()
     serve = replace(line.hardware.serve, **limits)
     return line.model_copy(update={"hardware": line.hardware.model_copy(update={"serve": serve})})
@@ -115,6 +136,31 @@ def test_a_model_is_timed_in_the_runtime_that_serves_it_and_once_on_each_machine
     again = measure_latency(parts, line_of(), model, again=True)
     assert not again.reused
     assert known_figures(parts, line_of(), model).id == again.id
+
+
+def test_what_another_runtime_or_other_threads_took_does_not_judge(judged: tuple[Parts, str, str]) -> None:
+    parts, model, _ = judged
+    fast = known_figures(parts, line_of(), model)
+    named = limited(runtime=Runtime.ONNXRUNTIME, threads=1)
+    row = known_figures(parts, named, model)
+    assert (fast.runtime, row.runtime, row.threads) == (Runtime.OPENVINO, Runtime.ONNXRUNTIME, 1)
+    assert known_figures(parts, named, model).id == row.id, "measured once"
+    assert known_figures(parts, limited(threads=2), model).threads == 2
+    before = replace(row, id="before", threads=None)
+    assert before.speaks_for(limited(threads=2).hardware.serve), "nobody kept it"
+    assert not before.speaks_for(limited(runtime=Runtime.OPENVINO).hardware.serve)
+
+
+def test_too_few_answers_say_nothing_of_the_slowest(judged: tuple[Parts, str, str]) -> None:
+    parts, model, evaluation = judged
+    known = known_figures(parts, line_of(), model)
+    few = tuple(replace(item, calls=37, p99_ms=None) for item in known.latency)
+    parts.facts.save(replace(known, id="few", latency=few, created_at=parts.clock()))
+    assert known_figures(parts, limited(latency_ms=90), model).id == "few"
+    row = known_figures(parts, limited(latency_p99_ms=900), model)
+    assert row.latency[0].calls >= 100
+    rules = parts.facts.get(GateDecision, decide(parts, limited(latency_p99_ms=900), evaluation, actor="kim").id).rules
+    assert Verdict.PASS in {rule.verdict for rule in rules if rule.subject == "latency_p99_ms"}
 
 
 @pytest.mark.parametrize(

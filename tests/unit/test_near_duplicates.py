@@ -15,7 +15,10 @@ from tests import rows
 from tests.unit.small_line import parts_in
 from wafergate.domain.codes import close_pairs
 from wafergate.domain.near_duplicates import LikenessPolicy, NearDuplicates
-from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
+from wafergate.domain.samples import Sample
+from wafergate.domain.splits import LeakItem
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_crowds, known_pairs
+from wafergate.stages.leaks import check_leaks
 from wafergate.stages.measure import perceptual_hash
 from wafergate.stages.near_duplicates import candidates, codes_of, compare, shrink, without_look_alikes
 
@@ -156,6 +159,28 @@ def test_the_job_names_the_pairs_and_finds_its_own_work(tmp_path: Path) -> None:
     assert find_near_duplicates(parts, POLICY, "data-x") == (done.id, True)
     assert known_pairs(parts, "data-x", POLICY) == [("lot/0.png", "lot/2.png")]
     assert known_pairs(parts, "data-x", replace(POLICY, radius=0)) == []
+
+
+def test_a_part_photographed_more_often_than_max_views_is_named_as_a_crowd(tmp_path: Path) -> None:
+    parts, policy = parts_in(tmp_path), replace(POLICY, max_views=3)
+    images = [*(curve(surface(1), lambda level, at=at: level * (1 - at / 20)) for at in range(4)), surface(2)]
+    digests = [parts.files.put(parts.encode(image)) for image in images]
+    parts.facts.save(rows.dataset("x"), [rows.sample("x", at, digest) for at, digest in enumerate(digests)])
+    row = parts.facts.get(NearDuplicates, find_near_duplicates(parts, policy, "data-x").id)
+    crowd = tuple(f"lot/{at}.png" for at in range(4))
+    assert (row.pairs, row.look_alikes, row.crowds) == ((), 4, (crowd,))
+    assert known_crowds(parts, "data-x", policy) == [crowd]
+    before = parts_in(tmp_path / "before")
+    before = replace(before, files=parts.files)
+    before.facts.save(rows.dataset("x"), parts.facts.find(Sample, dataset_id="data-x"))
+    before.facts.save(replace(row, crowds=()))
+    assert find_near_duplicates(before, policy, "data-x").id != row.id, "nobody kept which they were"
+    assert known_crowds(before, "data-x", policy) == [crowd]
+
+    items = [LeakItem(name, f"{at:064x}") for at, name in enumerate((*crowd, "lot/4.png"))]
+    assert check_leaks(items[:2], [], items[2:], crowds=[crowd]).look_alikes == 4
+    assert check_leaks(items[:4], [], items[4:], crowds=[crowd]).look_alikes == 0
+    assert check_leaks(items[:2], items[2:4], items[4:], crowds=[crowd]).look_alikes == 0
 
 
 def test_a_narrow_copy_is_averaged_along_its_long_side() -> None:

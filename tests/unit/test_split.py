@@ -305,8 +305,8 @@ def test_power_follows_the_published_counts():
         policy=SplitPolicy(),
     )
     assert [(row.decidable, row.more_test) for row in rows] == [(True, 0), (False, 1), (False, 149)]
-    # 29 in test and 6 in validation are 60 % of 59.
-    assert [row.collect for row in rows] == [0, 9, 296]
+    # 29 in test and 6 in validation are 60 % of 59; a test of 100 never holds 149, however many are labelled.
+    assert [(row.collect, row.test_per_class) for row in rows] == [(0, 0), (9, 0), (0, 149)]
     assert rows[0].best_provable == pytest.approx(0.05 ** (1 / 29))
 
 
@@ -316,16 +316,28 @@ def test_what_taught_cannot_be_moved_so_the_power_planner_asks_for_new_instances
     assert row.collect == 29 - 20 - 4
 
 
+def test_labels_are_asked_for_only_where_the_policy_lets_them_judge():
+    counts = counts_for(100, ("a",), SplitPolicy())
+    asked = [
+        plan_power(counts, {"a": 0.98}, confidence=0.95, policy=SplitPolicy(test_per_class=wanted))[0]
+        for wanted in (100, 148, 149)
+    ]
+    assert [(row.collect > 0, row.test_per_class) for row in asked] == [(False, 149), (False, 149), (True, 0)]
+    held = counts_for(149, ("a",), SplitPolicy())
+    (row,) = plan_power(held, {"a": 0.98}, confidence=0.95, policy=SplitPolicy())
+    assert (row.decidable, row.test_per_class) == (True, 0)
+
+
 @given(st.integers(1, 200), st.floats(0.5, 0.99), st.integers(1, 40))
 def test_a_class_that_collects_what_the_planner_asks_for_is_decidable(test, limit, validation):
-    policy = SplitPolicy(val_per_class=validation)
+    policy = SplitPolicy(val_per_class=validation, test_per_class=300)
     counts = counts_for(test, ("a",), policy)
     (row,) = plan_power(counts, {"a": limit}, confidence=0.95, policy=policy)
     # The splitter may take what min_train_share leaves; validation has its share of test.
     grown = row.instances + row.collect
     spare = int(0.6 * grown + 1e-9)
     needed = row.test_instances + row.more_test
-    assert needed + max(min(5, validation), validation / 100 * needed) <= spare + 1e-9
+    assert needed + max(min(5, validation), validation / 300 * needed) <= spare + 1e-9
     assert row.decidable == (row.best_provable >= limit - 1e-12)
 
 

@@ -98,8 +98,8 @@ def _newest_figures(line: "LineFile") -> tuple["ModelVersion | None", "ServingFi
 
     facts = ready().facts
     model = _serving_model(facts, line.name)
-    figures = facts.find(ServingFigures, model_id=model.id, limit=1) if model else []
-    return model, figures[0] if figures else None
+    figures = facts.find(ServingFigures, model_id=model.id) if model else []
+    return model, next((row for row in figures if row.speaks_for(line.hardware.serve)), None)
 
 
 def _serving_model(facts: "FactStore", line: str) -> "ModelVersion | None":
@@ -125,7 +125,7 @@ def latency(
     Example: wafergate latency --line line.toml
     """
     from wafergate.cli.progress import bar
-    from wafergate.domain.latency import ServingFigures, latency_limits
+    from wafergate.domain.latency import P99_CALLS, ServingFigures, latency_limits
     from wafergate.jobs.latency import measure_latency
     from wafergate.jobs.reproduce import find_model
     from wafergate.terminal import console, pairs, table
@@ -143,14 +143,20 @@ def latency(
     console().print(pairs([("model", told), ("machine", row.machine), ("runtime", row.runtime)]))
     console().print()
     cells = [
-        (f"{item.batch}", *(f"{value:.1f}" for value in (item.median_ms, item.p95_ms, item.p99_ms)))
+        (
+            f"{item.batch}",
+            *("-" if value is None else f"{value:.1f}" for value in (item.median_ms, item.p95_ms, item.p99_ms)),
+            f"{item.calls or '-'}",
+        )
         for item in row.latency
     ]
-    columns = ("images at once", "median ms", "p95 ms", "p99 ms")
+    columns = ("images at once", "median ms", "p95 ms", "p99 ms", "timed")
     console().print(table(columns, cells, numbers=columns))
     if done.reused:
         typer.echo(f"measured on {row.created_at:%Y-%m-%d %H:%M} UTC; --again measures anew")
     for key, what, value, limit in latency_limits(row.latency, checked.hardware.serve):
+        if limit and value is None:
+            typer.echo(f"{what}: {P99_CALLS} timed answers are needed for {key} in [hardware.serve]")
         if limit and value is not None:
             verdict = "within" if value <= limit else "ABOVE"
             typer.echo(f"{what}: {value:.1f} ms, {verdict} {key} = {limit:g} in [hardware.serve]")

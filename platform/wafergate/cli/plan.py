@@ -40,6 +40,7 @@ def plan(
     """
     from wafergate.jobs.plan import plan_per_class, plan_version
     from wafergate.jobs.versions import find_version
+    from wafergate.terminal import paragraph
 
     line_file = load_line(line)
     if per_class and version:
@@ -48,6 +49,9 @@ def plan(
     if per_class:
         typer.echo(f"line {line_file.name}, a test set of {per_class} instances of every class\n")
         _show(plan_per_class(line_file, per_class), line_file)
+        if per_class > line_file.split.test_per_class:
+            aims = f"[split] test_per_class is {line_file.split.test_per_class}, and a split aims at no more"
+            typer.echo(paragraph(f"{aims}: set it to {per_class} or more"))
         return
     parts = ready()
     dataset = find_version(parts.facts, line_file.name, version)
@@ -91,7 +95,7 @@ def _show(found: "Plan", line: LineFile) -> None:
             f"{found.normals.images} test images without defect, none alarmed, would prove an overkill of at most "
             f"{words.at_most(found.normals.best_provable)}, limit {words.limit(found.normals.limit)}{lacks}"
         )
-    if any(item.more_test and not item.collect for item in found.classes):
+    if any(item.more_test and not item.collect and not item.test_per_class for item in found.classes):
         told.append("an even test goes by its scarcest class: what lacks and collects nothing waits for the others")
     told.append(found.verdict)
     for text in told:

@@ -68,7 +68,7 @@ def upper_bound(hits: ArrayLike, trials: ArrayLike, confidence: float) -> NDArra
 
 
 def reaches(bound: float, limit: float) -> bool:
-    """Tell whether `bound` is at or above `limit`, up to the rounding of the beta quantile."""
+    """Tell whether `bound` is at or above `limit`, up to rounding: that of the beta quantile, or of a difference."""
     return bound >= limit - _ROUNDING
 
 

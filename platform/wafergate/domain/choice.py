@@ -63,9 +63,9 @@ class RungResult:
 
     Attributes:
         epochs: how many it had.
-        lowest_recall: recall of the weakest class at the thresholds set on the same images, 0..1.
+        lowest_recall: recall of the weakest class as far as at least half of its detections are right, 0..1.
         weakest: that class.
-        map50: mean AP at the line's IoU over classes, 0..1.
+        map50: mean AP at an IoU of 0.5 over classes, 0..1.
     """
 
     epochs: int

@@ -22,6 +22,8 @@ __all__ = [
     "mistakes",
 ]
 
+_ROUNDS, _MET, _UNMET = 200, 1e-9, 0.01  # most have what they need after ten rounds
+
 Counts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -181,23 +183,44 @@ def _tally(classes: Counts, kinds: Counts, names: Sequence[ErrorKind], size: int
 def image_weights(judged: Judged, prevalence: Mapping[str, float]) -> NDArray[np.float64] | None:
     """Weigh images so that every class and the normal images appear at the line's real rates (rule M15).
 
+    An image that shows several classes counts for each of them, so the weights are raked: class by class they are
+    scaled to its rate, until all fit (W. E. Deming and F. F. Stephan, Ann. Math. Statist. 11, 1940). The rest of the
+    line's parts are normal.
+
     Args:
         judged: the matched predictions.
-        prevalence: share of the line's parts that show each class, 0..1; the rest of the parts are normal.
+        prevalence: share of the line's parts that show each class, 0..1.
 
     Returns:
-        `(images,)` weights; None where the set lacks images of a class, or normal images, that the line has.
+        `(images,)` weights, 1 in all; None where the set lacks images of a class, or normal images, that the line has,
+        or where no weights of its images give every class its rate.
     """
     truth = judged.scene.truth
     rates = np.array([prevalence.get(name, 0.0) for name in judged.classes])
-    images = truth.images
-    shows = np.unique(images * len(rates) + truth.classes)
-    image, shown = np.divmod(shows, len(rates))
-    holding = np.bincount(shown, minlength=len(rates))
-    normal = np.diff(truth.offsets) == 0
-    normal_rate = max(0.0, 1.0 - float(rates.sum()))
-    if np.any((rates > 0) & (holding == 0)) or (normal_rate > 0 and not normal.any()):
+    showing = [np.unique(truth.images[truth.classes == index]) for index in np.flatnonzero(rates)]
+    rates = rates[rates > 0]
+    if any(not len(images) for images in showing):
         return None
-    per_class = np.divide(rates, holding, out=np.zeros_like(rates), where=holding > 0)
-    weights = np.bincount(image, weights=per_class[shown], minlength=len(normal))
+    weights = _raked(showing, rates, len(truth.offsets) - 1)
+    normal = np.diff(truth.offsets) == 0
+    normal_rate = max(0.0, 1.0 - float(weights.sum()))
+    shares = np.array([weights[images].sum() for images in showing])
+    if np.any(np.abs(shares - rates) > _UNMET * rates) or (normal_rate > 0 and not normal.any()):
+        return None
     return np.where(normal, normal_rate / max(1, int(np.count_nonzero(normal))), weights)
+
+
+def _raked(showing: Sequence[Counts], rates: NDArray[np.float64], images: int) -> NDArray[np.float64]:
+    """Return weights of images by which each class has its rate, starting from equal ones; 0 for images of no class."""
+    weights = np.zeros(images)
+    for shown in showing:
+        weights[shown] = rates.sum() / sum(map(len, showing))
+    for _ in range(_ROUNDS):
+        met = True
+        for shown, rate in zip(showing, rates.tolist(), strict=True):
+            share = float(weights[shown].sum())
+            met = met and abs(share - rate) <= _MET * rate
+            weights[shown] *= rate / share
+        if met:
+            break
+    return weights

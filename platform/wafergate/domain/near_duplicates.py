@@ -61,6 +61,7 @@ class NearDuplicates:
         groups: how many parts they show, joined over chains of pairs.
         look_alikes: images left out because they are alike to more than `max_views` others.
         created_at: when it became visible.
+        crowds: names of the images that pairs left out hold together, crowd by crowd.
     """
 
     id: str
@@ -71,3 +72,4 @@ class NearDuplicates:
     groups: int
     look_alikes: int
     created_at: datetime
+    crowds: tuple[tuple[str, ...], ...] = ()

@@ -131,7 +131,8 @@ def operating_points(
        recall that a class can have within that while no weaker class loses any; lowered likewise.
     4. `best_f2`: where no score reaches the target, the score of the largest F2, lowered likewise; with a warning.
     5. `other_classes`: a class without validation instances, or of which none is found, takes the median of the other
-       thresholds (0.25 where there are none); with a warning.
+       thresholds (0.25 where there are none), or the lowest one whose false alarms on normal images fit into what the
+       other classes left of the line's overkill; with a warning.
 
     Args:
         truth: labelled boxes of every validation image.
@@ -151,15 +152,13 @@ def operating_points(
     scene = flatten_scene(truth, detections, len(classes))
     matching = match(scene, (iou,))
     seen = [_Seen.of(name, index, scene, matching, groups) for index, name in enumerate(classes)]
+    images = len(seen[0].by_image)
+    allowed = images
     if cost is None and overkill < 1 and seen[0].of_normal:
-        seen = _within_overkill(seen, target_recall, overkill)
-    points = [_own_point(item, target_recall, cost) for item in seen]
-    own = [point.threshold for point in points if point.basis != "other_classes"]
-    fallback = statistics.median(own) if own else _WITHOUT_ANY
-    return tuple(
-        _borrowed(point, fallback, item.alarms) if point.basis == "other_classes" else point
-        for point, item in zip(points, seen, strict=True)
-    )
+        # half: the gate reads the upper bound of a rate, 0.10 for 5 of 100
+        allowed = math.floor(overkill / 2 * images)
+        seen = _within_overkill(seen, target_recall, allowed)
+    return _with_borrowed([_own_point(item, target_recall, cost) for item in seen], seen, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,15 +189,14 @@ class _Seen:
         return cls(name, len(best), best[best >= 0], alarms, *alarm_scores(scene, matching, index), shown_by)
 
 
-def _within_overkill(seen: Sequence[_Seen], target: float, overkill: float) -> list[_Seen]:
+def _within_overkill(seen: Sequence[_Seen], target: float, allowed: int) -> list[_Seen]:
     """Return what is seen of each class with the score that the line's overkill affords it, where it is short.
 
     The class with the lowest recall goes down next, to the score that finds one instance more, until all have the
-    target or what is ever found. One whose next step would raise alarms on more normal images than the line allows
+    target or what is ever found. One whose next step would raise alarms on more normal images than are allowed
     stays where it is, and the others go on: no class pays for another, and none can do better without a weaker one
-    doing worse. Half of the line's overkill is aimed at: the gate reads the upper bound of a rate, 0.10 for 5 of 100.
+    doing worse.
     """
-    allowed = math.floor(overkill / 2 * len(seen[0].by_image))
     alarmed = np.zeros(len(seen[0].by_image), dtype=np.bool_)
     scores = [np.sort(item.found)[::-1][: _needed(item.instances, target)] for item in seen]
     loudest = [np.argsort(-item.by_image, kind="stable") for item in seen]
@@ -274,7 +272,39 @@ def _choose(seen: _Seen, target: float, cost: ExpectedCost | None) -> tuple[floa
     return best_f2(seen.found, seen.alarms, seen.instances), "best_f2"
 
 
-def _borrowed(point: OperatingPoint, threshold: float, alarms: Scores) -> OperatingPoint:
-    warning = f"{point.warning}; it takes {threshold:.3f}, the median threshold of the other classes"
+def _with_borrowed(points: Sequence[OperatingPoint], seen: Sequence[_Seen], allowed: int) -> tuple[OperatingPoint, ...]:
+    """Return the points with a threshold for each class that has none of its own."""
+    own = {point.defect_class: point for point in points if point.basis != "other_classes"}
+    median = statistics.median(point.threshold for point in own.values()) if own else _WITHOUT_ANY
+    alarmed = np.zeros(len(seen[0].by_image), dtype=np.bool_)
+    for item in seen:
+        if item.name in own:
+            alarmed |= item.by_image >= own[item.name].threshold
+    done = []
+    for point, item in zip(points, seen, strict=True):
+        if item.name in own:
+            done.append(point)
+            continue
+        threshold = _fitting(item, median, alarmed, allowed)
+        alarmed |= item.by_image >= threshold
+        done.append(_borrowed(point, threshold, median, item.alarms))
+    return tuple(done)
+
+
+def _fitting(seen: _Seen, threshold: float, alarmed: NDArray[np.bool_], allowed: int) -> float:
+    """Return a threshold, or where it would alarm on more images than are allowed the lowest above that does not."""
+    room = max(0, allowed - int(np.count_nonzero(alarmed)))
+    fresh = np.sort(seen.by_image[~alarmed & (seen.by_image >= threshold)])[::-1]
+    if len(fresh) <= room:
+        return threshold
+    fits = fresh[fresh > fresh[room]]
+    return lower_into_gap(float(fits[-1]) if len(fits) else 1.0, seen.alarms)
+
+
+def _borrowed(point: OperatingPoint, threshold: float, median: float, alarms: Scores) -> OperatingPoint:
+    of_others = "the median threshold of the other classes"
+    if threshold > median:
+        of_others = f"as {median:.3f}, {of_others}, would raise more overkill than the line allows"
     raised = int(np.count_nonzero(alarms >= threshold))
+    warning = f"{point.warning}; it takes {threshold:.3f}, {of_others}"
     return replace(point, threshold=threshold, false_alarms=raised, warning=warning)

@@ -156,12 +156,15 @@ class LeakProof:
         cross_edges: pairs found, summed over kinds; a pair may be found for several reasons.
         kinds: cross edges per kind, every kind named.
         examples: a few of them as sentences.
+        look_alikes: images that look like more others than a part is photographed, of crowds that stand in test and
+            on another side, where nothing else tells parts apart: what they are was not settled.
     """
 
     pairs: int
     cross_edges: int
     kinds: Mapping[str, int]
     examples: tuple[str, ...] = ()
+    look_alikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,8 @@ class ClassPower:
         more_test: further test instances that would make it decidable.
         more_groups: further groups that must show it in test, where bounds by groups are asked for.
         collect: further instances to label so that the splitter can spare those.
+        test_per_class: what `[split] test_per_class` must be raised to first, as the splitter aims at no more than it
+            says; 0 where it is high enough.
     """
 
     defect_class: str
@@ -189,6 +194,7 @@ class ClassPower:
     more_test: int
     more_groups: int
     collect: int
+    test_per_class: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,8 @@ def _found(rule: RuleResult, grounds: Grounds, words: Words) -> tuple[str, dict[
         return _OF_THEIR_OWN[rule.rule](rule, grounds, words)
     name, limit = f"told_{rule.rule}", words.limit(rule.limit)
     if rule.value is None or rule.rule == "classes_present":
+        if rule.value is None and "timed" in rule.counts:
+            return f"{name}_few", {"limit": limit} | {key: words.count(n) for key, n in rule.counts.items()}
         unmeasured = rule.value is None and rule.rule in {"latency", "size"}
         return f"{name}_{'unmeasured' if unmeasured else rule.verdict}", {"limit": limit}
     if rule.rule == "export_parity":
@@ -172,6 +174,8 @@ def _until(exception: str, words: Words) -> str:
 def _leaked(rule: RuleResult, _grounds: Grounds, words: Words) -> tuple[str, dict[str, str]]:
     if rule.verdict is Verdict.FAIL and words.language == "en":
         return "", {}  # the stored sentence says of which kinds they are
+    if "alike" in rule.counts:
+        return "told_leak_alike", {"alike": words.count(rule.counts["alike"])}
     known = rule.verdict is not Verdict.FAIL or bool(rule.counts)
     return (f"told_leak_{rule.verdict}" if known else ""), {key: words.count(n) for key, n in rule.counts.items()}
 

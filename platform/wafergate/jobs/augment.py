@@ -11,7 +11,7 @@ from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.splits import LeakProof, Side, Split, SplitMember
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import NotFoundError
-from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_crowds, known_pairs
 from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.jobs.render import Original
 from wafergate.line import LineFile
@@ -158,10 +158,18 @@ def groups_on(parts: Parts, split_id: str, samples: Sequence[Sample]) -> list[st
     return [group[sample.name] for sample in samples]
 
 
-def check_training_set(parts: Parts, policy: LikenessPolicy, training_set_id: str) -> LeakProof:
+def check_training_set(
+    parts: Parts, policy: LikenessPolicy, training_set_id: str, *, told_apart: bool = False
+) -> LeakProof:
     """Compare what is really trained on with validation and test (rule M10).
 
     Near-duplicates are those of the policy given: a search under another one, tried out once, binds nobody.
+
+    Args:
+        parts: the real parts.
+        policy: from when on two images show the same part.
+        training_set_id: what is trained on.
+        told_apart: whether the line groups its images: those that look like too many others are then known apart.
     """
     training_set = parts.facts.get(TrainingSet, training_set_id)
     split = parts.facts.get(Split, training_set.split_id)
@@ -177,7 +185,9 @@ def check_training_set(parts: Parts, policy: LikenessPolicy, training_set_id: st
     )
     test = [item_of_sample(samples[member.name], member.group) for member in members if member.side is Side.TEST]
     find_near_duplicates(parts, policy, split.dataset_id)
-    return check_leaks(train, validation, test, near_duplicates=known_pairs(parts, split.dataset_id, policy))
+    same = known_pairs(parts, split.dataset_id, policy)
+    crowds = [] if told_apart else known_crowds(parts, split.dataset_id, policy)
+    return check_leaks(train, validation, test, near_duplicates=same, crowds=crowds)
 
 
 def _parents(item: TrainingItem, samples: Mapping[str, Sample], group: Mapping[str, str]) -> list[tuple[Sample, str]]:

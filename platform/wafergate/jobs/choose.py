@@ -1,18 +1,18 @@
 """A training set to the candidate that is trained in full: what fits the licences and the hardware, best first."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wafergate.domain.choice import BriefTraining, CandidateStanding, ModelChoice, RungResult
-from wafergate.domain.cost import ExpectedCost
 from wafergate.domain.evaluation import Detections, Truth
 from wafergate.domain.identity import identify
 from wafergate.domain.models import Candidate, choosable, named_candidate
-from wafergate.domain.operating import operating_points
 from wafergate.domain.samples import Sample
 from wafergate.domain.splits import Side, Split
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
+from wafergate.domain.weakest import weakest_class
 from wafergate.domain.words import counted
 from wafergate.errors import ConfigError, HardwareError, LicenceError, TrainingError
 from wafergate.jobs.augment import samples_on
@@ -29,7 +29,6 @@ from wafergate.jobs.versions import on_version
 from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
-from wafergate.stages.evaluate import evaluate
 
 __all__ = ["AUTO", "ask_licences", "choose", "named", "with_winner"]
 
@@ -219,7 +218,7 @@ def _brief(parts: Parts, line: LineFile, training_set_id: str, epochs: int, prog
 
 def _limits(line: LineFile) -> tuple[object, ...]:
     """Return what judging on validation rests on."""
-    return (line.gate.iou, line.gate.target_recall, line.gate.overkill, line.cost, line.prevalence)
+    return ("weakest class where half is right", line.gate.iou)
 
 
 def _brief_result(
@@ -246,21 +245,10 @@ def _judge(
     line: LineFile, validation: Sequence[Sample], detections: Sequence[Detections], *, epochs: int
 ) -> RungResult:
     truth = [Truth.of(sample.boxes, line.classes) for sample in validation]
-    points = operating_points(
-        truth,
-        detections,
-        line.classes,
-        target_recall=line.gate.target_recall,
-        iou=line.gate.iou,
-        cost=ExpectedCost.at(line.cost, line.prevalence),
-        overkill=line.gate.overkill,
-    )
-    thresholds = {point.defect_class: point.threshold for point in points}
-    classes = evaluate(truth, detections, line.classes, thresholds=thresholds, policy=line.gate).classes
-    shown = [item for item in classes if item.recall.value is not None]
-    if not shown:
+    if not any(len(item.classes) for item in truth):
         message = "candidates are compared on validation, which holds no defect: lower [split] test_per_class"
         raise TrainingError(message)
-    weakest = min(shown, key=lambda item: (item.recall.value or 0.0, item.defect_class))
-    map50 = sum(item.ap50 or 0.0 for item in shown) / len(shown)
-    return RungResult(epochs, weakest.recall.value or 0.0, weakest.defect_class, map50)
+    seen = weakest_class(truth, detections, len(line.classes), iou=line.gate.iou)
+    shown = [pair for pair in zip(seen.recalls, line.classes, strict=True) if not math.isnan(pair[0])]
+    lowest, weakest = min(shown)
+    return RungResult(epochs, lowest, weakest, seen.ap50)

@@ -82,7 +82,9 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         licence_policy=line.licences,
         validation_success=validation.success,
         taxonomy_signed=agreed(parts, dataset),
-        leak=check_training_set(parts, line.near_duplicates, model.training_set_id),
+        leak=check_training_set(
+            parts, line.near_duplicates, model.training_set_id, told_apart=bool(line.split.group_by)
+        ),
         split_mode=split.mode,
         split_warnings=split.warnings,
         parity=model.parity,

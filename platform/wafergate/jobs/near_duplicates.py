@@ -17,7 +17,7 @@ from wafergate.jobs.parts import Outcome, Parts, ahead, silent
 from wafergate.ports import Progress
 from wafergate.stages.near_duplicates import COPY_SIDE, candidates, codes_of, compare, shrink, without_look_alikes
 
-__all__ = ["find_near_duplicates", "known_pairs"]
+__all__ = ["find_near_duplicates", "known_crowds", "known_pairs"]
 
 _STEP = 256
 
@@ -30,7 +30,7 @@ def find_near_duplicates(
     Every image is decoded once more, for its small copy; the copies wait on disk, so that memory does not grow with
     them.
     """
-    row_id = _row_id(dataset_id, policy)
+    row_id = _row_id(parts, dataset_id, policy)
     if parts.facts.find(NearDuplicates, id=row_id):
         return Outcome(row_id, reused=True)
     samples = parts.facts.find(Sample, dataset_id=dataset_id)
@@ -42,6 +42,7 @@ def find_near_duplicates(
         same = list(_confirmed(copies, near, policy, progress=progress))
     kept, crowded = without_look_alikes([(pair.first, pair.second) for pair in same], policy.max_views)
     left = set(kept)
+    dropped = [(pair.first, pair.second) for pair in same if (pair.first, pair.second) not in left]
     row = NearDuplicates(
         id=row_id,
         dataset_id=dataset_id,
@@ -52,21 +53,30 @@ def find_near_duplicates(
             for pair in same
             if (pair.first, pair.second) in left
         ),
-        groups=_groups(kept, len(samples)),
+        groups=len(_groups(kept, len(samples))),
         look_alikes=len(crowded),
         created_at=parts.clock(),
+        crowds=tuple(tuple(samples[place].name for place in crowd) for crowd in _groups(dropped, len(samples))),
     )
     return Outcome(row_id, not parts.facts.save(row))
 
 
 def known_pairs(parts: Parts, dataset_id: str, policy: LikenessPolicy) -> list[tuple[str, str]]:
     """Return the names of the pairs that a policy's search in a dataset version found; none where it was not made."""
-    rows = parts.facts.find(NearDuplicates, id=_row_id(dataset_id, policy))
+    rows = parts.facts.find(NearDuplicates, id=_row_id(parts, dataset_id, policy))
     return sorted({(pair.first, pair.second) for row in rows for pair in row.pairs})
 
 
-def _row_id(dataset_id: str, policy: LikenessPolicy) -> str:
-    return identify("near-duplicates", dataset_id, policy)
+def known_crowds(parts: Parts, dataset_id: str, policy: LikenessPolicy) -> list[tuple[str, ...]]:
+    """Return the names of the images, crowd by crowd, that the search left out as alike to more than `max_views`."""
+    rows = parts.facts.find(NearDuplicates, id=_row_id(parts, dataset_id, policy))
+    return [crowd for row in rows for crowd in row.crowds]
+
+
+def _row_id(parts: Parts, dataset_id: str, policy: LikenessPolicy) -> str:
+    row_id = identify("near-duplicates", dataset_id, policy)
+    unnamed = any(row.look_alikes and not row.crowds for row in parts.facts.find(NearDuplicates, id=row_id))
+    return identify("near-duplicates", dataset_id, policy, "crowds") if unnamed else row_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,12 @@ def _confirmed(
             progress("comparing near-duplicates", done, len(near))
 
 
-def _groups(pairs: Iterable[tuple[int, int]], size: int) -> int:
+def _groups(pairs: Iterable[tuple[int, int]], size: int) -> list[list[int]]:
+    """Return the images that pairs hold together, over chains of them, group by group."""
     ends = np.array(list(pairs), np.int64).reshape(-1, 2)
     graph = sparse.coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(size, size))
     labels = connected_components(graph, directed=False)[1]
-    return len(np.unique(labels[ends.ravel()]))
+    held: dict[int, list[int]] = {}
+    for place in np.unique(ends).tolist():
+        held.setdefault(int(labels[place]), []).append(place)
+    return list(held.values())

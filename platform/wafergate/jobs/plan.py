@@ -40,6 +40,11 @@ class Plan:
         return all(item.decidable for item in self.classes) and (self.normals is None or self.normals.decidable)
 
     @property
+    def test_per_class(self) -> int:
+        """What `[split] test_per_class` must be raised to before more labels help; 0 where it is high enough."""
+        return max((item.test_per_class for item in self.classes), default=0)
+
+    @property
     def verdict(self) -> str:
         """Whether the gate can be decided, in one sentence."""
         unseen = (
@@ -54,7 +59,9 @@ class Plan:
             open_ones.append("overkill")
         more = [f"{item.more_groups} of {item.defect_class}" for item in self.classes if item.more_groups]
         groups = f"; further groups needed in test: {', '.join(more)}" if more else unseen
-        return f"the gate cannot be decided for {', '.join(open_ones)}: not even a perfect model would pass{groups}"
+        raised = f"; set [split] test_per_class to {self.test_per_class} or more" if self.test_per_class else ""
+        told = f"{', '.join(open_ones)}: not even a perfect model would pass{groups}{raised}"
+        return f"the gate cannot be decided for {told}"
 
 
 def plan_version(parts: Parts, line: LineFile, dataset: DatasetVersion) -> Plan:

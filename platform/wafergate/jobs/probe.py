@@ -88,7 +88,8 @@ def room_for(parts: Parts, line: LineFile, candidate: Candidate) -> int:
 def _identity(parts: Parts, line: LineFile, candidate: Candidate) -> str:
     models, serve, limit = line.models, line.hardware.serve, line.hardware.train.memory_mib
     machine = parts.machine(line.hardware.train.device, candidate.backend)
-    serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"))
+    tail = ("tail",) if serve.latency_p99_ms else ()
+    serving = (serve.runtime, serve.threads, parts.machine(serve.device, "openvino"), *tail)
     window = (f"windows of {models.window}",) if models.window else ()
     asked = (models.image_size, len(line.classes), models.batch, *((limit,) if limit else ()), *window)
     trained = (candidate.backend, candidate.architecture, *asked, machine)
@@ -181,8 +182,9 @@ def _measure(
     model = draft_model(parts, line, candidate, artefact)
     shape = (line.tile.rows * line.models.image_size, line.tile.columns * line.models.image_size, 3)
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    tail = bool(line.hardware.serve.latency_p99_ms)
     timed = {
-        runtime: time_detector(by_tiles(load(model, artefact.onnx), line.cuts), [image])
+        runtime: time_detector(by_tiles(load(model, artefact.onnx), line.cuts), [image], tail=tail)
         for runtime, load in _loaders(parts, line).items()
     }
     return min(timed.items(), key=lambda item: item[1][0].median_ms)

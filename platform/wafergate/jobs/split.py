@@ -10,7 +10,7 @@ from wafergate.domain.splits import LeakItem, LeakKind, LeakProof, Side, Split, 
 from wafergate.domain.standing import Renewal
 from wafergate.domain.words import counted
 from wafergate.errors import SplitError
-from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
+from wafergate.jobs.near_duplicates import find_near_duplicates, known_crowds, known_pairs
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.past import line_splits, looks, renewals, units
 from wafergate.line import LineFile
@@ -93,7 +93,8 @@ def _make(
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
     train, validation, test = (_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST))
-    leak = check_leaks(train, validation, test, near_duplicates=same)
+    crowds = [] if line.split.group_by else known_crowds(parts, dataset_id, line.near_duplicates)
+    leak = check_leaks(train, validation, test, near_duplicates=same, crowds=crowds)
     require_clean(leak)
     row = Split(
         id=row_id,

@@ -63,6 +63,9 @@ def halve(
 ) -> tuple[Sequence[str], Mapping[str, str]]:
     """Keep the better half of a round, rounded up: by the recall of the weakest class, then by mean AP.
 
+    That recall is counted where at least half of a class's detections are right (`domain.weakest`), so that none goes
+    on for alarming everywhere.
+
     Args:
         results: of the round, by candidate.
         sizes: of the exported models, MiB: of two that are equal on validation the smaller one stays.

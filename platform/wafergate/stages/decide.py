@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wafergate.domain import proof
+from wafergate.domain.bounds import reaches
 from wafergate.domain.evidence import Evidence
 from wafergate.domain.gate import GateDecision, RuleResult, Verdict, answers
 from wafergate.domain.identity import identify
-from wafergate.domain.latency import latency_limits
+from wafergate.domain.latency import P99_CALLS, latency_limits
 from wafergate.domain.licences import explain_licence, licence_standing
 from wafergate.domain.splits import LeakKind
 
@@ -88,9 +89,22 @@ def _latency(evidence: Evidence) -> Iterator[RuleResult]:
     serving = evidence.serving
     times = latency_limits(serving.latency if serving else (), evidence.serve)
     in_runtime = f" in {serving.runtime}" if serving else ""
+    alone = next((item for item in serving.latency if item.batch == 1), None) if serving else None
     for place, (key, what, value, limit) in enumerate(times):
-        if place == 0 or limit:  # the median of one image is told in any case
+        if key == "latency_p99_ms" and limit and alone and value is None:
+            yield _few_timed(f"{what}{in_runtime}", alone.calls, limit, subject=key)
+        elif place == 0 or limit:  # the median of one image is told in any case
             yield _within("latency", f"{what}{in_runtime}", "ms", value, limit, subject=key if place else "")
+
+
+def _few_timed(what: str, calls: int, limit: float, *, subject: str) -> RuleResult:
+    found = f"{what} is not known: {calls} answers were timed, {P99_CALLS} are needed, limit {limit:g} ms"
+    step = (
+        f"latency: {calls} answers were timed and {P99_CALLS} are needed: measure again while the machine is idle, "
+        "choose a smaller candidate or image size, or take latency_p99_ms out of [hardware.serve]"
+    )
+    result = RuleResult("latency", subject, None, None, limit, Verdict.UNDECIDED, found, step)
+    return replace(result, counts={"timed": calls, "needed": P99_CALLS})
 
 
 def _size(evidence: Evidence) -> Iterator[RuleResult]:
@@ -134,11 +148,11 @@ def _export_parity(evidence: Evidence) -> Iterator[RuleResult]:
             "boxes",
             agreed,
             policy.parity_agreed,
-            agreed >= policy.parity_agreed,
+            reaches(agreed, policy.parity_agreed),
             f"{seen}, limit {policy.parity_agreed:g}",
         ),
-        ("scores", parity.score_gap, policy.parity_score, parity.score_gap <= policy.parity_score, score),
-        ("recall", gap, policy.parity_recall, gap <= policy.parity_recall, recall),
+        ("scores", parity.score_gap, policy.parity_score, reaches(policy.parity_score, parity.score_gap), score),
+        ("recall", gap, policy.parity_recall, reaches(policy.parity_recall, gap), recall),
     ):
         verdict = Verdict.PASS if holds else Verdict.FAIL
         yield RuleResult("export_parity", subject, value, None, limit, verdict, found, "" if holds else cure)
@@ -185,6 +199,15 @@ def _leak(evidence: Evidence) -> Iterator[RuleResult]:
             "leak: keep one of the images with equal bytes in the source, run intake again, and train on what it makes"
         )
     counts = {"links": proof_of.cross_edges, "pairs": proof_of.pairs}
+    alike = proof_of.look_alikes
+    if alike and not proof_of.cross_edges:
+        found = f"{found}; {alike:,} images in test and on another side look like too many others to be joined"
+        step = (
+            f"leak: {alike:,} images in test and on another side look like more others than [near_duplicates] "
+            "max_views: name what tells parts apart in [split] group_by, or raise max_views, and split again"
+        )
+        yield replace(_answered("leak", None, found, step), counts=counts | {"alike": alike})
+        return
     yield replace(_answered("leak", proof_of.cross_edges == 0, found, step), counts=counts)
 
 

@@ -47,7 +47,8 @@ def calibrate(
     probability = np.zeros(len(scene.scores))
     for index in range(len(classes)):
         own = np.flatnonzero(scene.detections.classes == index)
-        order = own[np.lexsort((hits[own], scene.scores[own]))]
+        # hits first where scores are equal: they would rise to the last one, and one score has one probability
+        order = own[np.lexsort((~hits[own], scene.scores[own]))]
         if len(order):
             probability[order] = isotonic_regression(hits[order].astype(np.float64)).x
     bounds = scene.detections.offsets

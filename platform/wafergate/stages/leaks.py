@@ -26,6 +26,7 @@ def check_leaks(
     test: Sequence[LeakItem],
     *,
     near_duplicates: Iterable[tuple[str, str]] = (),
+    crowds: Iterable[Sequence[str]] = (),
 ) -> LeakProof:
     """Compare every pair of images on different sides, and every pair inside the test set.
 
@@ -42,6 +43,7 @@ def check_leaks(
         validation: what chooses thresholds and stops training.
         test: what judges.
         near_duplicates: pairs of item names (or of their originals' names) that show the same thing.
+        crowds: names of images that look alike and were not joined; those that cross into test are counted apart.
 
     Returns:
         The proof. `pairs` counts every pair that a rule was applied to; joins on equal keys look at all of them
@@ -62,7 +64,21 @@ def check_leaks(
         for a, b in edges[1]
     ]
     kinds: dict[str, int] = {kind: found[kind][0] for kind in LeakKind}
-    return LeakProof(pairs, sum(kinds.values()), kinds, tuple(examples[:_EXAMPLES]))
+    return LeakProof(pairs, sum(kinds.values()), kinds, tuple(examples[:_EXAMPLES]), _crossing(placed, crowds))
+
+
+def _crossing(placed: Sequence[_Placed], crowds: Iterable[Sequence[str]]) -> int:
+    """Count the images of crowds that stand in test and on another side."""
+    sides: dict[str, set[int]] = {}
+    for side, item in placed:
+        for name in {item.name, item.origin}:
+            sides.setdefault(name, set()).add(side)
+    count = 0
+    for crowd in crowds:
+        stands = [sides[name] for name in crowd if name in sides]
+        reached = set().union(*stands)
+        count += len(stands) if 2 in reached and len(reached) > 1 else 0
+    return count
 
 
 _Edges = tuple[int, list[tuple[_Placed, _Placed]]]

@@ -24,7 +24,8 @@ def plan_power(
     counts what the class lacks so that the splitter can put that many into test and its share of them into validation
     while `min_train_share` stays for training; what taught already cannot be moved, so that what test and validation
     lack must come anew. A test that is even goes by its scarcest class: every class must have collected before any
-    has its test instances.
+    has its test instances. Where the policy aims at fewer test instances than are needed nothing is to be collected
+    yet: `test_per_class` says what it must be raised to first.
 
     Args:
         counts: instances per side and class, as a split holds them.
@@ -39,6 +40,7 @@ def plan_power(
         have, total = held[Side.TEST], sum(held.values())
         needed, groups = proving_count(limit, confidence), more_groups.get(name, 0)
         wanted = _validation_beside(needed, policy)
+        raised = needed if have < needed and needed > policy.test_per_class else 0
         anew = max(0, needed - have - held[Side.UNUSED]) + max(0, wanted - held[Side.VALIDATION])
         rows.append(
             ClassPower(
@@ -50,7 +52,8 @@ def plan_power(
                 decidable=have >= needed and not groups,
                 more_test=max(0, needed - have),
                 more_groups=groups,
-                collect=0 if have >= needed else max(_whole(needed, policy) - total, anew, 0),
+                collect=0 if have >= needed or raised else max(_whole(needed, policy) - total, anew, 0),
+                test_per_class=raised,
             )
         )
     return tuple(rows)

@@ -1,19 +1,23 @@
 """Which candidate is trained: what licences and hardware drop, and what validation decides among the rest."""
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.unit.choosing.weighed import NEEDS, Weighed, candidate
-from tests.unit.small_line import BlindTrainer, ContrastTrainer
+from tests.unit.small_line import BlindTrainer, ContrastTrainer, open_contrast
 from wafergate.adapters.memory import MemoryFacts
 from wafergate.domain.choice import BriefTraining, CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
+from wafergate.domain.evaluation import Detections
 from wafergate.domain.latency import Latency
 from wafergate.domain.models import TrainProfile
 from wafergate.domain.samples import DatasetVersion, Sample
@@ -27,6 +31,7 @@ from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
 from wafergate.line import LineFile
+from wafergate.ports import Detector
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
 
 pytestmark = pytest.mark.unit
@@ -52,6 +57,38 @@ def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says
     assert choose(parts, of, thread[1]) == (done.id, True)
     assert {name: trainer.runs for name, trainer in trainers.items()} == runs
     assert any("heavy is dropped by memory" in sentence for sentence in told)
+
+
+def open_loud(model: ModelVersion, onnx: Path) -> Detector:
+    """Open what was trained: `heavy` alarms everywhere and misses nothing, the others overlook some images."""
+    right = open_contrast(model, onnx)
+    corners = np.mgrid[0:96:8, 0:96:8].reshape(2, -1).T.astype(np.float32)
+    boxes = np.tile(np.hstack([corners, corners + 8]), (2, 1))
+    alarms = Detections(boxes, np.ones(len(boxes), np.float32), np.repeat([0, 1], len(corners)))
+
+    def detect(images: Sequence[NDArray[np.uint8]], *, min_score: float) -> list[Detections]:
+        said = right(images, min_score=min_score)
+        if model.candidate.name == "heavy":
+            return [both(alarms, item) for item in said]
+        seen = [zlib.crc32(image.tobytes()) % 8 > 0 for image in images]
+        return [item if kept else Detections.empty() for item, kept in zip(said, seen, strict=True)]
+
+    return detect
+
+
+def both(first: Detections, second: Detections) -> Detections:
+    names = ("boxes", "scores", "classes")
+    return Detections(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
+
+
+def test_false_alarms_everywhere_buy_no_candidate_its_way(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile]
+) -> None:
+    loud = replace(parts, load_detector=open_loud)
+    row = loud.facts.get(ModelChoice, choose(loud, line("[hardware.train]\nmemory_mib = 10000"), thread[1]).id)
+    assert row.winner == "contrast"
+    rungs = {one.candidate: one.rungs[0] for one in row.standings}
+    assert rungs["contrast"].lowest_recall > rungs["heavy"].lowest_recall
 
 
 def test_a_budget_that_only_one_candidate_meets_trains_exactly_that_one(

@@ -50,6 +50,17 @@ def test_a_class_that_too_few_groups_show_in_test_is_planned_as_the_gate_will_ju
     assert plan_split(parts.facts, line_of(), split).decidable, "groups were not asked for"
 
 
+def test_a_line_that_asks_for_too_few_test_instances_is_told_to_ask_for_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = line_of(recall="recall = 0.9")
+    plan = plan_per_class(line, 12)
+    assert (plan.test_per_class, {item.collect for item in plan.classes}) == (29, {0})
+    assert plan.verdict.endswith("set [split] test_per_class to 29 or more")
+    _show(plan, line)
+    assert "waits for the others" not in capsys.readouterr().out
+
+
 def test_a_plan_without_a_split_says_that_groups_are_not_looked_at() -> None:
     plan = plan_per_class(GROUPED, 50)
     assert plan.decidable
