@@ -17,9 +17,10 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import SourceError
 from wafergate.formats.header import ImageRefusedError, read_header
-from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_folder
+from wafergate.formats.layout import Layout, Problem, stem_of, swap_folder
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
+from wafergate.formats.yolo_names import class_names
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -29,41 +30,6 @@ _IMAGES = ("images",)
 _NOT_LABELS = frozenset({"classes.txt", "obj.names", "requirements.txt", "readme.txt", "license.txt"})
 _SAME = 1e-6  # pixels within which an outline's bounds are its box
 _DECIMALS = 6  # of a pixel: shares are binary fractions, and a box on whole pixels must come back on whole pixels
-
-
-def _names_of(document: object) -> dict[int, str] | None:
-    names = document.get("names") if isinstance(document, dict) else None
-    if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
-        return {key: str(name) for key, name in names.items()}
-    return None
-
-
-def _class_names(layout: Layout, problems: Spool[Problem]) -> dict[int, str]:
-    """Return class names by index: from a yaml with `names`, else a classes.txt, else the options."""
-    files = list(layout.with_suffix(".yaml", ".yml"))
-    for name in sorted(files, key=lambda file: (posixpath.basename(file) not in {"data.yaml", "dataset.yaml"}, file)):
-        try:
-            found = _names_of(yaml.safe_load(layout.source.read(name)))
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            problems.append(
-                (name, QuarantineReason.UNREADABLE_LABEL, f"it is not YAML ({' '.join(str(error).split())})")
-            )
-            continue
-        if found is not None:
-            return found
-    for name in layout.names:
-        if posixpath.basename(name) in {"classes.txt", "obj.names"}:
-            lines = layout.source.read(name).decode("utf-8-sig", "replace").splitlines()
-            return {number: line.strip() for number, line in enumerate(filter(str.strip, lines))}
-    if layout.options.classes:
-        return dict(enumerate(layout.options.classes))
-    message = (
-        f"YOLO needs class names in data.yaml (names) or classes.txt; {layout.source.title} holds "
-        f"{examples(files) or 'neither'}"
-    )
-    raise SourceError(message)
 
 
 def _label_of(image: str) -> str:
@@ -140,18 +106,18 @@ def _orphans(layout: Layout, used: Spool[str]) -> Iterator[Problem]:
 def read(source: Source, options: ReadOptions) -> Reading:
     """Read YOLO labels: `images/…/x.jpg` with `labels/…/x.txt`, or the text beside its image.
 
-    Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt, else from the
-    options. An image without label file is a normal sample where its labels folder exists, and a problem where labels
-    lie beside images or the folder is missing, unless the options decide it for all. A line that cannot
-    be read sets its image aside.
+    Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt or a `.names` file,
+    else from the options. An image without label file is a normal sample where its labels folder exists, and a problem
+    where labels lie beside images or the folder is missing, unless the options decide it for all. A line that cannot be
+    read sets its image aside.
 
     Raises:
-        SourceError: there are no images, no class names, or no label file at all.
+        SourceError: there are no images, no class names that can be used, or no label file at all.
     """
     layout = Layout(source, options)
     layout.require_images("YOLO")
     problems: Spool[Problem] = Spool()
-    names = _class_names(layout, problems)
+    names = class_names(layout, problems)
     if not any(_label_of(image) in layout.names for image in layout.images):
         message = f"YOLO needs labels such as {_label_of(next(layout.images))}; {source.title} holds none"
         raise SourceError(message)
