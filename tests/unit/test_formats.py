@@ -28,6 +28,7 @@ from tests.unit.exports import (
 from tests.unit.memory_source import MemorySource, picture
 from wafergate.adapters.source import open_source
 from wafergate.domain.geometry import Box
+from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, WRITERS, ReadOptions
@@ -336,6 +337,36 @@ def test_yolo_images_without_label_file_are_normal_only_where_labels_have_a_fold
     reading = READERS["yolo"](MemorySource(beside), ReadOptions())
     assert [item.name for item in reading.samples] == ["a.png"]
     assert [problem[:2] for problem in reading.problems] == [("b.png", R.IMAGE_WITHOUT_LABEL)]
+
+
+LABELLED_IN_ANOTHER_CASE: list[tuple[str, Files, str]] = [
+    ("yolo", {"images/b.jpg": picture(suffix=".jpg"), "images/b.txt": "0 .5 .5 .1 .1"}, "images/b.jpg"),
+    ("yolo", {"images/b.jpg": picture(suffix=".jpg"), "labels/b.TXT": "0 .5 .5 .1 .1"}, "images/b.jpg"),
+    ("yolo", {"Images/B.jpg": picture(suffix=".jpg"), "Labels/b.txt": "0 .5 .5 .1 .1"}, "Images/B.jpg"),
+    ("masks", {"pit/b.jpg": picture(suffix=".jpg"), "pit/b.PNG": picture(level=255)}, "pit/b.jpg"),
+    ("masks", {"pit/b.png": picture(), "pit/B_Mask.PNG": picture(level=255)}, "pit/b.png"),
+    ("deeppcb", {"g/n/1_test.jpg": b"", "g/n/1_temp.JPG": b"", "g/n_not/1.TXT": "1 2 3 4 1"}, "g/n/1_test.jpg"),
+    ("deeppcb", {"g/n/a_test.jpg": b"", "g/n/A_TEMP.jpg": b"", "g/n_not/A.txt": "1 2 3 4 1"}, "g/n/a_test.jpg"),
+]
+
+
+@pytest.mark.parametrize(("name", "files", "image"), LABELLED_IN_ANOTHER_CASE)
+def test_what_belongs_to_an_image_is_found_in_any_case_and_beside_it(name: str, files: Files, image: str) -> None:
+    normal: Files = {"images/a.jpg": picture(suffix=".jpg"), "labels/a.txt": "", "classes.txt": "pit"}
+    files = normal | files if name == "yolo" else files
+    reading = READERS[name](MemorySource(files), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert not reading.problems
+    found = {item.name: item for item in reading.samples}
+    assert len(found[image].boxes) == 1
+    assert name == "yolo" or len(found) == 1
+    assert (found[image].reference is not None) == (name == "deeppcb")
+
+
+def test_equal_labels_in_the_folder_and_beside_the_image_are_its_labels() -> None:
+    files = yolo_export("0 .5 .5 .1 .1")
+    reading = READERS["yolo"](MemorySource(files | {"images/bad.txt": files["labels/bad.txt"]}), ReadOptions())
+    assert not reading.problems
+    assert all(len(item.boxes) == 1 for item in reading.samples)
 
 
 def test_yolo_takes_names_from_the_options_when_the_source_has_none() -> None:

@@ -96,6 +96,10 @@ class Layout:
         return Spool(self.images, key=posixpath.basename)
 
     @cached_property
+    def _in_lower_case(self) -> Spool[str]:
+        return Spool(self.names, key=str.lower)
+
+    @cached_property
     def _by_stem(self) -> Spool[str]:
         return Spool(self.images, key=stem_of)
 
@@ -159,6 +163,10 @@ class Layout:
     def with_suffix(self, *suffixes: str) -> Iterator[str]:
         """Yield the files whose names end so (lower case), sorted."""
         return (name for name in self.names if posixpath.splitext(name)[1].lower() in suffixes)
+
+    def files_like(self, path: str) -> Sequence[str]:
+        """List the files that a path may mean: the one of this very name, else those that differ from it in case."""
+        return [path] if path in self.names else self._in_lower_case.all_of(path.lower())
 
     def images_at(self, stem: str) -> Sequence[str]:
         """List the images at a path without suffix."""

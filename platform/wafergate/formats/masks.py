@@ -5,7 +5,7 @@ lower edge exclusive. The outline through the centres of a part's border pixels 
 """
 
 import posixpath
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
@@ -47,19 +47,38 @@ def _label_of(image: str) -> str:
     return folders[-1] if folders else ""
 
 
-def _mask_of(image: str, names: Container[str]) -> str | None:
-    """Return an image's mask: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
+def _places(image: str) -> tuple[str, ...]:
+    """Return where an image's mask may lie: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
     stem, suffix = posixpath.splitext(image)
-    beside = (f"{stem}.png" if suffix.lower() != ".png" else "", f"{stem}{_SUFFIX}.png")
-    return next((name for name in beside if name in names), None)
+    own = f"{stem}{_SUFFIX}.png"
+    return (own,) if suffix.lower() == ".png" else (f"{stem}.png", own)
 
 
-def _pairs(layout: Layout, problems: Spool[Problem]) -> Spool[_Pair]:
+class _Masks:
+    """Finds the masks of images, whatever case they are written in; one that may be another's is never taken."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._owners = Spool((path.lower() for image in layout.images for path in _places(image)), key=str)
+
+    def of(self, image: str) -> str | None:
+        """Return an image's mask."""
+        exact = next((path for path in _places(image) if path in self._layout.names), None)
+        found = [] if exact else self.in_other_case(image)
+        return found[0] if len(found) == 1 and self._owners.is_single(found[0].lower()) else exact
+
+    def in_other_case(self, image: str) -> list[str]:
+        """List the files that differ in case from where an image's mask may lie."""
+        near = (name for path in _places(image) for name in self._layout.files_like(path))
+        return [name for name in near if name not in {image, *_places(image)}]
+
+
+def _pairs(layout: Layout, found: _Masks, problems: Spool[Problem]) -> Spool[_Pair]:
     """Return images with their masks, found by image; a mask that two images have is noted with the second."""
     pairs: Spool[_Pair] = Spool(key=attrgetter("image"))
     owners: Spool[tuple[str, str]] = Spool(key=itemgetter(0))
     for image in layout.images:
-        mask = _mask_of(image, layout.names)
+        mask = found.of(image)
         if mask is None:
             continue
         owner = owners.get(mask)
@@ -72,20 +91,23 @@ def _pairs(layout: Layout, problems: Spool[Problem]) -> Spool[_Pair]:
     return pairs
 
 
-def _normal(layout: Layout, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
+def _normal(layout: Layout, found: _Masks, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
     """Yield images without a mask that count as normal; note masks alone, and images that do not count so."""
     masks = Spool((pair.mask for pair in pairs), key=str)
     folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
     for image in layout.images:
-        if pairs.get(image) or image in masks or _mask_of(image, masks):
+        if pairs.get(image) or image in masks or any(path in masks for path in _places(image)):
             continue
         stem, suffix = posixpath.splitext(image)
-        if suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders):
+        other_case = found.in_other_case(image)
+        if suffix.lower() == ".png" and (stem.lower().endswith(_SUFFIX) or posixpath.dirname(image) in folders):
             problems.append((image, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this mask"))
-        elif layout.is_normal(image):
+        elif layout.is_normal(image, sure=not other_case):
             yield RawSample(image)
         else:
-            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no mask {stem}.png"))
+            detail = f"it has no mask {stem}.png"
+            more = f"; whether {' or '.join(other_case)} is it is open: write both names in the same case"
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, detail + (more if other_case else "")))
 
 
 def _binary(pixels: NDArray[np.generic]) -> Mask:
@@ -159,7 +181,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     A folder whose masks are all empty holds images without defect. In a folder that has defects, an image whose mask
     shows none contradicts itself and is a problem, as is one outside any class folder or whose mask cannot be read, and
-    one without mask, unless the options say it is normal.
+    one without mask, unless the options say it is normal. A mask whose name differs in case is the image's where it can
+    be no other's.
 
     Raises:
         SourceError: there is no image with a mask.
@@ -167,14 +190,15 @@ def read(source: Source, options: ReadOptions) -> Reading:
     layout = Layout(source, options)
     layout.require_images("Masks")
     problems: Spool[Problem] = Spool()
-    pairs = _pairs(layout, problems)
+    masks = _Masks(layout)
+    pairs = _pairs(layout, masks, problems)
     if not pairs:
         found = examples(layout.images)
         message = f"Masks need pairs x.jpg and x.png, or x.png and x{_SUFFIX}.png; {source.title} holds {found}"
         raise SourceError(message)
     samples = spooled(_masked(layout, pairs, problems))
     return layout.reading(
-        chain(_agreeing(layout, pairs, samples, problems), _normal(layout, pairs, problems)), problems
+        chain(_agreeing(layout, pairs, samples, problems), _normal(layout, masks, pairs, problems)), problems
     )
 
 
