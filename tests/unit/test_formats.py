@@ -306,6 +306,22 @@ def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> No
     assert [problem[:2] for problem in reading.problems] == [("lost.png", R.MISSING_IMAGE)]
 
 
+@pytest.mark.parametrize(
+    ("image", "annotation", "category"),
+    [(2, 2.0, 1.0), (2.0, 2, 1), ("2", 2, "1"), (2, "2", "01"), ("2.0", 2.0, " 1"), (2**60, 2**60, 1), ("b", "b", 1)],
+)
+def test_coco_ids_written_as_other_kinds_of_numbers_keep_their_boxes(
+    image: object, annotation: object, category: object
+) -> None:
+    files = coco_export(
+        images=[{"id": 5, "file_name": "good.png"}, {"id": image, "file_name": "bad.png"}],
+        annotations=[{"id": 9, "image_id": annotation, "category_id": category, "bbox": [1, 2, 3, 4]}],
+    )
+    reading = READERS["coco"](MemorySource(files), ReadOptions())
+    assert not reading.problems
+    assert {item.name: len(item.boxes) for item in reading.samples} == {"bad.png": 1, "good.png": 0}
+
+
 def test_what_the_source_refused_is_among_the_problems() -> None:
     source = MemorySource({"a.png": picture(), "a.json": coco_of("a.png")}, refused=[("../x.png", "it leads outside")])
     (problem,) = READERS["coco"](source, ReadOptions()).problems

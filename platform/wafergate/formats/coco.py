@@ -8,6 +8,7 @@ Sums are rounded as floating-point numbers are: whole and binary-fraction pixels
 import json
 import math
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -36,20 +37,28 @@ class _LabelError(Exception):
     """A label that cannot be read; its image is set aside."""
 
 
-def _number_of(row: _Entry, name: str) -> object:
-    """Return an id as it is written; ids that are neither numbers nor text are held apart by how they look."""
-    value = row.get(name)
-    return value if isinstance(value, (int, str)) else repr(value)
+_WHOLE = re.compile(r"\s*(-?)0*([0-9]+)(?:\.0*)?\s*")
+_EXACT = 1 << 53  # whole numbers below it are exact as floating point
 
 
 def _key(number: object) -> str:
-    return f"#{int(number)}" if isinstance(number, int) else f"={number}"
+    """Return what an id is found by: 2, 2.0, "2" and "2.0" are one id, anything else is told by how it looks.
+
+    Tools that hold ids in a column of floating point or text write them so for one table and not for the other. Two
+    images or categories of one id are read as none, so that what is one here is never a guess between two.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, float, str)):
+        return f"={number!r}"
+    if isinstance(number, float) and number.is_integer() and abs(number) < _EXACT:
+        number = int(number)
+    whole = _WHOLE.fullmatch(str(number)) if not isinstance(number, float) else None
+    return "#" + "".join(whole.groups()) if whole else f"={number}"
 
 
 _TABLES: Mapping[str, Callable[[_Entry], str]] = {
-    "images": lambda row: _key(_number_of(row, "id")),
-    "annotations": lambda row: _key(_number_of(row, "image_id")),
-    "categories": lambda row: _key(_number_of(row, "id")),
+    "images": lambda row: _key(row.get("id")),
+    "annotations": lambda row: _key(row.get("image_id")),
+    "categories": lambda row: _key(row.get("id")),
 }
 """What a JSON needs to be COCO, and what its rows are found by."""
 
@@ -116,9 +125,9 @@ def _bounds(polygons: object) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _box(annotation: _Entry, labels: Mapping[object, str]) -> RawBox:
+def _box(annotation: _Entry, labels: Mapping[str, str]) -> RawBox:
     try:
-        label = labels[annotation.get("category_id")]
+        label = labels[_key(annotation.get("category_id"))]
         outline = annotation.get("segmentation")
         if "bbox" in annotation:
             x, y, width, height = (float(value) for value in annotation["bbox"])
@@ -159,11 +168,11 @@ class _Reader:
         self._bare = 0
 
     def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
-        labels = {_number_of(row, "id"): row["name"] for row in document["categories"] if _is_named(row)}
+        labels = {_key(row["id"]): row["name"] for row in document["categories"] if _is_named(row)}
         images, annotations = document["images"], document["annotations"]
         self._bare = attached = 0
         for image in images:
-            number = _key(_number_of(image, "id"))
+            number = _key(image.get("id"))
             if image.get("id") is None or not images.is_single(number):
                 # Whose boxes they are cannot be told, and without boxes it would count as free of defects.
                 path = str(image.get("file_name") or name)
@@ -184,7 +193,7 @@ class _Reader:
         """List the annotations whose image is not listed."""
         count, lost = 0, Spool(key=_key)
         for annotation in annotations:
-            number = _number_of(annotation, "image_id")
+            number = annotation.get("image_id")
             if images.get(_key(number)) is None:
                 count += 1
                 if _key(number) not in lost:
@@ -197,7 +206,7 @@ class _Reader:
         """Remember an image as listed although its entry is not used."""
         self.listed.append(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
 
-    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]) -> None:
+    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[str, str]) -> None:
         file = image.get("file_name")
         if not isinstance(file, str) or not file:
             detail = f"image {image.get('id')!r} has no file_name"
@@ -219,9 +228,7 @@ class _Reader:
         self.listed.append(name)
         self._sample(document, name, image, drawn, labels)
 
-    def _sample(
-        self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]
-    ) -> None:
+    def _sample(self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: Mapping[str, str]) -> None:
         boxes = []
         for annotation in drawn:
             try:
