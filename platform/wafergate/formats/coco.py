@@ -31,6 +31,7 @@ _STANDARD = frozenset(
 )
 
 _Entry = dict[str, Any]
+_Labels = Mapping[str, Sequence[str]]
 
 
 class _LabelError(Exception):
@@ -125,9 +126,29 @@ def _bounds(polygons: object) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _box(annotation: _Entry, labels: Mapping[str, str]) -> RawBox:
+def _labels_of(categories: Spool[_Entry]) -> dict[str, list[str]]:
+    """Return the names of each category id: one, or what it is left open between."""
+    labels: dict[str, list[str]] = {}
+    for row in filter(_is_named, categories):
+        names = labels.setdefault(_key(row["id"]), [])
+        if row["name"] not in names:
+            names.append(row["name"])
+    return labels
+
+
+def _label_of(annotation: _Entry, labels: _Labels) -> str:
+    number = annotation.get("category_id")
+    names = labels.get(_key(number), ())
+    if len(names) != 1:
+        why = f"has several names: {examples(names)}" if names else "is not in categories"
+        message = f"its category_id {number!r} {why}"
+        raise _LabelError(message)
+    return names[0]
+
+
+def _box(annotation: _Entry, labels: _Labels) -> RawBox:
+    label = _label_of(annotation, labels)
     try:
-        label = labels[_key(annotation.get("category_id"))]
         outline = annotation.get("segmentation")
         if "bbox" in annotation:
             x, y, width, height = (float(value) for value in annotation["bbox"])
@@ -135,9 +156,6 @@ def _box(annotation: _Entry, labels: Mapping[str, str]) -> RawBox:
         else:
             box = Box(*_bounds(outline))
         return RawBox(label, box, _polygon(outline))
-    except KeyError as error:
-        message = f"its category_id {annotation.get('category_id')!r} is not in categories"
-        raise _LabelError(message) from error
     except (TypeError, ValueError, OverflowError) as error:
         message = f"its box cannot be read ({error})"
         raise _LabelError(message) from error
@@ -168,7 +186,7 @@ class _Reader:
         self._bare = 0
 
     def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
-        labels = {_key(row["id"]): row["name"] for row in document["categories"] if _is_named(row)}
+        labels = _labels_of(document["categories"])
         images, annotations = document["images"], document["annotations"]
         self._bare = attached = 0
         for image in images:
@@ -206,7 +224,7 @@ class _Reader:
         """Remember an image as listed although its entry is not used."""
         self.listed.append(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
 
-    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[str, str]) -> None:
+    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         file = image.get("file_name")
         if not isinstance(file, str) or not file:
             detail = f"image {image.get('id')!r} has no file_name"
@@ -228,7 +246,7 @@ class _Reader:
         self.listed.append(name)
         self._sample(document, name, image, drawn, labels)
 
-    def _sample(self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: Mapping[str, str]) -> None:
+    def _sample(self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         boxes = []
         for annotation in drawn:
             try:
