@@ -322,6 +322,31 @@ def test_coco_ids_written_as_other_kinds_of_numbers_keep_their_boxes(
     assert {item.name: len(item.boxes) for item in reading.samples} == {"bad.png": 1, "good.png": 0}
 
 
+def listed_as(file_name: str, **annotation: object) -> Files:
+    """Return the COCO export whose JSON calls images/bad.png by this name."""
+    files = coco_export(
+        images=[{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": file_name}],
+        more=[{"id": 9, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4]} | annotation],
+    )
+    return files | {"images/bad.png": files.pop("bad.png"), "images/new.png": picture()}
+
+
+def test_coco_finds_an_image_by_a_path_with_backslashes() -> None:
+    reading = READERS["coco"](MemorySource(listed_as("images\\bad.png")), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert not reading.problems
+    boxes = {item.name: len(item.boxes) for item in reading.samples}
+    assert boxes == {"good.png": 1, "images/bad.png": 1, "images/new.png": 0}
+
+
+@pytest.mark.parametrize(
+    "files", [listed_as("BAD.PNG"), listed_as("C:\\bad.png"), listed_as("images/bad.png", image_id=77)]
+)
+def test_no_unlisted_coco_image_is_normal_where_boxes_found_no_image(files: Files) -> None:
+    reading = READERS["coco"](MemorySource(files), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert "images/new.png" not in {item.name for item in reading.samples}
+    assert ("images/new.png", R.IMAGE_WITHOUT_LABEL) in {problem[:2] for problem in reading.problems}
+
+
 def test_what_the_source_refused_is_among_the_problems() -> None:
     source = MemorySource({"a.png": picture(), "a.json": coco_of("a.png")}, refused=[("../x.png", "it leads outside")])
     (problem,) = READERS["coco"](source, ReadOptions()).problems

@@ -102,6 +102,11 @@ def _locate(layout: Layout, document: str, file: str) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
+def _with_slashes(path: str) -> str:
+    """Return a path as systems other than Windows write it."""
+    return path.replace("\\", "/")
+
+
 def _polygon(segmentation: object) -> tuple[tuple[float, float], ...]:
     """Return the outline where it is one polygon; several polygons and run-length masks leave the box alone."""
     if not isinstance(segmentation, list) or len(segmentation) != 1:
@@ -175,7 +180,16 @@ def _is_told(value: object) -> bool:
 
 
 class _Reader:
-    """Reads the documents of one source; what it cannot read it lists and goes on."""
+    """Reads the documents of one source; what it cannot read it lists and goes on.
+
+    Attributes:
+        problems: what could not be read.
+        samples: what could; those in `aside` are not to be used.
+        listed: images that a document lists.
+        golden: images that are golden references.
+        aside: images whose labels turned out not to be known.
+        whole: whether each annotation's image was found, so that an image nobody lists has none.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -183,6 +197,8 @@ class _Reader:
         self.samples = spooled()
         self.listed: Spool[str] = Spool(key=str)
         self.golden: Spool[str] = Spool(key=str)
+        self.aside: Spool[str] = Spool(key=str)
+        self.whole = True
         self._bare = 0
 
     def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
@@ -196,7 +212,7 @@ class _Reader:
                 path = str(image.get("file_name") or name)
                 detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
                 self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
-                self._note(name, image)
+                self._leave_out(name, image, drawn=number in annotations)
             else:
                 drawn = annotations.all_of(number)
                 attached += len(drawn)
@@ -217,12 +233,18 @@ class _Reader:
                 if _key(number) not in lost:
                     lost.append(number)
         if count:
+            self.whole = False
             detail = f"{count} annotations name images that it does not list: image_id {examples(lost)}"
             self.problems.append((document, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
 
-    def _note(self, document: str, image: _Entry) -> None:
+    def _leave_out(self, document: str, image: _Entry, *, drawn: bool) -> None:
         """Remember an image as listed although its entry is not used."""
-        self.listed.append(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
+        name = _locate(self._layout, document, _with_slashes(str(image.get("file_name") or "")))
+        if name is None:
+            self.whole = self.whole and not drawn
+        else:
+            self.listed.append(name)
+            self.aside.append(name)
 
     def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         file = image.get("file_name")
@@ -230,11 +252,13 @@ class _Reader:
             detail = f"image {image.get('id')!r} has no file_name"
             self.problems.append((document, QuarantineReason.UNREADABLE_LABEL, detail))
             return
-        if inside(posixpath.dirname(document), file) is None:
+        path = _with_slashes(file)
+        name = _locate(self._layout, document, path)
+        self.whole = self.whole and not (name is None and drawn)
+        if inside(posixpath.dirname(document), path) is None:
             detail = f"{document} gives it by an absolute path or one that leads outside the source"
             self.problems.append((file, QuarantineReason.UNSAFE_PATH, detail))
             return
-        name = _locate(self._layout, document, file)
         if name is None:
             detail = f"{document} lists it with {len(drawn)} annotations, and it is not in the source"
             self.problems.append((file, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
@@ -259,7 +283,8 @@ class _Reader:
         self._bare += sum(
             bool(one.get("segmentation")) and not box.polygon for one, box in zip(drawn, boxes, strict=True)
         )
-        reference = _locate(self._layout, document, str(image["reference"])) if image.get("reference") else None
+        named = _with_slashes(str(image.get("reference") or ""))
+        reference = _locate(self._layout, document, named) if named else None
         if reference:
             self.golden.append(reference)
         told = {key: str(value) for key, value in image.items() if key not in _STANDARD and _is_told(value)}
@@ -286,7 +311,7 @@ def read(source: Source, options: ReadOptions) -> Reading:
         found = True
         reader.document(name, document)
     damaged = (path for path, reason, _ in reader.problems if reason is QuarantineReason.UNREADABLE_LABEL)
-    whole = not any(path.lower().endswith(".json") and path in layout.names for path in damaged)
+    whole = reader.whole and not any(path.lower().endswith(".json") and path in layout.names for path in damaged)
     if not found:
         seen = examples(layout.with_suffix(".json")) or "no .json file"
         message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"
@@ -298,9 +323,11 @@ def read(source: Source, options: ReadOptions) -> Reading:
         if layout.is_normal(name, sure=whole):
             reader.samples.append(RawSample(name))
         else:
-            detail = "no COCO file lists this image" + ("" if whole else "; one that cannot be read may have")
+            why = "" if whole else "; one that cannot be read, or whose images were not all found, may have"
+            detail = f"no COCO file lists this image{why}"
             reader.problems.append((name, QuarantineReason.IMAGE_WITHOUT_LABEL, detail))
-    samples = (sample for sample in reader.samples if sample.name not in reader.golden)
+    out = (reader.golden, reader.aside)
+    samples = (sample for sample in reader.samples if not any(sample.name in names for names in out))
     return layout.reading(samples, reader.problems)
 
 
