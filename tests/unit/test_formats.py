@@ -322,6 +322,13 @@ def test_coco_ids_written_as_other_kinds_of_numbers_keep_their_boxes(
     assert {item.name: len(item.boxes) for item in reading.samples} == {"bad.png": 1, "good.png": 0}
 
 
+def test_a_coco_file_twice_keeps_its_images_and_their_boxes() -> None:
+    files = coco_bad(bbox=[1, 2, 3, 4])
+    reading = READERS["coco"](MemorySource(files | {"copy.json": files["a.json"]}), ReadOptions())
+    assert [len(item.boxes) for item in reading.samples] == [1, 1]
+    assert {problem[1] for problem in reading.problems} == {R.DUPLICATE_LABEL}
+
+
 def listed_as(file_name: str, **annotation: object) -> Files:
     """Return the COCO export whose JSON calls images/bad.png by this name."""
     files = coco_export(

@@ -166,6 +166,10 @@ def _box(annotation: _Entry, labels: _Labels) -> RawBox:
         raise _LabelError(message) from error
 
 
+def _sorted(boxes: Iterable[RawBox]) -> list[RawBox]:
+    return sorted(boxes, key=repr)
+
+
 def _size(image: _Entry) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
     return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None
@@ -212,7 +216,7 @@ class _Reader:
                 path = str(image.get("file_name") or name)
                 detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
                 self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
-                self._leave_out(name, image, drawn=number in annotations)
+                self._leave_out(name, image, drawn=annotations.get(number) is not None)
             else:
                 drawn = annotations.all_of(number)
                 attached += len(drawn)
@@ -264,11 +268,26 @@ class _Reader:
             self.problems.append((file, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
             return
         if name in self.listed:
-            detail = f"{document} lists it again; the first entry is used"
-            self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
+            self._again(document, name, drawn, labels)
             return
         self.listed.append(name)
         self._sample(document, name, image, drawn, labels)
+
+    def _again(self, document: str, name: str, drawn: list[_Entry], labels: _Labels) -> None:
+        """Note an entry of an image listed before: of one that adds annotations, neither entry tells them all."""
+        first = self.samples.get(name)
+        try:
+            boxes = _sorted(_box(one, labels) for one in drawn)
+            adds = bool(boxes) and (first is None or boxes != _sorted(first.boxes))
+        except _LabelError:
+            adds = True
+        if adds:
+            self.aside.append(name)
+            detail = f"{document} lists it again with {len(drawn)} annotations; one entry must hold all of an image's"
+            self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
+        else:
+            detail = f"{document} lists it again; the first entry is used"
+            self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
 
     def _sample(self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         boxes = []
@@ -296,7 +315,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     Images lie in the folder of the JSON, in its `images/`, one folder up (for `annotations/x.json`), or where
     `file_name` is the only file of its name. An image without annotations is a normal sample. An annotation that
-    cannot be read sets its whole image aside; so is an image that no JSON lists, unless the options say it is normal.
+    cannot be read sets its whole image aside, as do other annotations in a second entry of it; so is an image that no
+    JSON lists, unless the options say it is normal.
     Crowd regions are boxes like any other. An object drawn as several polygons or as a run-length mask keeps its box;
     that its outline is not kept is a problem of the file, which itself is kept whole. Of an entry in `images`,
     `reference` names the golden reference, and keys that COCO does not know are metadata.
