@@ -8,7 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.unit.memory_source import MemorySource, picture
 from wafergate.adapters.images import ImageRefusedError, decode
+from wafergate.domain.samples import QuarantineReason
+from wafergate.formats import READERS, ReadOptions
 
 pytestmark = pytest.mark.unit
 
@@ -71,3 +74,47 @@ def test_a_pnm_is_scaled_from_its_own_brightest_value(kind: bytes, most: int) ->
 def test_a_pnm_with_values_above_its_brightest_is_refused() -> None:
     with pytest.raises(ImageRefusedError, match="above 100"):
         decode(b"P5 4 1 100\n" + bytes([0, 50, 100, 101]))
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def png(pixels: NDArray[np.generic], palette: list[int] | None = None) -> bytes:
+    image = Image.fromarray(pixels)
+    if palette is not None:
+        image.putpalette(palette)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def parts(*values: int, kind: type[np.generic] = np.uint8) -> NDArray[np.generic]:
+    """Return a mask with a square of 4 x 4 pixels of each value."""
+    mask = np.zeros((30, 40), kind)
+    for place, value in enumerate(values):
+        mask[4:8, 6 * place + 1 : 6 * place + 5] = value
+    return mask
+
+
+VOC_COLOURS = [0, 0, 0, 255, 0, 0, 60, 60, 60, 0, 0, 90]
+MASKS = [
+    pytest.param(png(parts(1, 2, 3), VOC_COLOURS), id="numbers with a palette"),
+    pytest.param(png(parts(1, 2, 300, kind=np.uint16)), id="16 bits, defects by number"),
+    pytest.param(png(parts(1, 20, 200)), id="8 bits, defects by number"),
+    pytest.param(png(parts(255, 255, 255, 100)), id="grey levels with a rim"),
+    pytest.param(png(parts(65535, 65535, 65535, 100, kind=np.uint16)), id="16 bits, grey levels with a rim"),
+]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_every_defect_of_a_mask_is_found(mask: bytes) -> None:
+    reading = READERS["masks"](MemorySource({"pit/a.jpg": picture(), "pit/a.png": mask}), ReadOptions())
+    (sample,) = reading.samples
+    assert [box.box.as_tuple() for box in sample.boxes] == [(1, 4, 5, 8), (7, 4, 11, 8), (13, 4, 17, 8)]
+
+
+def test_a_palette_whose_number_0_is_not_black_is_no_mask() -> None:
+    files = {"pit/a.jpg": picture(), "pit/a.png": png(parts(1), [255, 255, 255, 0, 0, 0])}
+    ((path, reason, detail),) = READERS["masks"](MemorySource(files), ReadOptions()).problems
+    assert (path, reason) == ("pit/a.jpg", QuarantineReason.UNREADABLE_LABEL)
+    assert "palette" in detail

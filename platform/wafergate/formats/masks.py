@@ -21,7 +21,7 @@ from wafergate.formats.header import ImageRefusedError
 from wafergate.formats.layout import Layout, Problem, examples
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
-from wafergate.formats.pixels import decode_raw
+from wafergate.formats.pixels import decode_indices, decode_raw
 from wafergate.formats.spooled import spooled
 from wafergate.ports import Source
 from wafergate.spool import Spool
@@ -32,7 +32,6 @@ Mask = NDArray[np.uint8]
 
 _NO_CLASS = frozenset({"img", "imgs", "images"})
 _SUFFIX = "_mask"
-_INDEX_MASK = 16  # masks whose brightest value is at most this hold class numbers, not grey levels
 
 
 class _Pair(NamedTuple):
@@ -111,13 +110,14 @@ def _normal(layout: Layout, found: _Masks, pairs: Spool[_Pair], problems: Spool[
 
 
 def _binary(pixels: NDArray[np.generic]) -> Mask:
-    """Return 1 where a mask marks a defect: above half of its brightest value, since its rims may be smoothed.
+    """Return 1 where a mask marks a defect.
 
-    A mask whose brightest value is at most 16 holds class numbers; there every number but 0 is a defect.
+    A mask that reaches the brightest value there is shows grey levels: above half of it is a defect, since its rims may
+    be smoothed. Any other holds numbers of classes or defects; there every number but 0 is a defect.
     """
     grey = pixels.max(axis=2) if pixels.ndim == 3 else pixels
-    brightest = float(np.max(grey))
-    limit = 0.0 if brightest <= _INDEX_MASK else brightest / 2
+    brightest = np.iinfo(np.uint8 if grey.dtype == np.uint8 else np.uint16).max
+    limit = brightest / 2 if int(np.max(grey)) == brightest else 0
     return np.asarray(np.greater(grey, limit), dtype=np.uint8)
 
 
@@ -170,8 +170,11 @@ def parts_of(mask: Mask, *, gap: int = 0, min_area: int = 1) -> list[tuple[Box, 
 
 def _sample(pair: _Pair, layout: Layout) -> RawSample:
     options = layout.options
-    _, pixels = decode_raw(layout.source.read(pair.mask), max_pixels=options.max_pixels, name=pair.mask)
-    found = parts_of(_binary(pixels), gap=options.mask_gap, min_area=options.mask_min_area)
+    data = layout.source.read(pair.mask)
+    header, pixels = decode_raw(data, max_pixels=options.max_pixels, name=pair.mask)
+    numbered = header.kind == "PNG" and header.mode == "P"
+    mask = np.asarray(np.greater(decode_indices(data), 0), np.uint8) if numbered else _binary(pixels)
+    found = parts_of(mask, gap=options.mask_gap, min_area=options.mask_min_area)
     boxes = tuple(RawBox(pair.label, box, outline) for box, outline in found)
     return RawSample(pair.image, boxes, size=(pixels.shape[1], pixels.shape[0]))
 
