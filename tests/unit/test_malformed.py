@@ -100,6 +100,10 @@ def voc_object(*corners: object) -> Files:
     return voc_export(VOC.format(file="", body=OBJECT.format(*corners)))
 
 
+def coco_told(**metadata: object) -> Files:
+    return coco_export(images=[{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": "bad.png"} | metadata])
+
+
 JPEG, PNG = saved(GREY, "JPEG"), saved(GREY, "PNG")
 
 IMAGES = [
@@ -179,6 +183,19 @@ COCO = [
          R.UNSAFE_PATH, "absolute"),
     Kind("COCO, backslashes to the folder above", "coco", coco_export() | {"b.json": coco_of("..\\gone.png")},
          "..\\gone.png", R.UNSAFE_PATH, "outside"),
+    Kind("COCO, a path with half a letter", "coco", coco_export() | {"b.json": coco_of("a\ud800.png")}, "a\\ud800.png",
+         R.LABEL_WITHOUT_IMAGE, "b.json"),
+    Kind("COCO, a path with a NUL", "coco", coco_export() | {"b.json": coco_of("a\0.png")}, "a\\x00.png",
+         R.LABEL_WITHOUT_IMAGE, "b.json"),
+    Kind("COCO, metadata with half a letter", "coco", coco_told(lot="L\ud800"), "bad.png",
+         R.UNREADABLE_LABEL, "its lot"),
+    Kind("COCO, metadata with a NUL", "coco", coco_told(lot="L\0"), "bad.png", R.UNREADABLE_LABEL, "its lot"),
+    Kind("COCO, metadata of a name with a NUL", "coco", coco_told(**{"lo\0t": "L"}), "bad.png",
+         R.UNREADABLE_LABEL, "its lo\\x00t"),
+    Kind("COCO, a category whose name holds half a letter", "coco",
+         coco_export(more=[{"id": 9, "image_id": 2, "category_id": 2, "bbox": [1, 2, 3, 4]}],
+                     categories=[{"id": 1, "name": "pit"}, {"id": 2, "name": "p\udcff"}]),
+         "bad.png", R.UNREADABLE_LABEL, "category_id 2"),
     Kind("COCO, labels drawn on another size", "coco",
          coco_export(images=[{"id": 1, "file_name": "good.png"},
                              {"id": 2, "file_name": "bad.png", "width": 80, "height": 30}]),
@@ -234,6 +251,13 @@ VOCS = [
          "JPEGImages/bad.png", R.UNREADABLE_LABEL, "bndbox"),
     Kind("VOC, a word for a number", "voc", voc_object(1, "one", 2, 3), "JPEGImages/bad.png",
          R.UNREADABLE_LABEL, "ymin"),
+    Kind("VOC, an encoding of no name", "voc", voc_export('<?xml version="1.0" encoding="ANSI"?><annotation/>'),
+         "JPEGImages/bad.png", R.UNREADABLE_LABEL, "cannot be read"),
+    Kind("VOC, a number beyond all numbers", "voc", voc_object(1, "1E+1000000", 2, 3), "JPEGImages/bad.png",
+         R.UNREADABLE_LABEL, "finite"),
+    Kind("VOC, a size beyond all sizes", "voc",
+         voc_export(VOC.format(file="", body=f"<size><width>{'9' * 5000}</width><height>1</height></size>")),
+         "JPEGImages/bad.png", R.UNREADABLE_LABEL, "digits"),
     Kind("VOC, not a number", "voc", voc_object(1, "sNaN", 2, 3), "JPEGImages/bad.png", R.UNREADABLE_LABEL, "finite"),
     Kind("VOC, an outline of another program", "voc",
          voc_export(VOC.format(file="", body=OBJECT.format(1, 2, 3, 4).replace(
@@ -300,6 +324,10 @@ MASKS = [
 TABLES = [
     Kind("metadata without a column of names", "coco", coco_export() | {"metadata.csv": "lot,wafer\n1,2\n"},
          "metadata.csv", R.UNREADABLE_LABEL, "needs a column"),
+    Kind("metadata with a NUL", "coco", coco_export() | {"metadata.csv": "name,lot\nbad.png,L\0\n"}, "metadata.csv",
+         R.UNREADABLE_LABEL, "row 2 holds a NUL"),
+    Kind("metadata with a NUL in a column's name", "coco", coco_export() | {"metadata.csv": "name,l\0t\nbad.png,L\n"},
+         "metadata.csv", R.UNREADABLE_LABEL, "column holds a NUL"),
     Kind("metadata of no image", "coco", coco_export() | {"metadata.csv": "name,lot\nlost.png,1\n"},
          "metadata.csv", R.LABEL_WITHOUT_IMAGE, "lost.png"),
     Kind("metadata that names no golden reference", "coco",
@@ -373,6 +401,18 @@ def locked(data: bytes) -> bytes:
     return bytes(found)
 
 
+def packed(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_LZMA
+    return info
+
+
+def crumpled(data: bytes) -> bytes:
+    """Spoil the LZMA stream of the entry `new.png`: after its name come 9 bytes of how it was packed."""
+    at = data.index(b"new.png", data.index(b"PK", data.index(b"b.json"))) + len(b"new.png") + 9
+    return data[:at] + b"\xff" * 20 + data[at + 20 :]
+
+
 PLACES = [
     Kind("a zip entry with ..", "coco", zipped(("../up.png", PNG)), "../up.png", R.UNSAFE_PATH, "'..'"),
     Kind("a zip entry with an absolute path", "coco", zipped(("/etc/x.png", PNG)), "/etc/x.png",
@@ -386,6 +426,9 @@ PLACES = [
     Kind("a damaged zip entry", "coco",
          zipped(spoil=lambda data: data.replace(as_bytes(coco_export())["bad.png"][-20:], bytes(20), 1)),
          "bad.png", R.MISSING_IMAGE, "CRC"),
+    Kind("a damaged zip entry that LZMA packed", "coco",
+         zipped(("b.json", coco_of("new.png").encode()), (packed("new.png"), PNG), spoil=crumpled),
+         "new.png", R.MISSING_IMAGE, "Corrupt"),
     Kind("a tar entry with an absolute path", "coco", tarred((tarfile.TarInfo("/etc/x.png"), PNG)), "/etc/x.png",
          R.UNSAFE_PATH, "absolute"),
     Kind("a tar link to outside", "coco", tarred(tar_entry("out.png", tarfile.SYMTYPE, "/etc/passwd")), "out.png",
@@ -417,7 +460,7 @@ def test_it_is_set_aside_under_its_reason_with_its_bytes_and_the_rest_goes_on(ki
     row = rows[kind.path, kind.reason]
     assert kind.says in row.detail
     assert "\n" not in row.detail
-    readable = kind.path in source.names() and "CRC" not in kind.says
+    readable = kind.path in source.names() and kind.says not in {"CRC", "Corrupt"}
     assert (row.digest is not None) == readable
     if row.digest is not None:
         assert parts.files.get(row.digest) == source.read(kind.path)

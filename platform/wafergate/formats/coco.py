@@ -21,6 +21,7 @@ from wafergate.formats.layout import Layout, Problem, examples, inside
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.formats.spooled import spooled
+from wafergate.formats.storable import is_storable
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -176,7 +177,8 @@ def _size(image: _Entry) -> tuple[int, int] | None:
 
 
 def _is_named(category: _Entry) -> bool:
-    return category.get("id") is not None and isinstance(category.get("name"), str) and bool(category["name"])
+    name = category.get("name")
+    return category.get("id") is not None and isinstance(name, str) and bool(name) and is_storable(name)
 
 
 def _is_told(value: object) -> bool:
@@ -307,6 +309,11 @@ class _Reader:
         if reference:
             self.golden.append(reference)
         told = {key: str(value) for key, value in image.items() if key not in _STANDARD and _is_told(value)}
+        odd = [key for key, value in told.items() if not (is_storable(key) and is_storable(value))]
+        if odd:
+            detail = f"its {examples(odd)} in {document} holds a NUL or half a letter, which cannot be stored"
+            self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
+            return
         self.samples.append(RawSample(name, tuple(boxes), reference, _size(image), told))
 
 

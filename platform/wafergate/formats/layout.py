@@ -15,6 +15,7 @@ from wafergate.formats.header import IMAGE_SUFFIXES
 from wafergate.formats.metadata import METADATA_NAME, MetadataTable, Problem, from_name, parse_table
 from wafergate.formats.options import ReadOptions
 from wafergate.formats.spooled import spooled
+from wafergate.formats.storable import showable
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -221,5 +222,5 @@ def _merged(problems: Iterable[Problem]) -> Collection[Problem]:
     for (path, reason), group in groupby(told, key=itemgetter(0, 1)):
         details = list(dict.fromkeys(detail for _, _, detail in group))
         more = f"; and {len(details) - 3} more" if len(details) > 3 else ""
-        merged.append((path, reason, "; ".join(details[:3]) + more))
+        merged.append((showable(path), reason, showable("; ".join(details[:3]) + more)))
     return merged
