@@ -28,7 +28,12 @@ def mask_of(
 
 def coco_of(*names: str, number: int | None = None) -> str:
     """Return a COCO file that lists images without annotations, under their place or all under one id."""
-    images = [{"id": place if number is None else number, "file_name": name} for place, name in enumerate(names)]
+    return coco_numbered({name: place if number is None else number for place, name in enumerate(names)})
+
+
+def coco_numbered(ids: Mapping[str, object]) -> str:
+    """Return a COCO file that lists images of these ids without annotations."""
+    images = [{"id": number, "file_name": name} for name, number in ids.items()]
     return json.dumps({"images": images, "annotations": [], "categories": []})
 
 

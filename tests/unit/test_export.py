@@ -197,6 +197,18 @@ def test_a_folder_that_holds_something_stays_as_it_is(parts: Parts, tmp_path: Pa
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == before
 
 
+@pytest.mark.parametrize("place", [".", "../here", "there/.."])
+def test_an_empty_folder_is_filled_while_one_stands_in_it(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    version = stored(parts, [sample(parts, "a.png")])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    written(parts, version, "coco", Path(place))
+    assert {path.name for path in Path().iterdir()} == {"a.png", "annotations.json", "dataset_version.json"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "store"]
+
+
 def test_a_version_is_named_by_number_or_id_and_several_lines_ask_for_one(parts: Parts) -> None:
     first = stored(parts, [])
     assert named_version(parts.facts, "1") == named_version(parts.facts, "data-1") == first

@@ -28,6 +28,7 @@ from tests.unit.exports import (
 from tests.unit.memory_source import MemorySource, picture
 from wafergate.adapters.source import open_source
 from wafergate.domain.geometry import Box
+from wafergate.domain.quarantine import Unlabelled
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import ConfigError, SourceError
 from wafergate.formats import READERS, WRITERS, ReadOptions
@@ -305,6 +306,54 @@ def test_a_reference_named_in_the_table_wins_and_a_missing_one_is_listed() -> No
     assert [problem[:2] for problem in reading.problems] == [("lost.png", R.MISSING_IMAGE)]
 
 
+@pytest.mark.parametrize(
+    ("image", "annotation", "category"),
+    [(2, 2.0, 1.0), (2.0, 2, 1), ("2", 2, "1"), (2, "2", "01"), ("2.0", 2.0, " 1"), (2**60, 2**60, 1), ("b", "b", 1)],
+)
+def test_coco_ids_written_as_other_kinds_of_numbers_keep_their_boxes(
+    image: object, annotation: object, category: object
+) -> None:
+    files = coco_export(
+        images=[{"id": 5, "file_name": "good.png"}, {"id": image, "file_name": "bad.png"}],
+        annotations=[{"id": 9, "image_id": annotation, "category_id": category, "bbox": [1, 2, 3, 4]}],
+    )
+    reading = READERS["coco"](MemorySource(files), ReadOptions())
+    assert not reading.problems
+    assert {item.name: len(item.boxes) for item in reading.samples} == {"bad.png": 1, "good.png": 0}
+
+
+def test_a_coco_file_twice_keeps_its_images_and_their_boxes() -> None:
+    files = coco_bad(bbox=[1, 2, 3, 4])
+    reading = READERS["coco"](MemorySource(files | {"copy.json": files["a.json"]}), ReadOptions())
+    assert [len(item.boxes) for item in reading.samples] == [1, 1]
+    assert {problem[1] for problem in reading.problems} == {R.DUPLICATE_LABEL}
+
+
+def listed_as(file_name: str, **annotation: object) -> Files:
+    """Return the COCO export whose JSON calls images/bad.png by this name."""
+    files = coco_export(
+        images=[{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": file_name}],
+        more=[{"id": 9, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4]} | annotation],
+    )
+    return files | {"images/bad.png": files.pop("bad.png"), "images/new.png": picture()}
+
+
+def test_coco_finds_an_image_by_a_path_with_backslashes() -> None:
+    reading = READERS["coco"](MemorySource(listed_as("images\\bad.png")), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert not reading.problems
+    boxes = {item.name: len(item.boxes) for item in reading.samples}
+    assert boxes == {"good.png": 1, "images/bad.png": 1, "images/new.png": 0}
+
+
+@pytest.mark.parametrize(
+    "files", [listed_as("BAD.PNG"), listed_as("C:\\bad.png"), listed_as("images/bad.png", image_id=77)]
+)
+def test_no_unlisted_coco_image_is_normal_where_boxes_found_no_image(files: Files) -> None:
+    reading = READERS["coco"](MemorySource(files), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert "images/new.png" not in {item.name for item in reading.samples}
+    assert ("images/new.png", R.IMAGE_WITHOUT_LABEL) in {problem[:2] for problem in reading.problems}
+
+
 def test_what_the_source_refused_is_among_the_problems() -> None:
     source = MemorySource({"a.png": picture(), "a.json": coco_of("a.png")}, refused=[("../x.png", "it leads outside")])
     (problem,) = READERS["coco"](source, ReadOptions()).problems
@@ -336,6 +385,36 @@ def test_yolo_images_without_label_file_are_normal_only_where_labels_have_a_fold
     reading = READERS["yolo"](MemorySource(beside), ReadOptions())
     assert [item.name for item in reading.samples] == ["a.png"]
     assert [problem[:2] for problem in reading.problems] == [("b.png", R.IMAGE_WITHOUT_LABEL)]
+
+
+LABELLED_IN_ANOTHER_CASE: list[tuple[str, Files, str]] = [
+    ("yolo", {"images/b.jpg": picture(suffix=".jpg"), "images/b.txt": "0 .5 .5 .1 .1"}, "images/b.jpg"),
+    ("yolo", {"images/b.jpg": picture(suffix=".jpg"), "labels/b.TXT": "0 .5 .5 .1 .1"}, "images/b.jpg"),
+    ("yolo", {"Images/B.jpg": picture(suffix=".jpg"), "Labels/b.txt": "0 .5 .5 .1 .1"}, "Images/B.jpg"),
+    ("masks", {"pit/b.jpg": picture(suffix=".jpg"), "pit/b.PNG": picture(level=255)}, "pit/b.jpg"),
+    ("masks", {"pit/b.png": picture(), "pit/B_Mask.PNG": picture(level=255)}, "pit/b.png"),
+    ("deeppcb", {"g/n/1_test.jpg": b"", "g/n/1_temp.JPG": b"", "g/n_not/1.TXT": "1 2 3 4 1"}, "g/n/1_test.jpg"),
+    ("deeppcb", {"g/n/a_test.jpg": b"", "g/n/A_TEMP.jpg": b"", "g/n_not/A.txt": "1 2 3 4 1"}, "g/n/a_test.jpg"),
+]
+
+
+@pytest.mark.parametrize(("name", "files", "image"), LABELLED_IN_ANOTHER_CASE)
+def test_what_belongs_to_an_image_is_found_in_any_case_and_beside_it(name: str, files: Files, image: str) -> None:
+    normal: Files = {"images/a.jpg": picture(suffix=".jpg"), "labels/a.txt": "", "classes.txt": "pit"}
+    files = normal | files if name == "yolo" else files
+    reading = READERS[name](MemorySource(files), ReadOptions(unlabelled=Unlabelled.NORMAL))
+    assert not reading.problems
+    found = {item.name: item for item in reading.samples}
+    assert len(found[image].boxes) == 1
+    assert name == "yolo" or len(found) == 1
+    assert (found[image].reference is not None) == (name == "deeppcb")
+
+
+def test_equal_labels_in_the_folder_and_beside_the_image_are_its_labels() -> None:
+    files = yolo_export("0 .5 .5 .1 .1")
+    reading = READERS["yolo"](MemorySource(files | {"images/bad.txt": files["labels/bad.txt"]}), ReadOptions())
+    assert not reading.problems
+    assert all(len(item.boxes) == 1 for item in reading.samples)
 
 
 def test_yolo_takes_names_from_the_options_when_the_source_has_none() -> None:

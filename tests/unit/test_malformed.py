@@ -21,6 +21,7 @@ from tests.unit.exports import (
     as_bytes,
     coco_bad,
     coco_export,
+    coco_numbered,
     coco_of,
     masked_export,
     pcb_export,
@@ -99,6 +100,10 @@ def voc_object(*corners: object) -> Files:
     return voc_export(VOC.format(file="", body=OBJECT.format(*corners)))
 
 
+def coco_told(**metadata: object) -> Files:
+    return coco_export(images=[{"id": 1, "file_name": "good.png"}, {"id": 2, "file_name": "bad.png"} | metadata])
+
+
 JPEG, PNG = saved(GREY, "JPEG"), saved(GREY, "PNG")
 
 IMAGES = [
@@ -135,11 +140,21 @@ COCO = [
          "a.json", R.OUTLINE_NOT_KEPT, "box alone"),
     Kind("COCO, an unknown category", "coco", coco_bad(bbox=[1, 2, 3, 4], category_id=77), "bad.png",
          R.UNREADABLE_LABEL, "77"),
+    Kind("COCO, a category of two names", "coco",
+         coco_export(more=[{"id": 9, "image_id": 2, "category_id": 2, "bbox": [1, 2, 3, 4]}],
+                     categories=[{"id": 1, "name": "pit"}, {"id": 2, "name": "open"}, {"id": 2.0, "name": "short"}]),
+         "bad.png", R.UNREADABLE_LABEL, "several names: open, short"),
     Kind("COCO, an annotation of no image", "coco", coco_bad(image_id=99, bbox=[1, 2, 3, 4]), "a.json",
          R.LABEL_WITHOUT_IMAGE, "99"),
     Kind("COCO, two images with one id", "coco",
          coco_export() | {"b.json": coco_of("1.png", "2.png", number=5), "1.png": picture(), "2.png": picture()},
          "2.png", R.UNREADABLE_LABEL, "id 5"),
+    Kind("COCO, two images with ids that are equal as text", "coco",
+         coco_export() | {"b.json": coco_numbered({"1.png": 1, "2.png": "1"}), "1.png": picture(), "2.png": picture()},
+         "2.png", R.UNREADABLE_LABEL, "id '1'"),
+    Kind("COCO, an image of an id that another file shares", "coco",
+         coco_export() | {"b.json": coco_of("bad.png", "1.png", number=5), "1.png": picture()},
+         "bad.png", R.UNREADABLE_LABEL, "id 5"),
     Kind("COCO, not JSON", "coco", coco_export() | {"b.json": "{"}, "b.json", R.UNREADABLE_LABEL, "not JSON"),
     Kind("COCO, not UTF-8", "coco", coco_export() | {"b.json": b"\xff\xfe\x00"}, "b.json",
          R.UNREADABLE_LABEL, "not JSON"),
@@ -149,6 +164,12 @@ COCO = [
          R.IMAGE_WITHOUT_LABEL, "no COCO file lists"),
     Kind("COCO, an image listed twice", "coco", coco_export() | {"b.json": coco_of("good.png")}, "good.png",
          R.DUPLICATE_LABEL, "b.json"),
+    Kind("COCO, an image with other boxes in another file", "coco",
+         coco_bad(bbox=[1, 2, 3, 4]) | {"b.json": coco_bad(bbox=[5, 6, 7, 8])["a.json"]}, "bad.png",
+         R.UNREADABLE_LABEL, "b.json lists it again with 1"),
+    Kind("COCO, an image with boxes in another file alone", "coco",
+         coco_export() | {"b.json": coco_bad(bbox=[5, 6, 7, 8])["a.json"]}, "bad.png",
+         R.UNREADABLE_LABEL, "b.json lists it again with 1"),
     Kind("COCO, an image that is not there", "coco", coco_export() | {"b.json": coco_of("gone.png")}, "gone.png",
          R.LABEL_WITHOUT_IMAGE, "b.json"),
     Kind("COCO, an image of another folder", "coco",
@@ -160,6 +181,21 @@ COCO = [
          R.UNSAFE_PATH, "absolute"),
     Kind("COCO, a drive letter", "coco", coco_export() | {"b.json": coco_of("C:\\good.png")}, "C:\\good.png",
          R.UNSAFE_PATH, "absolute"),
+    Kind("COCO, backslashes to the folder above", "coco", coco_export() | {"b.json": coco_of("..\\gone.png")},
+         "..\\gone.png", R.UNSAFE_PATH, "outside"),
+    Kind("COCO, a path with half a letter", "coco", coco_export() | {"b.json": coco_of("a\ud800.png")}, "a\\ud800.png",
+         R.LABEL_WITHOUT_IMAGE, "b.json"),
+    Kind("COCO, a path with a NUL", "coco", coco_export() | {"b.json": coco_of("a\0.png")}, "a\\x00.png",
+         R.LABEL_WITHOUT_IMAGE, "b.json"),
+    Kind("COCO, metadata with half a letter", "coco", coco_told(lot="L\ud800"), "bad.png",
+         R.UNREADABLE_LABEL, "its lot"),
+    Kind("COCO, metadata with a NUL", "coco", coco_told(lot="L\0"), "bad.png", R.UNREADABLE_LABEL, "its lot"),
+    Kind("COCO, metadata of a name with a NUL", "coco", coco_told(**{"lo\0t": "L"}), "bad.png",
+         R.UNREADABLE_LABEL, "its lo\\x00t"),
+    Kind("COCO, a category whose name holds half a letter", "coco",
+         coco_export(more=[{"id": 9, "image_id": 2, "category_id": 2, "bbox": [1, 2, 3, 4]}],
+                     categories=[{"id": 1, "name": "pit"}, {"id": 2, "name": "p\udcff"}]),
+         "bad.png", R.UNREADABLE_LABEL, "category_id 2"),
     Kind("COCO, labels drawn on another size", "coco",
          coco_export(images=[{"id": 1, "file_name": "good.png"},
                              {"id": 2, "file_name": "bad.png", "width": 80, "height": 30}]),
@@ -187,6 +223,16 @@ YOLO = [
          "images/bad.png", R.WRONG_SUFFIX, "JPEG"),
     Kind("YOLO, an image without labels", "yolo", yolo_export("") | {"other/new.png": picture()}, "other/new.png",
          R.IMAGE_WITHOUT_LABEL, "no label file"),
+    Kind("YOLO, labels of two images that differ in case", "yolo", yolo_export("") | {"images/Bad.png": picture()},
+         "images/Bad.png", R.IMAGE_WITHOUT_LABEL, "labels/bad.txt is its label file is open"),
+    Kind("YOLO, labels that differ from those beside the image", "yolo",
+         yolo_export("") | {"images/bad.txt": "0 .5 .5 .1 .1"}, "images/bad.png", R.UNREADABLE_LABEL, "other labels"),
+    Kind("YOLO, an image without labels where others have them beside", "yolo",
+         yolo_export("") | {"images/new.png": picture(), "images/bad.txt": ""}, "images/new.png",
+         R.IMAGE_WITHOUT_LABEL, "no label file"),
+    Kind("YOLO, labels of no image beside images", "yolo",
+         yolo_export("") | {"images/lost.txt": "", "images/bad.txt": ""}, "images/lost.txt",
+         R.LABEL_WITHOUT_IMAGE, "no image"),
     Kind("YOLO, names that are not YAML", "yolo",
          yolo_export("") | {"a.yaml": "x: [", "data.yaml": "a: 1", "z.yaml": "names: {0: pit}"},
          "a.yaml", R.UNREADABLE_LABEL, "not YAML"),
@@ -205,6 +251,13 @@ VOCS = [
          "JPEGImages/bad.png", R.UNREADABLE_LABEL, "bndbox"),
     Kind("VOC, a word for a number", "voc", voc_object(1, "one", 2, 3), "JPEGImages/bad.png",
          R.UNREADABLE_LABEL, "ymin"),
+    Kind("VOC, an encoding of no name", "voc", voc_export('<?xml version="1.0" encoding="ANSI"?><annotation/>'),
+         "JPEGImages/bad.png", R.UNREADABLE_LABEL, "cannot be read"),
+    Kind("VOC, a number beyond all numbers", "voc", voc_object(1, "1E+1000000", 2, 3), "JPEGImages/bad.png",
+         R.UNREADABLE_LABEL, "finite"),
+    Kind("VOC, a size beyond all sizes", "voc",
+         voc_export(VOC.format(file="", body=f"<size><width>{'9' * 5000}</width><height>1</height></size>")),
+         "JPEGImages/bad.png", R.UNREADABLE_LABEL, "digits"),
     Kind("VOC, not a number", "voc", voc_object(1, "sNaN", 2, 3), "JPEGImages/bad.png", R.UNREADABLE_LABEL, "finite"),
     Kind("VOC, an outline of another program", "voc",
          voc_export(VOC.format(file="", body=OBJECT.format(1, 2, 3, 4).replace(
@@ -235,6 +288,12 @@ PAIRS = [
     Kind("DeepPCB, a list that names no board", "deeppcb",
          pcb_export("") | {"trainval.txt": "g/n/lost.jpg g/n_not/lost.txt"},
          "g/n_not/lost.txt", R.LABEL_WITHOUT_IMAGE, "trainval.txt"),
+    Kind("DeepPCB, labels that two boards may have", "deeppcb",
+         pcb_export("") | {"g/n/Bad_test.jpg": picture(suffix=".jpg")},
+         "g/n/Bad_test.jpg", R.IMAGE_WITHOUT_LABEL, "g/n_not/bad.txt is g/n_not/Bad.txt is open"),
+    Kind("DeepPCB, two golden references of one board", "deeppcb",
+         pcb_export("") | {f"g/n/bad_temp.{end}": picture(suffix=".jpg") for end in ("JPG", "Jpg")},
+         "g/n/bad_test.jpg", R.MISSING_IMAGE, "bad_temp.JPG or g/n/bad_temp.Jpg"),
     Kind("a golden reference of another size", "deeppcb",
          pcb_export("") | {"g/n/bad_temp.jpg": picture(44, 30, suffix=".jpg")},
          "g/n/bad_test.jpg", R.REFERENCE_MISMATCH, "44 x 30"),
@@ -252,6 +311,9 @@ MASKS = [
     Kind("a mask of another size", "masks", masked_export(picture(41, 30)), "pit/bad.jpg", R.SIZE_MISMATCH, "41 x 30"),
     Kind("an image without a mask", "masks", masked_export(picture()) | {"pit/new.jpg": picture(suffix=".jpg")},
          "pit/new.jpg", R.IMAGE_WITHOUT_LABEL, "no mask"),
+    Kind("a mask of two images that differ in case", "masks",
+         masked_export(picture()) | {"pit/Bad.jpg": picture(suffix=".jpg")},
+         "pit/Bad.jpg", R.IMAGE_WITHOUT_LABEL, "pit/bad.png is it is open"),
     Kind("a mask without an image", "masks", masked_export(picture()) | {"pit/lost.png": picture()}, "pit/lost.png",
          R.LABEL_WITHOUT_IMAGE, "no image"),
     Kind("an image in no class folder", "masks",
@@ -262,6 +324,10 @@ MASKS = [
 TABLES = [
     Kind("metadata without a column of names", "coco", coco_export() | {"metadata.csv": "lot,wafer\n1,2\n"},
          "metadata.csv", R.UNREADABLE_LABEL, "needs a column"),
+    Kind("metadata with a NUL", "coco", coco_export() | {"metadata.csv": "name,lot\nbad.png,L\0\n"}, "metadata.csv",
+         R.UNREADABLE_LABEL, "row 2 holds a NUL"),
+    Kind("metadata with a NUL in a column's name", "coco", coco_export() | {"metadata.csv": "name,l\0t\nbad.png,L\n"},
+         "metadata.csv", R.UNREADABLE_LABEL, "column holds a NUL"),
     Kind("metadata of no image", "coco", coco_export() | {"metadata.csv": "name,lot\nlost.png,1\n"},
          "metadata.csv", R.LABEL_WITHOUT_IMAGE, "lost.png"),
     Kind("metadata that names no golden reference", "coco",
@@ -335,6 +401,18 @@ def locked(data: bytes) -> bytes:
     return bytes(found)
 
 
+def packed(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_LZMA
+    return info
+
+
+def crumpled(data: bytes) -> bytes:
+    """Spoil the LZMA stream of the entry `new.png`: after its name come 9 bytes of how it was packed."""
+    at = data.index(b"new.png", data.index(b"PK", data.index(b"b.json"))) + len(b"new.png") + 9
+    return data[:at] + b"\xff" * 20 + data[at + 20 :]
+
+
 PLACES = [
     Kind("a zip entry with ..", "coco", zipped(("../up.png", PNG)), "../up.png", R.UNSAFE_PATH, "'..'"),
     Kind("a zip entry with an absolute path", "coco", zipped(("/etc/x.png", PNG)), "/etc/x.png",
@@ -348,6 +426,9 @@ PLACES = [
     Kind("a damaged zip entry", "coco",
          zipped(spoil=lambda data: data.replace(as_bytes(coco_export())["bad.png"][-20:], bytes(20), 1)),
          "bad.png", R.MISSING_IMAGE, "CRC"),
+    Kind("a damaged zip entry that LZMA packed", "coco",
+         zipped(("b.json", coco_of("new.png").encode()), (packed("new.png"), PNG), spoil=crumpled),
+         "new.png", R.MISSING_IMAGE, "Corrupt"),
     Kind("a tar entry with an absolute path", "coco", tarred((tarfile.TarInfo("/etc/x.png"), PNG)), "/etc/x.png",
          R.UNSAFE_PATH, "absolute"),
     Kind("a tar link to outside", "coco", tarred(tar_entry("out.png", tarfile.SYMTYPE, "/etc/passwd")), "out.png",
@@ -379,7 +460,7 @@ def test_it_is_set_aside_under_its_reason_with_its_bytes_and_the_rest_goes_on(ki
     row = rows[kind.path, kind.reason]
     assert kind.says in row.detail
     assert "\n" not in row.detail
-    readable = kind.path in source.names() and "CRC" not in kind.says
+    readable = kind.path in source.names() and kind.says not in {"CRC", "Corrupt"}
     assert (row.digest is not None) == readable
     if row.digest is not None:
         assert parts.files.get(row.digest) == source.read(kind.path)

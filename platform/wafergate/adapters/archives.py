@@ -175,7 +175,7 @@ class ZipSource(_Archive):
             with self._zip.open(self._members[name]) as member:
                 while piece := member.read(_CHUNK):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, *_UNPACK_ERRORS, NotImplementedError, RuntimeError) as error:
             raise self._unreadable(name, error) from error
 
     def read(self, name: str) -> bytes:

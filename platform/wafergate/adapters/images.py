@@ -48,7 +48,10 @@ def _open(data: bytes, *, max_pixels: int, name: str) -> tuple[ImageHeader, Pixe
     """Return header, 8-bit pixels as `(h, w)` or `(h, w, 3)`, and the bits per channel the file holds."""
     header, raw = decode_raw(data, max_pixels=max_pixels, name=name)
     depth = 1 if header.mode == "1" else raw.dtype.itemsize * 8
-    return header, _to_bytes(raw), depth
+    pixels = _to_bytes(raw)
+    if header.white_is_zero and depth == 16:  # of other depths OpenCV turns it itself
+        pixels = np.asarray(cv2.bitwise_not(pixels), dtype=np.uint8)
+    return header, pixels, depth
 
 
 def decode(data: bytes, *, max_pixels: int = OPENCV_MAX_PIXELS, name: str = "") -> Pixels:
@@ -62,6 +65,8 @@ def decode(data: bytes, *, max_pixels: int = OPENCV_MAX_PIXELS, name: str = "") 
     | alpha channel                       | dropped; the colours below it stay as stored                         |
     | 16 bits                             | divided by 257, rounded: full range to full range                    |
     | 16 bits, brightest value below 4096 | refused: 12 bits in a 16-bit file would turn black                   |
+    | TIFF that counts from white         | turned to count from black                                           |
+    | PNM of another brightest value      | scaled from that value to full range                                 |
     | 32 bits, floating point             | refused: black and white are nowhere agreed                          |
     | CMYK, YCbCr, Lab                    | converted by OpenCV's formulas; colour profiles are not applied      |
     | turned by EXIF                      | turned upright; width and height are those after turning             |

@@ -4,6 +4,8 @@ import posixpath
 import unicodedata
 from pathlib import PurePosixPath
 
+from wafergate.formats.storable import showable
+
 __all__ = ["MAX_FILE_BYTES", "follow", "is_litter", "showable", "why_too_large", "why_unsafe"]
 
 MAX_FILE_BYTES = 1 << 30
@@ -35,12 +37,6 @@ def is_litter(name: str) -> bool:
     parts = [part for part in PurePosixPath(name).parts if part != ".."]
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return hidden or (bool(parts) and parts[-1] in {"Thumbs.db", "desktop.ini"})
-
-
-def showable(name: str) -> str:
-    """Return a name that can be printed and stored, whatever bytes it holds."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(repr(letter)[1:-1] if unicodedata.category(letter) == "Cc" else letter for letter in text)
 
 
 def follow(link: str, target: str) -> str | None:

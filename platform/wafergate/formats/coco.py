@@ -8,6 +8,7 @@ Sums are rounded as floating-point numbers are: whole and binary-fraction pixels
 import json
 import math
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from wafergate.formats.layout import Layout, Problem, examples, inside
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
 from wafergate.formats.spooled import spooled
+from wafergate.formats.storable import is_storable
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -30,26 +32,35 @@ _STANDARD = frozenset(
 )
 
 _Entry = dict[str, Any]
+_Labels = Mapping[str, Sequence[str]]
 
 
 class _LabelError(Exception):
     """A label that cannot be read; its image is set aside."""
 
 
-def _number_of(row: _Entry, name: str) -> object:
-    """Return an id as it is written; ids that are neither numbers nor text are held apart by how they look."""
-    value = row.get(name)
-    return value if isinstance(value, (int, str)) else repr(value)
+_WHOLE = re.compile(r"\s*(-?)0*([0-9]+)(?:\.0*)?\s*")
+_EXACT = 1 << 53  # whole numbers below it are exact as floating point
 
 
 def _key(number: object) -> str:
-    return f"#{int(number)}" if isinstance(number, int) else f"={number}"
+    """Return what an id is found by: 2, 2.0, "2" and "2.0" are one id, anything else is told by how it looks.
+
+    Tools that hold ids in a column of floating point or text write them so for one table and not for the other. Two
+    images or categories of one id are read as none, so that what is one here is never a guess between two.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, float, str)):
+        return f"={number!r}"
+    if isinstance(number, float) and number.is_integer() and abs(number) < _EXACT:
+        number = int(number)
+    whole = _WHOLE.fullmatch(str(number)) if not isinstance(number, float) else None
+    return "#" + "".join(whole.groups()) if whole else f"={number}"
 
 
 _TABLES: Mapping[str, Callable[[_Entry], str]] = {
-    "images": lambda row: _key(_number_of(row, "id")),
-    "annotations": lambda row: _key(_number_of(row, "image_id")),
-    "categories": lambda row: _key(_number_of(row, "id")),
+    "images": lambda row: _key(row.get("id")),
+    "annotations": lambda row: _key(row.get("image_id")),
+    "categories": lambda row: _key(row.get("id")),
 }
 """What a JSON needs to be COCO, and what its rows are found by."""
 
@@ -92,6 +103,11 @@ def _locate(layout: Layout, document: str, file: str) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
+def _with_slashes(path: str) -> str:
+    """Return a path as systems other than Windows write it."""
+    return path.replace("\\", "/")
+
+
 def _polygon(segmentation: object) -> tuple[tuple[float, float], ...]:
     """Return the outline where it is one polygon; several polygons and run-length masks leave the box alone."""
     if not isinstance(segmentation, list) or len(segmentation) != 1:
@@ -116,9 +132,29 @@ def _bounds(polygons: object) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _box(annotation: _Entry, labels: Mapping[object, str]) -> RawBox:
+def _labels_of(categories: Spool[_Entry]) -> dict[str, list[str]]:
+    """Return the names of each category id: one, or what it is left open between."""
+    labels: dict[str, list[str]] = {}
+    for row in filter(_is_named, categories):
+        names = labels.setdefault(_key(row["id"]), [])
+        if row["name"] not in names:
+            names.append(row["name"])
+    return labels
+
+
+def _label_of(annotation: _Entry, labels: _Labels) -> str:
+    number = annotation.get("category_id")
+    names = labels.get(_key(number), ())
+    if len(names) != 1:
+        why = f"has several names: {examples(names)}" if names else "is not in categories"
+        message = f"its category_id {number!r} {why}"
+        raise _LabelError(message)
+    return names[0]
+
+
+def _box(annotation: _Entry, labels: _Labels) -> RawBox:
+    label = _label_of(annotation, labels)
     try:
-        label = labels[annotation.get("category_id")]
         outline = annotation.get("segmentation")
         if "bbox" in annotation:
             x, y, width, height = (float(value) for value in annotation["bbox"])
@@ -126,12 +162,13 @@ def _box(annotation: _Entry, labels: Mapping[object, str]) -> RawBox:
         else:
             box = Box(*_bounds(outline))
         return RawBox(label, box, _polygon(outline))
-    except KeyError as error:
-        message = f"its category_id {annotation.get('category_id')!r} is not in categories"
-        raise _LabelError(message) from error
     except (TypeError, ValueError, OverflowError) as error:
         message = f"its box cannot be read ({error})"
         raise _LabelError(message) from error
+
+
+def _sorted(boxes: Iterable[RawBox]) -> list[RawBox]:
+    return sorted(boxes, key=repr)
 
 
 def _size(image: _Entry) -> tuple[int, int] | None:
@@ -140,7 +177,8 @@ def _size(image: _Entry) -> tuple[int, int] | None:
 
 
 def _is_named(category: _Entry) -> bool:
-    return category.get("id") is not None and isinstance(category.get("name"), str) and bool(category["name"])
+    name = category.get("name")
+    return category.get("id") is not None and isinstance(name, str) and bool(name) and is_storable(name)
 
 
 def _is_told(value: object) -> bool:
@@ -148,7 +186,16 @@ def _is_told(value: object) -> bool:
 
 
 class _Reader:
-    """Reads the documents of one source; what it cannot read it lists and goes on."""
+    """Reads the documents of one source; what it cannot read it lists and goes on.
+
+    Attributes:
+        problems: what could not be read.
+        samples: what could; those in `aside` are not to be used.
+        listed: images that a document lists.
+        golden: images that are golden references.
+        aside: images whose labels turned out not to be known.
+        whole: whether each annotation's image was found, so that an image nobody lists has none.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -156,20 +203,22 @@ class _Reader:
         self.samples = spooled()
         self.listed: Spool[str] = Spool(key=str)
         self.golden: Spool[str] = Spool(key=str)
+        self.aside: Spool[str] = Spool(key=str)
+        self.whole = True
         self._bare = 0
 
     def document(self, name: str, document: Mapping[str, Spool[_Entry]]) -> None:
-        labels = {_number_of(row, "id"): row["name"] for row in document["categories"] if _is_named(row)}
+        labels = _labels_of(document["categories"])
         images, annotations = document["images"], document["annotations"]
         self._bare = attached = 0
         for image in images:
-            number = _key(_number_of(image, "id"))
+            number = _key(image.get("id"))
             if image.get("id") is None or not images.is_single(number):
                 # Whose boxes they are cannot be told, and without boxes it would count as free of defects.
                 path = str(image.get("file_name") or name)
                 detail = f"{name} gives it the id {image.get('id')!r}, which must be its own"
                 self.problems.append((path, QuarantineReason.UNREADABLE_LABEL, detail))
-                self._note(name, image)
+                self._leave_out(name, image, drawn=annotations.get(number) is not None)
             else:
                 drawn = annotations.all_of(number)
                 attached += len(drawn)
@@ -184,44 +233,65 @@ class _Reader:
         """List the annotations whose image is not listed."""
         count, lost = 0, Spool(key=_key)
         for annotation in annotations:
-            number = _number_of(annotation, "image_id")
+            number = annotation.get("image_id")
             if images.get(_key(number)) is None:
                 count += 1
                 if _key(number) not in lost:
                     lost.append(number)
         if count:
+            self.whole = False
             detail = f"{count} annotations name images that it does not list: image_id {examples(lost)}"
             self.problems.append((document, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
 
-    def _note(self, document: str, image: _Entry) -> None:
+    def _leave_out(self, document: str, image: _Entry, *, drawn: bool) -> None:
         """Remember an image as listed although its entry is not used."""
-        self.listed.append(_locate(self._layout, document, str(image.get("file_name") or "")) or "")
+        name = _locate(self._layout, document, _with_slashes(str(image.get("file_name") or "")))
+        if name is None:
+            self.whole = self.whole and not drawn
+        else:
+            self.listed.append(name)
+            self.aside.append(name)
 
-    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]) -> None:
+    def _image(self, document: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         file = image.get("file_name")
         if not isinstance(file, str) or not file:
             detail = f"image {image.get('id')!r} has no file_name"
             self.problems.append((document, QuarantineReason.UNREADABLE_LABEL, detail))
             return
-        if inside(posixpath.dirname(document), file) is None:
+        path = _with_slashes(file)
+        name = _locate(self._layout, document, path)
+        self.whole = self.whole and not (name is None and drawn)
+        if inside(posixpath.dirname(document), path) is None:
             detail = f"{document} gives it by an absolute path or one that leads outside the source"
             self.problems.append((file, QuarantineReason.UNSAFE_PATH, detail))
             return
-        name = _locate(self._layout, document, file)
         if name is None:
             detail = f"{document} lists it with {len(drawn)} annotations, and it is not in the source"
             self.problems.append((file, QuarantineReason.LABEL_WITHOUT_IMAGE, detail))
             return
         if name in self.listed:
-            detail = f"{document} lists it again; the first entry is used"
-            self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
+            self._again(document, name, drawn, labels)
             return
         self.listed.append(name)
         self._sample(document, name, image, drawn, labels)
 
-    def _sample(
-        self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: Mapping[object, str]
-    ) -> None:
+    def _again(self, document: str, name: str, drawn: list[_Entry], labels: _Labels) -> None:
+        """Note an entry of an image listed before: of one that adds annotations, neither entry tells them all."""
+        first = self.samples.get(name)
+        try:
+            boxes = _sorted(_box(one, labels) for one in drawn)
+            adds = bool(boxes) and (first is None or boxes != _sorted(first.boxes))
+        except _LabelError:
+            adds = True
+        if adds:
+            self.aside.append(name)
+            detail = f"{document} lists it again with {len(drawn)} annotations; one entry must hold all of an image's"
+            self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
+        else:
+            detail = f"{document} lists it again; the first entry is used"
+            self.problems.append((name, QuarantineReason.DUPLICATE_LABEL, detail))
+
+    def _sample(self, document: str, name: str, image: _Entry, drawn: list[_Entry], labels: _Labels) -> None:
         boxes = []
         for annotation in drawn:
             try:
@@ -234,10 +304,16 @@ class _Reader:
         self._bare += sum(
             bool(one.get("segmentation")) and not box.polygon for one, box in zip(drawn, boxes, strict=True)
         )
-        reference = _locate(self._layout, document, str(image["reference"])) if image.get("reference") else None
+        named = _with_slashes(str(image.get("reference") or ""))
+        reference = _locate(self._layout, document, named) if named else None
         if reference:
             self.golden.append(reference)
         told = {key: str(value) for key, value in image.items() if key not in _STANDARD and _is_told(value)}
+        odd = [key for key, value in told.items() if not (is_storable(key) and is_storable(value))]
+        if odd:
+            detail = f"its {examples(odd)} in {document} holds a NUL or half a letter, which cannot be stored"
+            self.problems.append((name, QuarantineReason.UNREADABLE_LABEL, detail))
+            return
         self.samples.append(RawSample(name, tuple(boxes), reference, _size(image), told))
 
 
@@ -246,7 +322,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     Images lie in the folder of the JSON, in its `images/`, one folder up (for `annotations/x.json`), or where
     `file_name` is the only file of its name. An image without annotations is a normal sample. An annotation that
-    cannot be read sets its whole image aside; so is an image that no JSON lists, unless the options say it is normal.
+    cannot be read sets its whole image aside, as do other annotations in a second entry of it; so is an image that no
+    JSON lists, unless the options say it is normal.
     Crowd regions are boxes like any other. An object drawn as several polygons or as a run-length mask keeps its box;
     that its outline is not kept is a problem of the file, which itself is kept whole. Of an entry in `images`,
     `reference` names the golden reference, and keys that COCO does not know are metadata.
@@ -261,7 +338,7 @@ def read(source: Source, options: ReadOptions) -> Reading:
         found = True
         reader.document(name, document)
     damaged = (path for path, reason, _ in reader.problems if reason is QuarantineReason.UNREADABLE_LABEL)
-    whole = not any(path.lower().endswith(".json") and path in layout.names for path in damaged)
+    whole = reader.whole and not any(path.lower().endswith(".json") and path in layout.names for path in damaged)
     if not found:
         seen = examples(layout.with_suffix(".json")) or "no .json file"
         message = f"COCO needs a .json with {', '.join(_TABLES)}; {source.title} holds {seen}"
@@ -273,9 +350,11 @@ def read(source: Source, options: ReadOptions) -> Reading:
         if layout.is_normal(name, sure=whole):
             reader.samples.append(RawSample(name))
         else:
-            detail = "no COCO file lists this image" + ("" if whole else "; one that cannot be read may have")
+            why = "" if whole else "; one that cannot be read, or whose images were not all found, may have"
+            detail = f"no COCO file lists this image{why}"
             reader.problems.append((name, QuarantineReason.IMAGE_WITHOUT_LABEL, detail))
-    samples = (sample for sample in reader.samples if sample.name not in reader.golden)
+    out = (reader.golden, reader.aside)
+    samples = (sample for sample in reader.samples if not any(sample.name in names for names in out))
     return layout.reading(samples, reader.problems)
 
 

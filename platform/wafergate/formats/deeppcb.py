@@ -83,9 +83,21 @@ def _parse(text: str) -> tuple[RawBox, ...]:
     return tuple(boxes)
 
 
-def _golden_of(layout: Layout, stem: str, suffix: str) -> str | None:
-    name = f"{stem}{_GOLDEN}{suffix}"
-    return name if name in layout.names else None
+def _golden_of(image: str) -> str:
+    """Return where a board's golden reference lies."""
+    return f"{_stem(image)}{_GOLDEN}{posixpath.splitext(image)[1]}"
+
+
+def _found(layout: Layout, path: str, used: Spool[str], *, alone: bool) -> tuple[str | None, str]:
+    """Return the file that a path means, whatever case it is written in, and what case leaves open about it.
+
+    Case leaves open which of several files it is and, unless the board is `alone` in its letters, whose.
+    """
+    near = layout.files_like(path)
+    used.extend(near)
+    if len(near) > 1 or (near and near[0] != path and not alone):
+        return None, f"whether {' or '.join(near)} is {path} is open: write both names in the same case"
+    return (near[0] if near else None), ""
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
@@ -93,8 +105,9 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     `trainval.txt` and `test.txt` say where labels lie; pairs they do not name are read by the same rule of names
     (`group/N/M_test.jpg`, `group/N_not/M.txt`), so boards that a team adds need no entry. An empty label file is a
-    normal sample, a missing one is a problem, unless the options say that it is normal. Metadata
-    `board` is the group folder's name.
+    normal sample, a missing one is a problem, unless the options say that it is normal. Labels and golden references
+    whose names differ in case are the board's where they can be no other's. Metadata `board` is the group folder's
+    name.
 
     Raises:
         SourceError: there is no `*_test` image.
@@ -120,23 +133,29 @@ def _samples(
     layout: Layout, boards: Spool[str], listed: Spool[_Listed], used: Spool[str], problems: Spool[Problem]
 ) -> Iterator[RawSample]:
     """Yield the boards that can be read, of several with one stem the last; note labels in use, and what cannot be."""
+    letters = Spool((_stem(image).lower() for image in boards), key=str)
     for image in boards:
         stem = _stem(image)
         if boards.get(stem) != image:
             continue
-        entry = listed.get(stem)
-        label = entry.label if entry else _label_of(stem)
-        used.append(label)
-        if label not in layout.names and not layout.is_normal(image):
-            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"there is no label file {label}"))
+        entry, alone = listed.get(stem), letters.is_single(stem.lower())
+        wanted = entry.label if entry else _label_of(stem)
+        used.append(wanted)
+        label, doubt = _found(layout, wanted, used, alone=alone)
+        if label is None and not layout.is_normal(image, sure=not doubt):
+            why = doubt or f"there is no label file {wanted}"
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, why))
             continue
         try:
-            boxes = _parse(layout.source.read(label).decode("utf-8-sig")) if label in layout.names else ()
+            boxes = _parse(layout.source.read(label).decode("utf-8-sig")) if label else ()
         except (ValueError, SourceError) as error:
             problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{label}: {error}"))
             continue
+        reference, doubt = _found(layout, _golden_of(image), used, alone=alone)
+        if doubt:
+            problems.append((image, QuarantineReason.MISSING_IMAGE, f"of its golden reference, {doubt}"))
+            continue
         board = _board_of(image)
-        reference = _golden_of(layout, stem, posixpath.splitext(image)[1])
         yield RawSample(image, boxes, reference, metadata={"board": board} if board else {})
 
 
@@ -151,6 +170,8 @@ def _unpaired(layout: Layout, boards: Spool[str], listed: Spool[_Listed], used: 
         if name not in used and posixpath.dirname(name).endswith("_not"):
             yield name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"
     for image in layout.images:
+        if image in used:
+            continue
         path = stem_of(image)
         if path.endswith(_GOLDEN) and path.removesuffix(_GOLDEN) not in boards:
             yield image, QuarantineReason.MISSING_IMAGE, f"the {_TEST} image of this golden reference is missing"

@@ -15,9 +15,9 @@ from PIL import Image
 from wafergate.domain.samples import QuarantineReason
 from wafergate.errors import SourceError
 
-__all__ = ["IMAGE_SUFFIXES", "ImageHeader", "ImageRefusedError", "read_header"]
+__all__ = ["BROKEN", "IMAGE_SUFFIXES", "ImageHeader", "ImageRefusedError", "read_header"]
 
-_BROKEN = (
+BROKEN = (
     SyntaxError,
     OSError,
     ValueError,
@@ -31,6 +31,8 @@ _BROKEN = (
 """What Pillow's parsers raise on damaged files."""
 
 _WIDTH, _HEIGHT = 0x0100, 0x0101  # TIFF 6.0, section 8
+_PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # section 4
+_EXTRA_SAMPLES, _STRAIGHT = 0x0152, 2  # section 18: unassociated alpha
 _JPEG_TABLES = 0xDB  # of 64 steps of 8 bits, each under its number
 _JPEG_PLAIN = frozenset({0xE0, _JPEG_TABLES, 0xC4, 0xDD})  # JFIF, quantisation and Huffman tables, restart interval
 _JPEG_FRAMES = frozenset({0xC0, 0xC2})
@@ -87,6 +89,8 @@ class ImageHeader:
         frames: pictures or pages in the file.
         orientation: EXIF value, 1..8; 1 is upright.
         body: byte offset at which the parser stopped: before the pixel data, after embedded thumbnails.
+        white_is_zero: whether a TIFF counts grey from white to black.
+        straight_alpha: whether a TIFF has colours that its alpha is not yet multiplied with.
     """
 
     kind: str
@@ -96,6 +100,8 @@ class ImageHeader:
     frames: int
     orientation: int
     body: int
+    white_is_zero: bool = False
+    straight_alpha: bool = False
 
     @property
     def pixels(self) -> int:
@@ -140,7 +146,7 @@ def _orientation_of(image: Any, kind: str) -> int:
         try:
             exif.load(image.info["exif"])
             found = exif.get(_ORIENTATION, 1)
-        except _BROKEN:
+        except BROKEN:
             return 1
     else:
         return 1
@@ -219,7 +225,7 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
     except Image.DecompressionBombError as error:  # some of Pillow's parsers ask for its own limit themselves
         detail = f"its {kind.name} header claims more pixels than Pillow opens"
         raise ImageRefusedError(QuarantineReason.TOO_LARGE, detail) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         message = f"its {kind.name} header is broken ({' '.join(str(error).split())})"
         raise _refuse(message) from error
     if min(width, height) < 1:
@@ -227,4 +233,7 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
         raise _refuse(message)
     if orientation >= 5:
         width, height = height, width
-    return ImageHeader(kind.name, width, height, image.mode, frames, orientation, stream.tell())
+    body, tags = stream.tell(), image.tag_v2 if kind.name == "TIFF" else {}
+    white_is_zero = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    straight = _STRAIGHT in tuple(tags.get(_EXTRA_SAMPLES, ()))
+    return ImageHeader(kind.name, width, height, image.mode, frames, orientation, body, white_is_zero, straight)

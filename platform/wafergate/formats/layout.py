@@ -15,6 +15,7 @@ from wafergate.formats.header import IMAGE_SUFFIXES
 from wafergate.formats.metadata import METADATA_NAME, MetadataTable, Problem, from_name, parse_table
 from wafergate.formats.options import ReadOptions
 from wafergate.formats.spooled import spooled
+from wafergate.formats.storable import showable
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -96,6 +97,10 @@ class Layout:
         return Spool(self.images, key=posixpath.basename)
 
     @cached_property
+    def _in_lower_case(self) -> Spool[str]:
+        return Spool(self.names, key=str.lower)
+
+    @cached_property
     def _by_stem(self) -> Spool[str]:
         return Spool(self.images, key=stem_of)
 
@@ -160,6 +165,10 @@ class Layout:
         """Yield the files whose names end so (lower case), sorted."""
         return (name for name in self.names if posixpath.splitext(name)[1].lower() in suffixes)
 
+    def files_like(self, path: str) -> Sequence[str]:
+        """List the files that a path may mean: the one of this very name, else those that differ from it in case."""
+        return [path] if path in self.names else self._in_lower_case.all_of(path.lower())
+
     def images_at(self, stem: str) -> Sequence[str]:
         """List the images at a path without suffix."""
         return self._by_stem.all_of(stem)
@@ -213,5 +222,5 @@ def _merged(problems: Iterable[Problem]) -> Collection[Problem]:
     for (path, reason), group in groupby(told, key=itemgetter(0, 1)):
         details = list(dict.fromkeys(detail for _, _, detail in group))
         more = f"; and {len(details) - 3} more" if len(details) > 3 else ""
-        merged.append((path, reason, "; ".join(details[:3]) + more))
+        merged.append((showable(path), reason, showable("; ".join(details[:3]) + more)))
     return merged

@@ -5,7 +5,7 @@ lower edge exclusive. The outline through the centres of a part's border pixels 
 """
 
 import posixpath
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from wafergate.formats.header import ImageRefusedError
 from wafergate.formats.layout import Layout, Problem, examples
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
-from wafergate.formats.pixels import decode_raw
+from wafergate.formats.pixels import decode_indices, decode_raw
 from wafergate.formats.spooled import spooled
 from wafergate.ports import Source
 from wafergate.spool import Spool
@@ -32,7 +32,6 @@ Mask = NDArray[np.uint8]
 
 _NO_CLASS = frozenset({"img", "imgs", "images"})
 _SUFFIX = "_mask"
-_INDEX_MASK = 16  # masks whose brightest value is at most this hold class numbers, not grey levels
 
 
 class _Pair(NamedTuple):
@@ -47,19 +46,38 @@ def _label_of(image: str) -> str:
     return folders[-1] if folders else ""
 
 
-def _mask_of(image: str, names: Container[str]) -> str | None:
-    """Return an image's mask: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
+def _places(image: str) -> tuple[str, ...]:
+    """Return where an image's mask may lie: `x.png` beside an `x` of another suffix, or `x_mask.png`."""
     stem, suffix = posixpath.splitext(image)
-    beside = (f"{stem}.png" if suffix.lower() != ".png" else "", f"{stem}{_SUFFIX}.png")
-    return next((name for name in beside if name in names), None)
+    own = f"{stem}{_SUFFIX}.png"
+    return (own,) if suffix.lower() == ".png" else (f"{stem}.png", own)
 
 
-def _pairs(layout: Layout, problems: Spool[Problem]) -> Spool[_Pair]:
+class _Masks:
+    """Finds the masks of images, whatever case they are written in; one that may be another's is never taken."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._owners = Spool((path.lower() for image in layout.images for path in _places(image)), key=str)
+
+    def of(self, image: str) -> str | None:
+        """Return an image's mask."""
+        exact = next((path for path in _places(image) if path in self._layout.names), None)
+        found = [] if exact else self.in_other_case(image)
+        return found[0] if len(found) == 1 and self._owners.is_single(found[0].lower()) else exact
+
+    def in_other_case(self, image: str) -> list[str]:
+        """List the files that differ in case from where an image's mask may lie."""
+        near = (name for path in _places(image) for name in self._layout.files_like(path))
+        return [name for name in near if name not in {image, *_places(image)}]
+
+
+def _pairs(layout: Layout, found: _Masks, problems: Spool[Problem]) -> Spool[_Pair]:
     """Return images with their masks, found by image; a mask that two images have is noted with the second."""
     pairs: Spool[_Pair] = Spool(key=attrgetter("image"))
     owners: Spool[tuple[str, str]] = Spool(key=itemgetter(0))
     for image in layout.images:
-        mask = _mask_of(image, layout.names)
+        mask = found.of(image)
         if mask is None:
             continue
         owner = owners.get(mask)
@@ -72,30 +90,34 @@ def _pairs(layout: Layout, problems: Spool[Problem]) -> Spool[_Pair]:
     return pairs
 
 
-def _normal(layout: Layout, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
+def _normal(layout: Layout, found: _Masks, pairs: Spool[_Pair], problems: Spool[Problem]) -> Iterator[RawSample]:
     """Yield images without a mask that count as normal; note masks alone, and images that do not count so."""
     masks = Spool((pair.mask for pair in pairs), key=str)
     folders = {posixpath.dirname(pair.image) for pair in pairs if not pair.image.lower().endswith(".png")}
     for image in layout.images:
-        if pairs.get(image) or image in masks or _mask_of(image, masks):
+        if pairs.get(image) or image in masks or any(path in masks for path in _places(image)):
             continue
         stem, suffix = posixpath.splitext(image)
-        if suffix == ".png" and (stem.endswith(_SUFFIX) or posixpath.dirname(image) in folders):
+        other_case = found.in_other_case(image)
+        if suffix.lower() == ".png" and (stem.lower().endswith(_SUFFIX) or posixpath.dirname(image) in folders):
             problems.append((image, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this mask"))
-        elif layout.is_normal(image):
+        elif layout.is_normal(image, sure=not other_case):
             yield RawSample(image)
         else:
-            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no mask {stem}.png"))
+            detail = f"it has no mask {stem}.png"
+            more = f"; whether {' or '.join(other_case)} is it is open: write both names in the same case"
+            problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, detail + (more if other_case else "")))
 
 
 def _binary(pixels: NDArray[np.generic]) -> Mask:
-    """Return 1 where a mask marks a defect: above half of its brightest value, since its rims may be smoothed.
+    """Return 1 where a mask marks a defect.
 
-    A mask whose brightest value is at most 16 holds class numbers; there every number but 0 is a defect.
+    A mask that reaches the brightest value there is shows grey levels: above half of it is a defect, since its rims may
+    be smoothed. Any other holds numbers of classes or defects; there every number but 0 is a defect.
     """
     grey = pixels.max(axis=2) if pixels.ndim == 3 else pixels
-    brightest = float(np.max(grey))
-    limit = 0.0 if brightest <= _INDEX_MASK else brightest / 2
+    brightest = np.iinfo(np.uint8 if grey.dtype == np.uint8 else np.uint16).max
+    limit = brightest / 2 if int(np.max(grey)) == brightest else 0
     return np.asarray(np.greater(grey, limit), dtype=np.uint8)
 
 
@@ -148,8 +170,11 @@ def parts_of(mask: Mask, *, gap: int = 0, min_area: int = 1) -> list[tuple[Box, 
 
 def _sample(pair: _Pair, layout: Layout) -> RawSample:
     options = layout.options
-    _, pixels = decode_raw(layout.source.read(pair.mask), max_pixels=options.max_pixels, name=pair.mask)
-    found = parts_of(_binary(pixels), gap=options.mask_gap, min_area=options.mask_min_area)
+    data = layout.source.read(pair.mask)
+    header, pixels = decode_raw(data, max_pixels=options.max_pixels, name=pair.mask)
+    numbered = header.kind == "PNG" and header.mode == "P"
+    mask = np.asarray(np.greater(decode_indices(data), 0), np.uint8) if numbered else _binary(pixels)
+    found = parts_of(mask, gap=options.mask_gap, min_area=options.mask_min_area)
     boxes = tuple(RawBox(pair.label, box, outline) for box, outline in found)
     return RawSample(pair.image, boxes, size=(pixels.shape[1], pixels.shape[0]))
 
@@ -159,7 +184,8 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
     A folder whose masks are all empty holds images without defect. In a folder that has defects, an image whose mask
     shows none contradicts itself and is a problem, as is one outside any class folder or whose mask cannot be read, and
-    one without mask, unless the options say it is normal.
+    one without mask, unless the options say it is normal. A mask whose name differs in case is the image's where it can
+    be no other's.
 
     Raises:
         SourceError: there is no image with a mask.
@@ -167,14 +193,15 @@ def read(source: Source, options: ReadOptions) -> Reading:
     layout = Layout(source, options)
     layout.require_images("Masks")
     problems: Spool[Problem] = Spool()
-    pairs = _pairs(layout, problems)
+    masks = _Masks(layout)
+    pairs = _pairs(layout, masks, problems)
     if not pairs:
         found = examples(layout.images)
         message = f"Masks need pairs x.jpg and x.png, or x.png and x{_SUFFIX}.png; {source.title} holds {found}"
         raise SourceError(message)
     samples = spooled(_masked(layout, pairs, problems))
     return layout.reading(
-        chain(_agreeing(layout, pairs, samples, problems), _normal(layout, pairs, problems)), problems
+        chain(_agreeing(layout, pairs, samples, problems), _normal(layout, masks, pairs, problems)), problems
     )
 
 

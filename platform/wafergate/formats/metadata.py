@@ -12,6 +12,7 @@ from typing import BinaryIO
 from wafergate.domain.samples import QuarantineReason, RawSample
 from wafergate.errors import SourceError
 from wafergate.formats.json_stream import undecodable
+from wafergate.formats.storable import is_storable
 from wafergate.spool import Spool
 
 __all__ = ["METADATA_NAME", "MetadataTable", "Problem", "from_name", "parse_table", "write_table"]
@@ -71,6 +72,8 @@ def _parse(lines: Iterator[list[str]]) -> MetadataTable:
             pass
         found = ", ".join(header[:8]) or "nothing"
         return MetadataTable(problems=_unreadable(f"it needs a column 'name' or 'image', found {found}"))
+    if not all(map(is_storable, header)):
+        return MetadataTable(problems=_unreadable("the name of a column holds a NUL, which cannot be stored"))
     table = MetadataTable(can_tell=True)
     wrong: Spool[str] = Spool()
     for number, cells in enumerate(lines, start=2):
@@ -78,6 +81,8 @@ def _parse(lines: Iterator[list[str]]) -> MetadataTable:
             continue
         if len(cells) != len(header):
             wrong.append(f"row {number} has {len(cells)} cells where {len(header)} are expected")
+        elif not all(map(is_storable, cells)):
+            wrong.append(f"row {number} holds a NUL, which cannot be stored")
         elif table.rows.get(cells[key]):
             wrong.append(f"row {number} names {cells[key]} again")
         else:

@@ -10,6 +10,7 @@ and so on, in pixels from 0 (B. C. Russell et al., 'LabelMe: A Database and Web-
 programs that know VOC alone pass them over.
 """
 
+import math
 import posixpath
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, DecimalException
@@ -48,7 +49,7 @@ def _number(element: Element, path: str) -> Decimal:
         number = Decimal(text)
     except DecimalException as error:
         raise ValueError(message) from error
-    if not number.is_finite():
+    if not (number.is_finite() and math.isfinite(float(number))):
         raise ValueError(message)
     return number
 
@@ -92,8 +93,8 @@ def _read_label(layout: Layout, name: str, seen: Spool[str], problems: Spool[Pro
     """Return one XML's sample; note what is wrong with it, if something is."""
     try:
         root = fromstring(layout.source.read(name))
-    except (ParseError, ValueError, SourceError) as error:
-        # defusedxml refuses entities and external references with a ValueError.
+    except (ParseError, ValueError, LookupError, SourceError) as error:
+        # defusedxml refuses entities and external references with a ValueError; unknown encodings are a LookupError.
         problems.append((name, QuarantineReason.UNREADABLE_LABEL, f"it is not plain XML ({error})"))
         image = _locate(layout, name, "")
         if image is not None and image not in seen:
@@ -112,6 +113,7 @@ def _read_label(layout: Layout, name: str, seen: Spool[str], problems: Spool[Pro
     seen.append(image)
     try:
         boxes = tuple(_parse_object(element) for element in root.iterfind("object"))
+        size = _parse_size(root)
     except ValueError as error:
         problems.append((image, QuarantineReason.UNREADABLE_LABEL, f"{name}: {error}"))
         return None
@@ -119,7 +121,7 @@ def _read_label(layout: Layout, name: str, seen: Spool[str], problems: Spool[Pro
     if bare:
         detail = f"{bare} outlines are not written as LabelMe writes them; their objects keep the box alone"
         problems.append((name, QuarantineReason.OUTLINE_NOT_KEPT, detail))
-    return RawSample(image, boxes, size=_parse_size(root))
+    return RawSample(image, boxes, size=size)
 
 
 def read(source: Source, options: ReadOptions) -> Reading:

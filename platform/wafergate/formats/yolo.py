@@ -9,6 +9,7 @@ Twelve digits are written, so a box comes back to 1e-6 pixels on images of up to
 import math
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 
 import yaml  # type: ignore[import-untyped]
@@ -17,9 +18,10 @@ from wafergate.domain.geometry import Box
 from wafergate.domain.samples import QuarantineReason, RawBox, RawSample, Reading
 from wafergate.errors import SourceError
 from wafergate.formats.header import ImageRefusedError, read_header
-from wafergate.formats.layout import Layout, Problem, examples, stem_of, swap_folder
+from wafergate.formats.layout import Layout, Problem, stem_of, swap_folder
 from wafergate.formats.metadata import write_table
 from wafergate.formats.options import ReadOptions
+from wafergate.formats.yolo_names import class_names
 from wafergate.ports import Source
 from wafergate.spool import Spool
 
@@ -31,44 +33,43 @@ _SAME = 1e-6  # pixels within which an outline's bounds are its box
 _DECIMALS = 6  # of a pixel: shares are binary fractions, and a box on whole pixels must come back on whole pixels
 
 
-def _names_of(document: object) -> dict[int, str] | None:
-    names = document.get("names") if isinstance(document, dict) else None
-    if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
-        return {key: str(name) for key, name in names.items()}
-    return None
-
-
-def _class_names(layout: Layout, problems: Spool[Problem]) -> dict[int, str]:
-    """Return class names by index: from a yaml with `names`, else a classes.txt, else the options."""
-    files = list(layout.with_suffix(".yaml", ".yml"))
-    for name in sorted(files, key=lambda file: (posixpath.basename(file) not in {"data.yaml", "dataset.yaml"}, file)):
-        try:
-            found = _names_of(yaml.safe_load(layout.source.read(name)))
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            problems.append(
-                (name, QuarantineReason.UNREADABLE_LABEL, f"it is not YAML ({' '.join(str(error).split())})")
-            )
-            continue
-        if found is not None:
-            return found
-    for name in layout.names:
-        if posixpath.basename(name) in {"classes.txt", "obj.names"}:
-            lines = layout.source.read(name).decode("utf-8-sig", "replace").splitlines()
-            return {number: line.strip() for number, line in enumerate(filter(str.strip, lines))}
-    if layout.options.classes:
-        return dict(enumerate(layout.options.classes))
-    message = (
-        f"YOLO needs class names in data.yaml (names) or classes.txt; {layout.source.title} holds "
-        f"{examples(files) or 'neither'}"
-    )
-    raise SourceError(message)
+def _places(image: str) -> tuple[str, ...]:
+    """Return where an image's labels may lie: where its last `images` folder is called `labels`, and beside it."""
+    beside, folder = stem_of(image) + ".txt", swap_folder(image, _IMAGES, "labels")
+    return (stem_of(folder) + ".txt", beside) if folder else (beside,)
 
 
 def _label_of(image: str) -> str:
-    """Return where an image's labels lie: its last `images` folder becomes `labels`; else beside it."""
-    return stem_of(swap_folder(image, _IMAGES, "labels") or image) + ".txt"
+    """Return where an image's labels are written."""
+    return _places(image)[0]
+
+
+class _Labels:
+    """Finds the label files of images, whatever case they are written in; one that may be another's is never taken."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._owners = Spool(layout.images, key=lambda image: _label_of(image).lower())
+        self.left_open: Spool[str] = Spool(key=str)
+
+    def near(self, image: str) -> list[str]:
+        """List the files that may hold an image's labels."""
+        return [name for path in _places(image) for name in self._layout.files_like(path)]
+
+    def is_open(self, image: str, found: Sequence[str]) -> bool:
+        """Tell whether case leaves open which file holds an image's labels, or whose labels the file holds."""
+        other_case = [name for name in found if name not in _places(image)]
+        return bool(other_case) and (len(found) > 1 or not self._owners.is_single(_label_of(image).lower()))
+
+    @cached_property
+    def beside(self) -> frozenset[str]:
+        """Folders called `images` in which labels lie beside their images."""
+        with_labels = ((image, name) for image in self._layout.images for name in self.near(image))
+        return frozenset(
+            posixpath.dirname(image)
+            for image, name in with_labels
+            if len(_places(image)) > 1 and posixpath.dirname(name).lower() == posixpath.dirname(image).lower()
+        )
 
 
 def _parse_line(line: str, names: Mapping[int, str], size: tuple[int, int]) -> RawBox:
@@ -112,70 +113,83 @@ def _parse(text: str, names: Mapping[int, str], size: tuple[int, int]) -> tuple[
     return tuple(boxes)
 
 
-def _sample(layout: Layout, image: str, label: str, names: Mapping[int, str]) -> RawSample:
+def _sample(layout: Layout, image: str, found: Sequence[str], names: Mapping[int, str]) -> RawSample:
     """Read one image's labels; raises ImageRefusedError or ValueError."""
     header = read_header(layout.source.read(image), name=layout.shown_name(image))
     size = (header.width, header.height)
-    text = layout.source.read(label).decode("utf-8-sig") if label in layout.names else ""
+    told = {layout.source.read(label) for label in found}
+    if len(told) > 1:
+        message = f"{' and '.join(found[1:])} holds other labels, and both are its own"
+        raise ValueError(message)
+    text = told.pop().decode("utf-8-sig") if told else ""
     return RawSample(image, _parse(text, names, size), size=size)
 
 
 def _may_be_normal(label: str, folders: frozenset[str]) -> bool:
     """Tell whether a missing label file means 'no defect': only where its folder of labels exists."""
-    return "labels" in label.lower().split("/") and posixpath.dirname(label) in folders
+    return "labels" in label.lower().split("/") and posixpath.dirname(label).lower() in folders
 
 
-def _orphans(layout: Layout, used: Spool[str]) -> Iterator[Problem]:
+def _orphans(layout: Layout, labels: _Labels, used: Spool[str]) -> Iterator[Problem]:
     """Yield label files whose image is not there: in a folder of labels, or beside images."""
-    beside = {posixpath.dirname(name) for name in layout.images if _label_of(name) == stem_of(name) + ".txt"}
+    beside = {posixpath.dirname(name) for name in layout.images if len(_places(name)) == 1}
     for name in layout.with_suffix(".txt"):
         folder, file = posixpath.split(name)
-        listing = posixpath.splitext(file)[0] in {"train", "val", "valid", "test"}
-        if name in used or file.lower() in _NOT_LABELS or listing:
+        listing = posixpath.splitext(file)[0].lower() in {"train", "val", "valid", "test"}
+        if name in used or name in labels.left_open or file.lower() in _NOT_LABELS or listing:
             continue
-        if "labels" in folder.lower().split("/") or (folder in beside and folder):
+        if "labels" in folder.lower().split("/") or (folder in beside and folder) or folder in labels.beside:
             yield name, QuarantineReason.LABEL_WITHOUT_IMAGE, "no image belongs to this label file"
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
     """Read YOLO labels: `images/…/x.jpg` with `labels/…/x.txt`, or the text beside its image.
 
-    Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt, else from the
-    options. An image without label file is a normal sample where its labels folder exists, and a problem where labels
-    lie beside images or the folder is missing, unless the options decide it for all. A line that cannot
-    be read sets its image aside.
+    Class names come from data.yaml, dataset.yaml or any yaml with `names`, else from classes.txt or a `.names` file,
+    else from the options. An image without label file is a normal sample where its labels folder exists, and a problem
+    where labels lie beside images or the folder is missing, unless the options decide it for all. A label file whose
+    name differs in case is the image's where it can be no other's. A line that cannot be read sets its image aside.
 
     Raises:
-        SourceError: there are no images, no class names, or no label file at all.
+        SourceError: there are no images, no class names that can be used, or no label file at all.
     """
     layout = Layout(source, options)
     layout.require_images("YOLO")
     problems: Spool[Problem] = Spool()
-    names = _class_names(layout, problems)
-    if not any(_label_of(image) in layout.names for image in layout.images):
+    names = class_names(layout, problems)
+    labels = _Labels(layout)
+    if not any(labels.near(image) for image in layout.images):
         message = f"YOLO needs labels such as {_label_of(next(layout.images))}; {source.title} holds none"
         raise SourceError(message)
     used: Spool[str] = Spool(key=str)
-    samples = _samples(layout, names, used, problems)
-    return layout.reading(samples, chain(problems, _orphans(layout, used)))
+    samples = _samples(layout, labels, names, used, problems)
+    return layout.reading(samples, chain(problems, _orphans(layout, labels, used)))
 
 
 def _samples(
-    layout: Layout, names: Mapping[int, str], used: Spool[str], problems: Spool[Problem]
+    layout: Layout, labels: _Labels, names: Mapping[int, str], used: Spool[str], problems: Spool[Problem]
 ) -> Iterator[RawSample]:
     """Yield what can be read of each image; note the label files that were used, and what cannot be read."""
-    folders = frozenset(posixpath.dirname(name) for name in layout.with_suffix(".txt"))
+    folders = frozenset(posixpath.dirname(name).lower() for name in layout.with_suffix(".txt"))
     for image in layout.images:
-        label = _label_of(image)
-        unlabelled = label not in layout.names
+        found = labels.near(image)
+        if labels.is_open(image, found):
+            labels.left_open.extend(found)
+            if not layout.is_released(image, QuarantineReason.IMAGE_WITHOUT_LABEL):
+                detail = f"whether {' or '.join(found)} is its label file is open: write both names in the same case"
+                problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, detail))
+                continue
+            found = []
+        label = found[0] if found else _label_of(image)
+        by_format = _may_be_normal(label, folders) and posixpath.dirname(image) not in labels.beside
         if label in used and not layout.is_released(image, QuarantineReason.DUPLICATE):
             problems.append((image, QuarantineReason.DUPLICATE, f"another image of this name uses {label}"))
-        elif unlabelled and not layout.is_normal(image, by_format=_may_be_normal(label, folders)):
+        elif not found and not layout.is_normal(image, by_format=by_format):
             problems.append((image, QuarantineReason.IMAGE_WITHOUT_LABEL, f"it has no label file {label}"))
         else:
-            used.append(label)
+            used.extend(found or [label])
             try:
-                yield _sample(layout, image, label, names)
+                yield _sample(layout, image, found, names)
             except ImageRefusedError as error:
                 problems.append((image, error.reason, error.detail))
             except (ValueError, SourceError) as error:

@@ -80,10 +80,11 @@ def export(
         ConfigError: the format or labels are unknown, or the folder holds something or cannot be written.
         SourceError: the format cannot hold this version; the message names the first image.
     """
-    _check(format_name, labels, folder)
+    whole = folder.resolve()  # "." and ".." have no name that a part of them could be called by
+    _check(format_name, labels, whole)
     items = _items(parts, parts.facts.find(Sample, dataset_id=version.id), labels, format_name)
     written = WRITERS[format_name]([item.sample for item in items])
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
     try:
         _write_images(parts, items, partial, progress)
@@ -92,7 +93,7 @@ def export(
         rows = [*_differences(items, format_name, reopen(partial), progress), *_unsaid(items)]
         if rows:
             _write_rows(partial / NOT_KEPT_NAME, sorted(rows))
-        partial.rename(folder)
+        _appear(partial, whole)
     except OSError as error:
         message = f"{folder} cannot be written ({error.strerror}); name a folder of yours with --to"
         raise ConfigError(message) from error
@@ -112,6 +113,15 @@ def _check(format_name: str, labels: str, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         message = f"{folder} holds something and stays as it is: name a new or empty folder with --to"
         raise ConfigError(message)
+
+
+def _appear(partial: Path, folder: Path) -> None:
+    """Give a whole export its place; the folder somebody stands in is filled, since they would not see another."""
+    if folder != Path.cwd():
+        partial.rename(folder)
+        return
+    for path in sorted(partial.iterdir(), key=lambda path: path.name == "dataset_version.json"):
+        path.rename(folder / path.name)
 
 
 def _items(parts: Parts, samples: Sequence[Sample], labels: str, format_name: str) -> list[_Item]:
