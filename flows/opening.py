@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 from prefect import runtime
 from prefect.client.schemas.objects import FlowRun as PrefectRun
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.flows import Flow
 
 from wafergate.adapters.machine import code_version
@@ -20,7 +22,7 @@ from wafergate.line import LineFile, load_line
 from wafergate.stages.alerts import flow_alert
 from wafergate.wiring import alert_channel, open_parts
 
-__all__ = ["FAILED", "begin", "by_hand", "is_transient", "run_name", "tell_failure"]
+__all__ = ["FAILED", "asked_at", "begin", "by_hand", "is_transient", "run_name", "tell_failure"]
 
 FAILED = "Flow run encountered an exception: "
 """What Prefect puts before the message of a failed run."""
@@ -34,6 +36,12 @@ def begin(flow: str, line_path: str, parameters: Mapping[str, object]) -> LineFi
     row = FlowRun(run_id, flow, line.name, line.digest, dict(parameters), parts.clock(), code_version())
     parts.facts.save(row)
     return line
+
+
+def asked_at() -> datetime | None:
+    """Return when this run was asked for, which may be long before a worker begins it or takes it up again."""
+    context = FlowRunContext.get()
+    return context.flow_run.created if context and context.flow_run else None
 
 
 def run_name() -> str:
