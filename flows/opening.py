@@ -95,7 +95,8 @@ def tell_failure(flow: Flow[Any, Any], flow_run: PrefectRun, state: State) -> No
         parts.facts.save(alert)
         dispatch(parts, alert_channel(line), line.alerts, line=line.name)
     except WafergateError as error:
-        # The store is what failed, or the line file of a line that never ran: nothing can be written, so the run's own log must tell it.
+        # The store is what failed, or the line file of a line that never ran: nothing can be written, so the run's own
+        # log must tell it.
         print(f"no alert could be written: {error}")  # noqa: T201
 
 
