@@ -27,7 +27,7 @@ TRAINING_QUEUE = "training"
 """The queue of every line's `retrain`: one run at a time, because there is one GPU."""
 
 ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "govern", "golden", "recover", "alerts", "weekly")
-_ALONE = {"retrain", "inspect_lot", "govern", "alerts", "weekly"}
+_ALONE = {"retrain", "inspect_lot", "watch", "govern", "golden", "alerts", "weekly"}
 _LABELLED = {"retrain", "govern"}
 _INCOMING = {"inspect_lot", "watch"}
 _POOL_MADE_BY = (

@@ -8,11 +8,14 @@ from uuid import uuid4
 import pytest
 from prefect import runtime
 from prefect.client.schemas.objects import FlowRun as PrefectRun
+from prefect.context import FlowRunContext
 from prefect.states import Failed
 
 from flows import opening
 from flows.alerts import alerts
+from flows.release import release
 from flows.watch import watch
+from tests import rows
 from tests.flows.small import write_line
 from tests.unit.small_line import parts_in
 from wafergate.domain.alerts import Alert, AlertState
@@ -106,3 +109,19 @@ def test_what_waits_is_sent_whatever_became_of_the_line_file(
 def test_a_run_begins_again_where_a_service_is_away_for_a_moment() -> None:
     assert opening.begin.retries == 2
     assert opening.begin.retry_condition_fn is opening.is_transient
+
+
+def test_a_release_knows_when_it_was_asked_for_however_late_a_worker_begins_it(
+    parts: Parts, line: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.facts.save_all([rows.dataset("other"), rows.split("other"), rows.training_set("other")])
+    parts.facts.save(rows.model("other", "a"))
+    parts.facts.save(rows.evaluation("other", "a"))
+    parts.facts.save(decision := rows.decision("other", "a"))
+    asked: list[object] = []
+    monkeypatch.setattr("flows.release.open_parts", lambda: parts)
+    monkeypatch.setattr("flows.release.begin", lambda *_: load_line(line))
+    monkeypatch.setattr("flows.release.promote", lambda *given: asked.append(given[-1]))
+    with FlowRunContext.model_construct(flow_run=PrefectRun(flow_id=uuid4(), created=NOW)):
+        release.fn(str(line), "kim", "lot A ok", decision.id)
+    assert asked == [NOW]
