@@ -1,12 +1,10 @@
 """The outbox at regular times: what a channel did not take, and what waited for the end of a window."""
 
-from pathlib import Path
+from prefect import flow, runtime
 
-from prefect import flow
-
-from flows.opening import by_hand, run_name
+from flows.opening import by_hand, line_or_last, run_name
 from flows.release import send_alerts
-from wafergate.line import load_line
+from wafergate.wiring import open_parts
 
 __all__ = ["alerts"]
 
@@ -20,7 +18,7 @@ def alerts(line: str) -> int:
     Args:
         line: path of the line file.
     """
-    return send_alerts(load_line(Path(line)))
+    return send_alerts(line_or_last(open_parts(), line, runtime.flow_run.tags))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from prefect.events.schemas.events import ResourceSpecification
 
 from flows.events import DRIFTED, line_resource
 
-__all__ = ["HEARTBEATS", "TAG", "register_automations"]
+__all__ = ["LOST", "TAG", "heartbeat_s", "register_automations"]
 
 TAG = "wafergate"
-HEARTBEATS = 3
-"""How many signs of life a run may miss before it counts as lost."""
+LOST = "No sign of life"
+"""How the message of a run begins that was marked as crashed because nothing was heard of it."""
+
+_HEARTBEATS = 3  # so many signs of life a run may miss before it counts as lost
+_SOONEST_BEAT_S = 30  # Prefect takes no shorter one
 
 _STORM = timedelta(minutes=1)
 _BEGUN = ("Submitting", "InfrastructurePending", "Pending", "Running", "Retrying", "heartbeat")
@@ -46,6 +49,11 @@ def register_automations(
         elif _story(found[0]) != _story(automation):
             client.update_automation(found[0].id, automation)
     return [automation.name for automation in wanted]
+
+
+def heartbeat_s(lost_after_s: int) -> int:
+    """Return the seconds between two signs of life of a run that counts as lost after so many without one."""
+    return max(_SOONEST_BEAT_S, lost_after_s // _HEARTBEATS)
 
 
 def _story(automation: AutomationCore) -> dict[str, Any]:
@@ -85,7 +93,7 @@ def _lost(line: str, lost_after_s: int) -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 name="Crashed",
-                message=f"No sign of life for {lost_after_s} s: the worker or its machine died",
+                message=f"{LOST} for {lost_after_s} s: the worker or its machine died",
             )
         ],
     )

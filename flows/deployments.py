@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.flows import Flow
 from prefect.schedules import Cron, Schedule
 
-from flows.automations import HEARTBEATS, TAG, register_automations
+from flows.automations import TAG, heartbeat_s, register_automations
 from flows.opening import FAILED
 from wafergate.errors import ConfigError, PromotionError, ServiceError
 from wafergate.line import LineFile, load_line
@@ -27,13 +27,12 @@ TRAINING_QUEUE = "training"
 """The queue of every line's `retrain`: one run at a time, because there is one GPU."""
 
 ENTRIES = ("intake", "retrain", "release", "inspect_lot", "watch", "govern", "golden", "recover", "alerts", "weekly")
-_ALONE = {"retrain", "inspect_lot", "govern", "alerts", "weekly"}
+_ALONE = {"retrain", "inspect_lot", "watch", "govern", "golden", "alerts", "weekly"}
 _LABELLED = {"retrain", "govern"}
 _INCOMING = {"inspect_lot", "watch"}
 _POOL_MADE_BY = (
     f"`wafergate up` makes one, or on servers of your own `prefect worker start --pool {WORK_POOL} --type process`"
 )
-_SOONEST_BEAT_S = 30  # Prefect takes no shorter one
 
 
 def register(line_path: Path) -> list[str]:
@@ -62,7 +61,7 @@ def register(line_path: Path) -> list[str]:
 def _deployments(line: LineFile, line_path: Path) -> Iterator[tuple[str, RunnerDeployment]]:
     root, schedule = Path(__file__).resolve().parent.parent, line.schedule
     crons = _crons(line)
-    beat = max(_SOONEST_BEAT_S, schedule.lost_after_s // HEARTBEATS)
+    beat = heartbeat_s(schedule.lost_after_s)
     for entry in ENTRIES:
         flow = cast("Flow[Any, Any]", Flow.from_source(source=str(root), entrypoint=f"flows/{entry}.py:{entry}"))
         cron = crons.get(entry, "")

@@ -1,11 +1,13 @@
 """Promote what passed, approve what waits, go back to an earlier champion."""
 
+from datetime import datetime
+
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
+from flows.opening import asked_at, begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import LinePath
 from flows.telling import say
 from wafergate.domain.gate import GateDecision, LedgerKind
@@ -22,10 +24,13 @@ __all__ = ["awaiting_approval", "promote", "release", "send_alerts"]
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def promote(line: LineFile, decision_id: str, actor: str, reason: str) -> str:
-    """Make a passed model champion, if its licences are allowed today; return its id."""
+def promote(line: LineFile, decision_id: str, actor: str, reason: str, asked: datetime | None = None) -> str:
+    """Make a passed model champion, if its licences are allowed today; return its id.
+
+    Where a person asked for it, it is refused if the champion was changed since.
+    """
     require_releasable(open_parts(), line, open_parts().facts.get(GateDecision, decision_id).model_id)
-    done = promote_job.promote(open_parts(), decision_id, actor=actor, reason=reason)
+    done = promote_job.promote(open_parts(), decision_id, actor=actor, reason=reason, asked_at=asked)
     model = open_parts().facts.get(ModelVersion, done.id)
     say(f"model {model.number} {'is champion already' if done.reused else 'is now champion'}")
     return done.id
@@ -65,7 +70,7 @@ def release(line: LinePath, actor: str, reason: str, decision: str = "", rollbac
         if found.line != line_file.name:
             message = f"decision {decision} is of line {found.line!r}, not of {line_file.name!r}"
             raise PromotionError(message)
-        return promote(line_file, decision, actor, reason)
+        return promote(line_file, decision, actor, reason, asked_at())
     model_id = "" if rollback_to == "previous" else rollback_to
     earlier = promote_job.earlier_champion(open_parts(), line_file.name, model_id)
     require_releasable(open_parts(), line_file, earlier.subject)

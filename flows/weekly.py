@@ -1,9 +1,9 @@
-"""The weekly report by itself: the seven days before today, once, through the alert channels."""
+"""The weekly report by itself: the seven days before the one it is planned for, once, through the alert channels."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 
 from flows.opening import begin, by_hand, is_transient, run_name, tell_failure
 from flows.parameters import LinePath
@@ -32,11 +32,12 @@ def weekly(line: LinePath, language: Literal["", "en", "ko"] = "", until: date |
     Args:
         line: path of the line file.
         language: of the page; else as the line file says.
-        until: last of the seven days; else yesterday.
+        until: last of the seven days; else the day before the one it was planned for, however late it runs.
     """
     loaded = begin("weekly", line, {"language": language, "until": until.isoformat() if until else ""})
     zone = loaded.schedule.zone
-    week = Week.ending(until or datetime.now(zone).date() - timedelta(days=1), zone)
+    planned = runtime.flow_run.scheduled_start_time.astimezone(zone).date()
+    week = Week.ending(until or planned - timedelta(days=1), zone)
     report = write_week(loaded, week, language or loaded.schedule.language)
     send_alerts(loaded)
     return report

@@ -71,7 +71,8 @@ def http_receiver(port: int, status: int = 200) -> Iterator[list[dict[str, Any]]
 
 
 @contextmanager
-def smtp_server(port: int) -> Iterator[list[EmailMessage]]:
+def smtp_server(port: int, dead: bytes = b"") -> Iterator[list[EmailMessage]]:
+    """Take mail for everybody but one dead recipient."""
     received: list[EmailMessage] = []
 
     class Session(socketserver.StreamRequestHandler):
@@ -84,6 +85,9 @@ def smtp_server(port: int) -> Iterator[list[EmailMessage]]:
                 verb = raw.split()[0].upper() if raw.split() else b""
                 if verb == b"QUIT":
                     return self.say("221 bye")
+                if verb == b"RCPT" and dead and dead in raw:
+                    self.say("550 no such user")
+                    continue
                 if verb == b"DATA":
                     self.say("354 go on")
                     received.append(self.read_message())
@@ -142,6 +146,41 @@ def test_a_channel_that_took_the_message_is_not_sent_it_again_while_another_is_d
         with http_receiver(second) as second_received:
             channel(TITLE, BODY, taken=taken)
     assert (len(first_received), len(second_received)) == (1, 1)
+
+
+def test_of_several_recipients_of_one_address_only_the_dead_one_is_tried_again(port: int) -> None:
+    to = "lee@fab.example,gone@fab.example,kim@fab.example"
+    channel = AppriseChannel([f"mailto://127.0.0.1:{port}?from=line@fab.example&to={to}&mode=insecure&format=text"])
+    with smtp_server(port, dead=b"gone@") as received:
+        with pytest.raises(AlertError, match=r"channel 1\.\d \(mailto\)") as caught:
+            channel(TITLE, BODY)
+        assert sorted(mail["To"] for mail in received) == ["kim@fab.example", "lee@fab.example"]
+        with pytest.raises(AlertError):
+            channel(TITLE, BODY, taken=caught.value.taken)
+        assert len(received) == 2
+    with smtp_server(port) as received:
+        channel(TITLE, BODY, taken=caught.value.taken)
+    assert [mail["To"] for mail in received] == ["gone@fab.example"]
+
+
+def test_an_address_that_cannot_be_taken_apart_into_its_targets_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"address 1 \(slack\) names 2 targets: write an address of its own"
+    ) as raised:
+        AppriseChannel([f"slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#{SECRET}/#quality"])
+    assert SECRET not in str(raised.value)
+
+
+def test_a_text_too_long_for_the_service_goes_in_parts_unless_the_address_says_otherwise(port: int) -> None:
+    said = "\n".join(f"spur {place:05}" for place in range(4000))
+    with http_receiver(port) as received:
+        AppriseChannel([f"json://127.0.0.1:{port}/"])(TITLE, said)
+    assert len(received) > 1
+    assert max(len(message["message"]) for message in received) <= 32768
+    assert "".join("".join(message["message"].split()) for message in received) == "".join(said.split())
+    with http_receiver(port) as received:
+        AppriseChannel([f"json://127.0.0.1:{port}/?overflow=upstream"])(TITLE, said)
+    assert len(received) == 1
 
 
 def test_a_picture_arrives_in_the_mail_and_at_a_receiver_byte_for_byte(port: int) -> None:
@@ -229,6 +268,6 @@ def test_a_line_without_any_address_cannot_make_a_channel() -> None:
 
 def test_no_address_can_wait_longer_than_the_limit() -> None:
     channel = AppriseChannel(["json://127.0.0.1:1/?cto=9999&rto=9999&retry=5", "json://127.0.0.1:1/?cto=2&rto=3"])
-    first, second = (service for _, service in channel._services)
+    first, second = (service for *_, service in channel._services)
     assert (first.request_timeout, first.retry) == ((TIMEOUT_S, TIMEOUT_S), 0)
     assert second.request_timeout == (2.0, 3.0)

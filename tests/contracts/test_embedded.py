@@ -268,6 +268,21 @@ def test_a_process_that_took_over_a_recorded_id_is_not_ours():
     assert processes.find(ProcessRecord(me.pid, me.create_time() - 60)) is None
 
 
+def test_a_postgres_that_still_serves_is_not_ended_because_its_record_went_wrong(home, again):
+    file = home / "services.json"
+    server, kept = leader(home, "postgres"), file.read_text()
+    wrong = json.loads(kept)
+    wrong["processes"]["postgres"] = {"pid": server.pid, "create_time": server.create_time() - 60}
+    file.write_text(json.dumps(wrong))
+    try:
+        with pytest.raises(ServiceError, match=r"postgres serves on .* does not know: run `wafergate down`"):
+            again()
+        assert server.is_running()
+    finally:
+        file.write_text(kept)
+    assert again()[0] == set()
+
+
 def test_moving_the_port_of_a_running_part_is_refused(home, app):
     with pytest.raises(ServiceError, match="`wafergate down` first"):
         up(home, progress=lambda *_: None, environ={"WAFERGATE_PORT_S3": "31999"}, dashboard=app)

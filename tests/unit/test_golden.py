@@ -17,7 +17,7 @@ from wafergate.domain.alerts import Alert
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.gate import LedgerEntry
 from wafergate.domain.geometry import Box
-from wafergate.domain.golden import DifferenceKind, GoldenAnswers, GoldenPart, GoldenRun, GoldenSet
+from wafergate.domain.golden import DifferenceKind, GoldenAnswers, GoldenPart, GoldenPolicy, GoldenRun, GoldenSet
 from wafergate.domain.inspection import FoundBox
 from wafergate.domain.samples import LabelledBox
 from wafergate.errors import NotFoundError, SourceError
@@ -154,6 +154,36 @@ def test_a_change_anywhere_in_the_path_alerts_within_one_run_with_the_picture(
     assert alert.attachments == (run.picture,)
     picture = cv2.imdecode(np.frombuffer(parts.files.get(run.picture), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape[0] > 216
+
+
+def test_answers_that_changed_and_are_right_are_sealed_anew_and_held_to_from_then_on(
+    ran: tuple[Parts, LineFile, Thread], source: Path
+) -> None:
+    parts, line, _ = ran
+    line = line.model_copy(update={"golden": GoldenPolicy(iou=0.99)})
+    first = seal(parts, line, source)
+
+    class Shifted:
+        """The same detector on a machine that sees all a quarter of a pixel further right."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __call__(self, images: Sequence[Any], *, min_score: float) -> list[Detections]:
+            said = self._real(images, min_score=min_score)
+            return [replace(item, boxes=item.boxes + np.array([0.25, 0, 0.25, 0], np.float32)) for item in said]
+
+    other = replace(parts, load_detector=lambda *given: Shifted(parts.load_detector(*given)))
+    assert {item.kind for item in check(other, line).differences} == {DifferenceKind.BOX}
+    second = seal(other, line, source)
+    assert second.id != first.id
+    assert [part.name for part in second.parts] == [part.name for part in first.parts]
+    assert check(other, line).differences == ()
+    assert check(parts, line).differences, "the answers of before are no longer the right ones"
+    again = seal_golden(other, line, open_source(source), "coco", actor="lee", reason="again")
+    assert again == (second.id, True)
+    told = [entry.subject for entry in parts.facts.ledger(line.name) if entry.kind == "sealed"]
+    assert told == [first.id, second.id]
 
 
 def test_a_new_champion_is_held_to_the_labels_and_sealed_at_its_first_good_check(

@@ -1,5 +1,6 @@
 """A part of the embedded stack runs if its own process answers, and nobody in its place."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from wafergate.adapters.embedded.health import trouble
 from wafergate.adapters.embedded.parts import Context, Part
-from wafergate.adapters.embedded.processes import Launch
+from wafergate.adapters.embedded.processes import Launch, born, find
 from wafergate.adapters.embedded.state import ProcessRecord, StateFile
 
 LISTENING = """
@@ -51,6 +52,26 @@ def record_of(process: "subprocess.Popen[str]") -> ProcessRecord:
 def test_a_process_that_answers_on_its_port_runs(server: tuple["subprocess.Popen[str]", int], tmp_path: Path) -> None:
     process, port = server
     assert trouble(context_of(tmp_path, port), PART, record_of(process)) == ""
+
+
+@pytest.mark.skipif(not born(1), reason="only Linux tells the tick")
+def test_a_process_is_known_again_after_a_correction_of_the_clock(server: tuple["subprocess.Popen[str]", int]) -> None:
+    process, _ = server
+    made = record_of(process).create_time
+    assert find(ProcessRecord(process.pid, made + 3600, born(process.pid))) == psutil.Process(process.pid)
+    boot, tick = born(process.pid).split()
+    for other in (f"{boot} {int(tick) - 1}", f"{boot[::-1]} {tick}"):
+        assert find(ProcessRecord(process.pid, made, other)) is None, "a later process, or one after another boot"
+
+
+def test_a_state_file_of_before_still_names_its_processes(
+    server: tuple["subprocess.Popen[str]", int], tmp_path: Path
+) -> None:
+    process, _ = server
+    record = {"pid": process.pid, "create_time": record_of(process).create_time}
+    before = {"version": 1, "ports": {}, "secrets": {}, "settings": {}, "processes": {"one": record}}
+    (tmp_path / "services.json").write_text(json.dumps(before), encoding="utf-8")
+    assert find(StateFile.load(tmp_path).processes["one"]) == psutil.Process(process.pid)
 
 
 def test_another_server_on_its_port_is_not_the_part(

@@ -18,7 +18,7 @@ from wafergate.jobs.alerts import Dispatch, acknowledge, dispatch
 from wafergate.jobs.parts import Parts
 from wafergate.line import parse_line
 from wafergate.ports import Attachment
-from wafergate.stages.alerts import flow_alert
+from wafergate.stages.alerts import crash_alert, flow_alert
 
 pytestmark = pytest.mark.unit
 
@@ -122,6 +122,18 @@ def test_another_cause_is_sent_within_the_window_and_a_window_of_nothing_sends_e
     assert send(parts, inbox) == Dispatch(sent=1)
     failed(parts, "run-3")
     assert send(parts, inbox, AlertPolicy(window_hours=0)) == Dispatch(sent=1)
+
+
+def test_a_run_that_is_left_to_a_person_is_told_at_once_although_its_crashes_were(
+    parts: Parts, inbox: Inbox, clock: Clock
+) -> None:
+    for crash, told in ((1, Dispatch(sent=1)), (2, Dispatch(held=1)), (3, Dispatch(sent=1, held=1))):
+        parts.facts.save(
+            crash_alert("pcb", "retrain 1", f"run-1 {crash}", "no power", again=crash < 3, now=parts.clock())
+        )
+        assert send(parts, inbox) == told
+        clock.forward(minutes=10)
+    assert inbox.titles[-1] == "pcb: run retrain 1 crashed too often"
 
 
 def test_what_failed_waits_longer_each_time_and_a_person_need_not_wait(

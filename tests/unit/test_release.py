@@ -186,6 +186,20 @@ def test_a_rerun_never_undoes_what_a_person_did_since(parts: Parts) -> None:
     assert champion(parts) == "model-pcb-b"
 
 
+def test_a_release_that_waited_for_a_worker_never_undoes_what_a_person_did_since(parts: Parts, clock: Clock) -> None:
+    promote(parts, judged(parts, "a"), actor="kim", reason="it passed")
+    decision, asked = judged(parts, "b"), clock.forward()
+    clock.forward()
+    promote(parts, decision, actor="kim", reason="lot B ok")
+    assert promote(parts, decision, actor="kim", reason="lot B ok", asked_at=asked).reused, "its own work"
+    clock.forward()
+    rollback(parts, "pcb", actor="kim", reason="escapes in lot B")
+    with pytest.raises(PromotionError, match=f"after this was asked for.*`wafergate approve {decision}` again"):
+        promote(parts, decision, actor="kim", reason="lot B ok", asked_at=asked)
+    assert champion(parts) == "model-pcb-a"
+    assert promote(parts, decision, actor="kim", reason="lot C ok", asked_at=clock.forward()).id == "model-pcb-b"
+
+
 def test_nor_does_it_under_another_decision_on_the_same_model(parts: Parts, clock: Clock) -> None:
     promote(parts, judged(parts, "a"), actor="scheduler", reason="the gate passed")
     second = judged(parts, "b")

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from wafergate.errors import ConfigError
@@ -174,3 +175,10 @@ def test_a_damaged_state_file_is_named(home):
     path.write_text("{")
     with pytest.raises(ConfigError, match=r"services\.json"):
         load_settings({}, home)
+
+
+def test_the_dashboard_in_a_container_finds_prefect_where_the_worker_does() -> None:
+    compose = yaml.safe_load((Path(__file__).parents[2] / "infra" / "compose.yaml").read_text(encoding="utf-8"))
+    worker, dashboard = (compose["services"][name]["environment"] for name in ("worker", "dashboard"))
+    assert dashboard["PREFECT_API_URL"] == worker["PREFECT_API_URL"]
+    assert dashboard["PREFECT_UI_URL"] == worker["PREFECT_UI_URL"]

@@ -21,7 +21,7 @@ from wafergate.errors import ConfigError, NotFoundError
 from wafergate.jobs.novelty import familiar, refer, taught_images
 from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote
-from wafergate.jobs.watch import watch_stored
+from wafergate.jobs.watch import due_windows, watch_stored
 from wafergate.line import LineFile
 from wafergate.sample.generate import Batch, write_sample
 
@@ -187,6 +187,35 @@ def test_a_window_that_is_watched_again_while_it_grows_counts_once(
     assert all("2 of 3 windows" in reason for reason in told(7, second))
     (reason,) = told(8, 1)
     assert "has moved for good" in reason
+
+
+@pytest.mark.parametrize(("kind", "name"), [("day", "2026-03-{:02}"), ("lot", "lot-{}")])
+def test_a_window_that_has_ended_is_due_although_the_next_has_begun(
+    made: Callable[[], Stand], kind: str, name: str
+) -> None:
+    stand, line = made(), line_with(window=kind)
+    named = [name.format(day + 2 if kind == "day" else day) for day in range(6)]
+
+    def due() -> list[str]:
+        found = due_windows(stand.parts, line)
+        for each in found:
+            stand.report(line, name=each)
+        return found
+
+    assert due_windows(stand.parts, line_with(window="70")) == [""]
+    stand.inspect(0, count=29)
+    assert due() == named[:1]
+    stand.inspect(0, hour=12, lot="lot-0")
+    stand.inspect(1, count=3)
+    assert due() == named[:2]
+    begun, ended, _ = stand.parts.facts.find(DriftReport, line="dies")
+    assert (ended.window, ended.current_images, ended.verdict) == (f"{kind} {named[0]}", 89, DriftVerdict.STABLE)
+    assert (begun.window, begun.verdict) == (f"{kind} {named[1]}", DriftVerdict.NOT_ENOUGH)
+    for day in (2, 3, 4, 5):
+        stand.inspect(day)
+    assert due() == named[1:], "all that ended since the last report"
+    assert due() == named[4:]
+    assert len(stand.parts.facts.find(DriftReport, line="dies")) == 7, "an unchanged window is the same report"
 
 
 def test_few_images_are_not_enough_and_no_image_or_window_is_an_error(made: Callable[[], Stand]) -> None:

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect import runtime
 
+from flows import weekly as weekly_flow
 from tests.dashboards.stories import BROKEN, HOSTILE, MORNING, PROVEN, Act, drift, open_story, tell
 from tests.unit.small_line import line_of, parts_in
 from wafergate.adapters import chromium
@@ -173,6 +175,34 @@ def test_inspections_are_summed_by_day_and_class_and_the_worst_lots_named() -> N
     for told in ("5 · 40.0%", "4 · 75.0%", "L<b>1", "3 (75.0 %)"):
         assert told in said
     assert "L3" not in said
+
+
+@pytest.mark.parametrize("name", ["Asia/Seoul", "America/Lima", "UTC"])
+def test_every_day_is_told_in_one_week_and_is_over_when_that_is(name: str) -> None:
+    store, zone = MemoryInspections(MemoryFacts(clock=lambda: MORNING)), ZoneInfo(name)
+    start = datetime(2026, 2, 20, tzinfo=UTC)
+    images = [_inspected(hour, "L", start + timedelta(hours=hour), "") for hour in range(24 * 40)]
+    store.save(InspectionRun("run", "die-a", "m", "folder", len(images), 0, {}, 0, start), images)
+    told: list[date] = []
+    for monday in (date(2026, 3, 2), date(2026, 3, 9), date(2026, 3, 16)):
+        week = Week.ending(monday - timedelta(days=1), zone)
+        days = [day.day for day in inspected_in(store, "die-a", week).days]
+        assert len(days) == 7
+        assert datetime.combine(days[-1] + timedelta(days=1), datetime.min.time(), UTC) <= week.until
+        told += days
+    assert told == [told[0] + timedelta(days=place) for place in range(21)]
+
+
+def test_a_run_that_comes_late_tells_the_week_it_was_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, weeks = line_of(), list[Week]()
+    line = line.model_copy(update={"schedule": replace(line.schedule, timezone="Asia/Seoul")})
+    planned = datetime(2026, 3, 15, 22, tzinfo=UTC)  # Monday at seven in Seoul
+    monkeypatch.setitem(runtime.flow_run.FIELDS, "scheduled_start_time", lambda: planned)
+    monkeypatch.setattr(weekly_flow, "begin", lambda *_: line)
+    monkeypatch.setattr(weekly_flow, "write_week", lambda _line, week, _language: weeks.append(week))
+    monkeypatch.setattr(weekly_flow, "send_alerts", lambda _: 0)
+    weekly_flow.weekly.fn("line.toml")
+    assert [str(week) for week in weeks] == ["2026-03-09 to 2026-03-15"]
 
 
 def _inspected(place: int, lot: str, at: datetime, found: str) -> InspectedImage:

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from mimetypes import guess_type
 from typing import Any, Final
 
@@ -19,11 +20,15 @@ TIMEOUT_S: Final = 15.0
 _TALKATIVE: Final = ("apprise", "requests", "urllib3", "urllib3.connectionpool", "urllib3.util.retry")
 _SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OVERFLOW: Final = re.compile(r"[?&]overflow=", re.IGNORECASE)
 _STATUS: Final = re.compile(r"error=(\d{3})\b")
 
 
 class AppriseChannel:
     """Sends each message to every address; it is taken only when all of them took it.
+
+    An address that names several targets is one channel for each: who has the message does not get it again because
+    another could not be reached.
 
     An address often carries a password or token, so none is ever shown: messages name the address's position and
     scheme, and what Apprise and its HTTP client would log while at work is held back.
@@ -42,9 +47,11 @@ class AppriseChannel:
         if not addresses:
             message = "[alerts] channels needs at least one address, found none: without it no alert reaches anybody"
             raise ConfigError(message)
-        self._services = [
-            _service(address, position, environment or {}) for position, address in enumerate(addresses, start=1)
-        ]
+        self._services: list[tuple[str, str, Any]] = []
+        for position, address in enumerate(addresses, start=1):
+            scheme, services = _services(address, position, environment or {})
+            places = (f"{position}.{target}" if len(services) > 1 else str(position) for target in count(1))
+            self._services += ((place, scheme, service) for place, service in zip(places, services, strict=False))
 
     def __call__(
         self, title: str, body: str, attachments: Sequence[Attachment] = (), *, taken: Sequence[str] = ()
@@ -62,23 +69,26 @@ class AppriseChannel:
         """
         title = " ".join(title.split())
         have, failures = list(taken), []
-        for position, (scheme, service) in enumerate(self._services, start=1):
-            name = f"{position} {scheme}"
+        for place, scheme, service in self._services:
+            name = f"{place} {scheme}"
             if name in have:
                 continue
             problem = _send(service, title, body, attachments)
             if problem is None:
                 have.append(name)
             else:
-                failures.append(f"channel {position} ({scheme}) {problem}")
+                failures.append(f"channel {place} ({scheme}) {problem}")
         if failures:
             message = f"the alert was not taken: {'; '.join(failures)}; it stays in the outbox and is tried again"
             raise AlertError(message, tuple(have))
 
 
-def _service(address: str, position: int, environment: Mapping[str, str]) -> tuple[str, Any]:
-    import apprise
+def _services(address: str, position: int, environment: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """Return the scheme of an address and what sends to each of its targets.
 
+    Raises:
+        ConfigError: it is wrong, or cannot be taken apart into its targets.
+    """
     where = f"[alerts] channels, address {position}"
     if address.startswith("env:"):
         name = address.removeprefix("env:").strip()
@@ -98,18 +108,39 @@ def _service(address: str, position: int, environment: Mapping[str, str]) -> tup
         message = f"{where} must be an Apprise address such as mailto://… or json://…; found one without a scheme"
         raise ConfigError(message)
     scheme = match.group(1).lower()
-    with _quiet():
-        # In memory: some services would otherwise keep tokens in a folder of the user.
-        asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY, async_mode=False)
-        service = apprise.Apprise.instantiate(address.strip(), asset=asset)
+    service = _service(address.strip())
     if service is None:
         message = f"{where}: Apprise does not know the scheme {scheme!r} or finds its address incomplete"
         raise ConfigError(message)
+    messages, targets = len(service), getattr(service, "targets", ())
+    if messages == 1:
+        return scheme, [service]
+    if len(targets) != messages:
+        message = f"{where} ({scheme}) names {messages} targets: write an address of its own for each"
+        raise ConfigError(message)
+    return scheme, [_service(address.strip(), target) for target in targets]
+
+
+def _service(address: str, target: object = None) -> Any:
+    """Return what sends to an address, or to one target of it; None where Apprise does not know it."""
+    import apprise
+
+    with _quiet():
+        # In memory: some services would otherwise keep tokens in a folder of the user.
+        asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY, async_mode=False)
+        service = apprise.Apprise.instantiate(address, asset=asset)
+    if service is None:
+        return None
     service.socket_connect_timeout = min(float(service.socket_connect_timeout), TIMEOUT_S)
     service.socket_read_timeout = min(float(service.socket_read_timeout), TIMEOUT_S)
     # The outbox tries again; and an address marked optional would count a failure as a success.
     service.retry, service.optional = 0, False
-    return scheme, service
+    if not _OVERFLOW.search(address):
+        # Else Apprise sends a text that is too long for the service as it is, and the service refuses it for ever.
+        service.overflow_mode = apprise.OverflowMode.SPLIT
+    if target is not None:
+        service.targets = type(service.targets)([target])
+    return service
 
 
 def _send(service: Any, title: str, body: str, attachments: Sequence[Attachment]) -> str | None:

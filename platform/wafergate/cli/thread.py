@@ -78,7 +78,7 @@ def watch(
     window: Annotated[
         str, typer.Option("--window", help="Of what was inspected: day, lot or a number of images.")
     ] = "",
-    name: Annotated[str, typer.Option("--name", help="Which day (YYYY-MM-DD) or lot; else the newest.")] = "",
+    name: Annotated[str, typer.Option("--name", help="Which day (YYYY-MM-DD) or lot; else what is due.")] = "",
 ) -> None:
     """Compare new images with what the champion is held against.
 

@@ -99,7 +99,7 @@ class WeekContent:
         models: those the ledger of the week speaks of.
         alerts: written in the week, newest first.
         subjects: what they are about, by the id they name.
-        days: what was inspected on the week's days (UTC), oldest first.
+        days: what was inspected on the days (UTC) that ended in the week, oldest first.
         lots: with images of the week, the one with the largest share of defective images first.
         told_at: up to when the stores were read, which lies in a week that is not over.
     """

@@ -22,7 +22,16 @@ from wafergate.line import LineFile
 from wafergate.ports import Progress, Source
 from wafergate.stages.drift import seen_table
 
-__all__ = ["INSPECTIONS", "KEYS", "Window", "inspected_table", "read_window", "stored_window", "told_boxes"]
+__all__ = [
+    "INSPECTIONS",
+    "KEYS",
+    "Window",
+    "inspected_table",
+    "inspected_windows",
+    "read_window",
+    "stored_window",
+    "told_boxes",
+]
 
 INSPECTIONS = "inspections"
 """What a report calls its source where that is what the model has inspected."""
@@ -158,6 +167,21 @@ def inspected_table(parts: Parts, images: Sequence[InspectedImage], classes: Seq
     return table
 
 
+def inspected_windows(parts: Parts, line: str, model_id: str, kind: str) -> list[str]:
+    """Return the days or lots that a model has inspected, newest first; other kinds of window have no names."""
+    if kind == "day":
+        return [str(day) for day in _days(parts, line, model_id)]
+    return _lots(parts, line, model_id) if kind == "lot" else []
+
+
+def _days(parts: Parts, line: str, model_id: str) -> list[date]:
+    return list(dict.fromkeys(row.day for row in parts.inspections.days(line) if row.model_id == model_id))
+
+
+def _lots(parts: Parts, line: str, model_id: str) -> list[str]:
+    return [row.lot for row in parts.inspections.lots(line) if row.model_id == model_id and row.lot]
+
+
 _Picked = tuple[str, list[InspectedImage]]
 
 
@@ -167,7 +191,7 @@ def _day(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
     except ValueError as error:
         message = f"a day is written YYYY-MM-DD, found {name!r}"
         raise ConfigError(message) from error
-    day = asked or next((row.day for row in parts.inspections.days(line) if row.model_id == model_id), None)
+    day = asked or next(iter(_days(parts, line, model_id)), None)
     if day is None:
         return "newest day", []
     start = datetime.combine(day, time(), UTC)
@@ -175,7 +199,7 @@ def _day(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
 
 
 def _lot(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
-    lot = name or next((row.lot for row in parts.inspections.lots(line) if row.model_id == model_id), "")
+    lot = name or next(iter(_lots(parts, line, model_id)), "")
     return (f"lot {lot}", parts.inspections.images(line=line, lot=lot)) if lot else ("newest lot", [])
 
 

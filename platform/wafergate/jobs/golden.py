@@ -52,7 +52,8 @@ def seal_golden(
 ) -> Outcome:
     """Seal the parts of a labelled source that the champion answers as they are labelled; return the set's id.
 
-    Sealing the same parts again for another champion adds that champion's answers to the same set.
+    Sealing the same parts again for another champion adds that champion's answers to the same set. Where the same
+    champion answers them otherwise than was sealed, a new set follows with what it says now.
 
     Raises:
         PromotionError: the line has no champion.
@@ -69,8 +70,8 @@ def seal_golden(
             "golden parts are those whose answer is known to be right"
         )
         raise SourceError(message)
-    digest = digest_of(known)
-    now, set_id = parts.clock(), _set_id(parts, line.name, digest)
+    digest, now = digest_of(known), parts.clock()
+    set_id = _set_id(parts, line, known, model, said)
     left_out = out + len(found) - len(known)
     row = GoldenSet(set_id, line.name, digest, tuple(known), left_out, actor, reason, now)
     answers = _sealed(row, model, said, actor, parts)
@@ -102,8 +103,7 @@ def check_golden(parts: Parts, line: LineFile, *, progress: Progress = silent) -
             detail = "the inspection did not answer: see the quarantine"
             differences.append(GoldenDifference(DifferenceKind.UNREAD, part.name, part.image, None, None, detail))
         elif known:
-            sealed_answer, policy = known[0].answers[part.name], line.golden
-            differences += compare_answers(part, sealed_answer, said[part.name], iou=policy.iou, score=policy.score)
+            differences += _changed(part, known[0].answers, said, line)
         else:
             differences += _wrong(part, said, line)
     now = parts.clock()
@@ -138,12 +138,21 @@ def newest_set(parts: Parts, line: str) -> GoldenSet:
     return found[0]
 
 
-def _set_id(parts: Parts, line: str, digest: str) -> str:
-    """Return the id of the set that is checked now if it holds these parts, else of one that follows it."""
-    now = next(iter(parts.facts.find(GoldenSet, line=line, limit=1)), None)
+def _set_id(parts: Parts, line: LineFile, found: Sequence[GoldenPart], model: ModelVersion, said: Answers) -> str:
+    """Return the id of the set that is checked now if it holds these parts and answers, else of one that follows it."""
+    digest = digest_of(found)
+    now = next(iter(parts.facts.find(GoldenSet, line=line.name, limit=1)), None)
     if now is not None and now.digest == digest:
-        return now.id
-    return identify("golden", line, digest, now.id if now else "")
+        known = parts.facts.find(GoldenAnswers, id=identify("golden-answers", now.id, model.id))
+        if not known or not any(_changed(part, known[0].answers, said, line) for part in found):
+            return now.id
+    return identify("golden", line.name, digest, now.id if now else "")
+
+
+def _changed(part: GoldenPart, sealed: Answers, said: Answers, line: LineFile) -> list[GoldenDifference]:
+    """Return where an answer is not the sealed one, as far as the line lets it differ."""
+    policy = line.golden
+    return compare_answers(part, sealed[part.name], said[part.name], iou=policy.iou, score=policy.score)
 
 
 def _wrong(part: GoldenPart, said: Answers, line: LineFile) -> list[GoldenDifference]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from wafergate.domain.alerts import Alert, AlertCause, AlertState
@@ -74,17 +75,25 @@ def check_release(parts: Parts, decision_id: str, *, actor: str) -> GateDecision
     return decision
 
 
-def promote(parts: Parts, decision_id: str, *, actor: str, reason: str) -> Outcome:
+def promote(parts: Parts, decision_id: str, *, actor: str, reason: str, asked_at: datetime | None = None) -> Outcome:
     """Make the decision's model its line's champion, its exported file checked first.
 
+    Args:
+        parts: the stores and the clock.
+        decision_id: the decision to release.
+        actor: who does it.
+        reason: why.
+        asked_at: when a person asked for it; None where it follows the decision at once.
+
     Raises:
-        PromotionError: the decision is not a pass or was overtaken since, or the line wants another person to release
-            it.
+        PromotionError: the decision is not a pass or was overtaken since, the line wants another person to release it,
+            or the champion was changed since this was asked for.
         StorageError: the exported file was changed.
     """
     decision = check_release(parts, decision_id, actor=actor)
     reused = is_champion(parts, decision)
     if not reused:
+        _check_asked(parts, decision, asked_at)
         _check_artefact(parts, decision.model_id)
         champion = Champion(decision.line, decision.model_id, decision.id, actor, reason, parts.clock())
         parts.facts.promote(champion, kind=LedgerKind.PROMOTED, details={"approval": decision.policy.approval})
@@ -174,6 +183,19 @@ def is_champion(parts: Parts, decision: GateDecision) -> bool:
     """Tell whether the model that was decided on judges its line now."""
     now = parts.facts.champion(decision.line)
     return now is not None and now.model_id == decision.model_id
+
+
+def _check_asked(parts: Parts, decision: GateDecision, asked_at: datetime | None) -> None:
+    """Refuse a release that waited for a worker while somebody changed the champion: it may be what they took back."""
+    now = parts.facts.champion(decision.line)
+    if asked_at is None or now is None or now.since <= asked_at:
+        return
+    message = (
+        f"decision {decision.id} is not released: {now.model_id} became champion of line {decision.line!r} by "
+        f"{now.actor} at {now.since:%Y-%m-%d %H:%M:%S %Z}, after this was asked for; if it is still wanted, run "
+        f"`wafergate approve {decision.id}` again"
+    )
+    raise PromotionError(message)
 
 
 def _check_artefact(parts: Parts, model_id: str) -> None:

@@ -21,7 +21,7 @@ from wafergate.domain.identity import identify
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.drift_reference import Reference, pick_reference
-from wafergate.jobs.drift_window import KEYS, Window, read_window, stored_window
+from wafergate.jobs.drift_window import INSPECTIONS, KEYS, Window, inspected_windows, read_window, stored_window
 from wafergate.jobs.govern import new_labels
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.versions import find_version
@@ -31,7 +31,7 @@ from wafergate.stages.advise import advise, tell_cause
 from wafergate.stages.alerts import drift_alert
 from wafergate.stages.drift import common_limit, judge, measurable, weigh
 
-__all__ = ["watch", "watch_stored"]
+__all__ = ["due_windows", "watch", "watch_stored"]
 
 _MOST_SLICES = 20
 _READ = 1000  # reports: a day that is watched every five minutes makes 288
@@ -58,6 +58,24 @@ def watch(
     model = _watched_model(parts, line.name)
     window = read_window(parts, line, model, source, format_name, limit=limit, progress=progress)
     return _report(parts, line, model, window, progress)
+
+
+def due_windows(parts: Parts, line: LineFile, window: str = "") -> list[str]:
+    """Return the names of the days or lots that are due, oldest first; one empty name where they have none.
+
+    These are the newest, which has just begun or still goes on, and those before it back to the newest that has a
+    report. The last before the newest is due in any case: it may have gone on after its report, and one that has not
+    is the same report again.
+
+    Raises:
+        NotFoundError: the line has no model.
+    """
+    model, kind = _watched_model(parts, line.name), window or line.drift.window
+    names = inspected_windows(parts, line.name, model.id, kind)
+    reports = parts.facts.find(DriftReport, line=line.name, model_id=model.id, source=INSPECTIONS, limit=_READ)
+    told = {report.window for report in reports}
+    last = next((place for place, name in enumerate(names) if f"{kind} {name}" in told), 0)
+    return names[: max(last, 1) + 1][::-1] or [""]
 
 
 def watch_stored(

@@ -1,7 +1,7 @@
 """A line's week to one page: read off the stored rows as they stood at its end, stored, and sent by the channels."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from wafergate.domain.alerts import Alert, AlertCause
@@ -37,8 +37,13 @@ class Inspected(NamedTuple):
 
 
 def inspected_in(inspections: InspectionStore, line: str, week: Week) -> Inspected:
-    """Return what was inspected on a week's days (UTC)."""
-    days = inspections.days(line, since=week.since.date(), until=week.until.date())[::-1]
+    """Return what was inspected on the days (UTC) that ended in a week.
+
+    A day that reaches beyond the week's end, as east of UTC one does, is told in the next: each is over when its page
+    goes out, and none is told twice or not at all.
+    """
+    first, after = (end.astimezone(UTC).date() for end in (week.since, week.until))
+    days = inspections.days(line, since=first, until=after)[::-1]
     within = inspections.lots(line, since=week.since, until=week.until)
     return Inspected(days, sorted(within, key=lambda lot: (-lot.defective / lot.images, lot.lot))[:_LOTS_TOLD])
 

@@ -289,7 +289,9 @@ def crash_alert(line: str, run: str, subject: str, reason: str, *, again: bool, 
     )
     title = f"{line}: run {run} crashed" + (" and was taken up again" if again else " too often")
     body = [reason, "", step, "", f"Line {line}, run {subject}"]
-    return _alert(line, AlertCause.FLOW, subject, title=title, body="\n".join(body), key=("crash", run), now=now)
+    # What is left to a person is no more of the same: it must not wait until the crashes told before it are old.
+    key = ("crash" if again else "left", run)
+    return _alert(line, AlertCause.FLOW, subject, title=title, body="\n".join(body), key=key, now=now)
 
 
 def golden_alert(run: GoldenRun, *, now: datetime) -> Alert:

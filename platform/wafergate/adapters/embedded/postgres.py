@@ -114,6 +114,15 @@ def answers(context: Context, record: ProcessRecord) -> bool:
         return True
 
 
+def serves(context: Context) -> bool:
+    """Say whether a server takes the superuser's password, whichever process it is."""
+    try:
+        with psycopg.connect(url(context, SUPERUSER, "postgres"), connect_timeout=5):
+            return True
+    except psycopg.Error:
+        return False
+
+
 def prepare(context: Context) -> None:
     """Make the login roles, the two databases and the grants; what exists stays as it is."""
     owners = {DATABASE: OWNER, PREFECT: PREFECT}

@@ -11,7 +11,7 @@ from typing import Any
 
 import urllib3
 
-from wafergate.adapters.embedded import postgres
+from wafergate.adapters.embedded import postgres, processes
 from wafergate.adapters.embedded.parts import Context, Part
 from wafergate.adapters.embedded.ports import LOOPBACK
 from wafergate.adapters.embedded.processes import Launch
@@ -101,7 +101,12 @@ def server_answers(context: Context, record: ProcessRecord) -> bool:
 
 def worker_answers(context: Context, record: ProcessRecord) -> bool:
     """Say whether the server has heard from this very process: a dead one counts as online for a while."""
-    started = dt.datetime.fromtimestamp(record.create_time, dt.UTC) - START_SLACK
+    process = processes.find(record)
+    if process is None:
+        return False
+    # A correction of the clock moves the second of the two; the beats of before and after it count all the same.
+    earliest = min(record.create_time, process.create_time())
+    started = dt.datetime.fromtimestamp(earliest, dt.UTC) - START_SLACK
     found = request(context, "POST", f"/work_pools/{WORK_POOL}/workers/filter")
     beats = [entry["last_heartbeat_time"] for entry in found if entry["name"] == WORKER]
     return any(dt.datetime.fromisoformat(beat) >= started for beat in beats if beat)

@@ -13,7 +13,7 @@ from wafergate.adapters.embedded.state import ProcessRecord
 from wafergate.errors import ServiceError
 
 MARK = "WAFERGATE_PART_OF"
-SAME_PROCESS_SECONDS = 2.0  # psutil derives creation times from the boot time, which clock corrections move
+SAME_PROCESS_SECONDS = 2.0  # psutil derives creation times from the boot time, which clock corrections move a little
 TERM_SECONDS = 5.0
 
 # Our own children stay zombies until polled; without the handle a killed part would look alive here.
@@ -73,9 +73,20 @@ def spawn(launch: Launch, log: Path, mark: str) -> ProcessRecord:
         os.close(handle)
     _children[child.pid] = child
     try:
-        return ProcessRecord(child.pid, psutil.Process(child.pid).create_time())
+        return ProcessRecord(child.pid, psutil.Process(child.pid).create_time(), born(child.pid))
     except psutil.NoSuchProcess:
         return ProcessRecord(child.pid, 0.0)  # gone already; the health check reads its log
+
+
+def born(pid: int) -> str:
+    """Return the boot and the tick of it in which a process was made; empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name, second and in brackets, may hold anything; the start is field 22 of proc(5), the state after it 3.
+        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except OSError:
+        return ""
+    return f"{boot} {after_name.split()[22 - 3]}"
 
 
 def find(record: ProcessRecord | None) -> psutil.Process | None:
@@ -87,7 +98,10 @@ def find(record: ProcessRecord | None) -> psutil.Process | None:
         _children.pop(record.pid, None)
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.create_time) < SAME_PROCESS_SECONDS
+        if record.born:
+            same = born(record.pid) == record.born
+        else:
+            same = abs(process.create_time() - record.create_time) < SAME_PROCESS_SECONDS
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None

@@ -178,6 +178,11 @@ class _Starter:
                 return
             self._say(part.name, "runs and does not answer: starting it again")
             processes.stop(process, how=part.stop_signal, seconds=part.stop_seconds)
+        elif part.name == "postgres" and postgres.serves(self._context):
+            raise ServiceError(
+                f"postgres serves on {self._context.address('postgres')} as a process that {STATE_NAME} does not know: "
+                "run `wafergate down`, then `wafergate up`"
+            )
         part.cleanup(self._context)
         for name in part.ports:
             # only what a record of ours names may still be letting go; a stranger's port is told at once

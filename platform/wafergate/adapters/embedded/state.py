@@ -41,10 +41,18 @@ class ServiceStatus:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """A process we started; the creation time tells it from a later process with the same id."""
+    """A process we started; when it was made tells it from a later process with the same id.
+
+    Attributes:
+        pid: Its id.
+        create_time: Seconds since 1970 by the clock of that moment.
+        born: The boot and the tick of it in which the process was made, which no correction of the clock moves; empty
+            where the system does not tell, and in files of before.
+    """
 
     pid: int
     create_time: float
+    born: str = ""
 
 
 @dataclasses.dataclass(slots=True)
