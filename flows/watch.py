@@ -20,7 +20,7 @@ __all__ = ["watch"]
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def measure_drift(line: LineFile, source: str, format: str, limit: int, window: str, name: str) -> Outcome:
-    """Compare a window with its reference; return the drift report's id."""
+    """Compare a window with its reference; return the drift report."""
     with Teller() as progress:
         if source:
             images = WatchedSource(open_source(source), progress)
