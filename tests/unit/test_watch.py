@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from tests.unit.memory_source import MemorySource
 from tests.unit.small_line import line_of, parts_in, run_thread
 from wafergate.domain.alerts import Alert
 from wafergate.domain.drift import Advice, DriftCause, DriftReport, DriftVerdict, ReferenceKind
+from wafergate.domain.gate import LedgerKind
 from wafergate.domain.inspection import FoundBox, InspectedImage, InspectionRun
 from wafergate.domain.novelty import ModelReference
 from wafergate.domain.samples import ImageRecord
@@ -23,6 +24,7 @@ from wafergate.jobs.parts import Parts
 from wafergate.jobs.promote import promote
 from wafergate.jobs.watch import due_windows, watch_stored
 from wafergate.line import LineFile
+from wafergate.ports import LedgerDraft
 from wafergate.sample.generate import Batch, write_sample
 
 pytestmark = pytest.mark.unit
@@ -216,6 +218,22 @@ def test_a_window_that_has_ended_is_due_although_the_next_has_begun(
     assert due() == named[1:], "all that ended since the last report"
     assert due() == named[4:]
     assert len(stand.parts.facts.find(DriftReport, line="dies")) == 7, "an unchanged window is the same report"
+
+
+def test_lots_that_ended_beside_one_that_goes_on_are_due_and_one_whose_images_were_dropped_is_not(
+    made: Callable[[], Stand],
+) -> None:
+    stand, line = made(), line_with(window="lot")
+    stand.inspect(0, count=30, lot="old")
+    stand.inspect(1, count=30, lot="A")
+    for name in due_windows(stand.parts, line):
+        stand.report(line, name=name)
+    for day, lot in enumerate(("B", "C", "A"), start=30):
+        stand.inspect(day, count=30, lot=lot)
+    assert due_windows(stand.parts, line) == ["old", "B", "C", "A"]
+    draft = LedgerDraft("dies", LedgerKind.DROPPED, "dies", "kim", "policy", {})
+    stand.parts.inspections.retain("dies", before=date(2026, 4, 1), ledger=lambda _: draft)
+    assert due_windows(stand.parts, line) == ["B", "C", "A"]
 
 
 def test_few_images_are_not_enough_and_no_image_or_window_is_an_error(made: Callable[[], Stand]) -> None:

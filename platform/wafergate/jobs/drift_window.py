@@ -26,6 +26,7 @@ __all__ = [
     "INSPECTIONS",
     "KEYS",
     "Window",
+    "holds_images",
     "inspected_table",
     "inspected_windows",
     "read_window",
@@ -174,6 +175,19 @@ def inspected_windows(parts: Parts, line: str, model_id: str, kind: str) -> list
     return _lots(parts, line, model_id) if kind == "lot" else []
 
 
+def holds_images(parts: Parts, line: str, kind: str, name: str) -> bool:
+    """Tell whether the images of a day or lot that was inspected are still there: its sums outlive them."""
+    if kind == "day":
+        since, until = _ends(date.fromisoformat(name))
+        return bool(parts.inspections.images(line=line, since=since, until=until, limit=1))
+    return bool(parts.inspections.images(line=line, lot=name, limit=1))
+
+
+def _ends(day: date) -> tuple[datetime, datetime]:
+    start = datetime.combine(day, time(), UTC)
+    return start, start + timedelta(days=1)
+
+
 def _days(parts: Parts, line: str, model_id: str) -> list[date]:
     return list(dict.fromkeys(row.day for row in parts.inspections.days(line) if row.model_id == model_id))
 
@@ -194,8 +208,8 @@ def _day(parts: Parts, line: str, model_id: str, name: str) -> _Picked:
     day = asked or next(iter(_days(parts, line, model_id)), None)
     if day is None:
         return "newest day", []
-    start = datetime.combine(day, time(), UTC)
-    return f"day {day}", parts.inspections.images(line=line, since=start, until=start + timedelta(days=1))
+    since, until = _ends(day)
+    return f"day {day}", parts.inspections.images(line=line, since=since, until=until)
 
 
 def _lot(parts: Parts, line: str, model_id: str, name: str) -> _Picked:

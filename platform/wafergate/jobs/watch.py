@@ -21,7 +21,15 @@ from wafergate.domain.identity import identify
 from wafergate.domain.training_rows import ModelVersion
 from wafergate.errors import NotFoundError
 from wafergate.jobs.drift_reference import Reference, pick_reference
-from wafergate.jobs.drift_window import INSPECTIONS, KEYS, Window, inspected_windows, read_window, stored_window
+from wafergate.jobs.drift_window import (
+    INSPECTIONS,
+    KEYS,
+    Window,
+    holds_images,
+    inspected_windows,
+    read_window,
+    stored_window,
+)
 from wafergate.jobs.govern import new_labels
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.versions import find_version
@@ -63,9 +71,9 @@ def watch(
 def due_windows(parts: Parts, line: LineFile, window: str = "") -> list[str]:
     """Return the names of the days or lots that are due, oldest first; one empty name where they have none.
 
-    These are the newest, which has just begun or still goes on, and those before it back to the newest that has a
-    report. The last before the newest is due in any case: it may have gone on after its report, and one that has not
-    is the same report again.
+    These are the newest, which has just begun or still goes on, and those before it back to the newest of them that has
+    a report. That one is due as well: it may have gone on after its report, and one that has not is the same report
+    again. What was dropped since cannot be measured any more.
 
     Raises:
         NotFoundError: the line has no model.
@@ -74,8 +82,10 @@ def due_windows(parts: Parts, line: LineFile, window: str = "") -> list[str]:
     names = inspected_windows(parts, line.name, model.id, kind)
     reports = parts.facts.find(DriftReport, line=line.name, model_id=model.id, source=INSPECTIONS, limit=_READ)
     told = {report.window for report in reports}
-    last = next((place for place, name in enumerate(names) if f"{kind} {name}" in told), 0)
-    return names[: max(last, 1) + 1][::-1] or [""]
+    newest, before = names[:1], names[1:]
+    last = next((place for place, name in enumerate(before) if f"{kind} {name}" in told), 0)
+    ended = [name for name in before[: last + 1] if holds_images(parts, line.name, kind, name)]
+    return [*ended[::-1], *newest] or [""]
 
 
 def watch_stored(
