@@ -53,6 +53,30 @@ def test_colours_below_alpha_stay_as_a_tiff_stores_them(alpha: int, turned: int)
     assert np.array_equal(found, wanted if turned == 1 else np.rot90(wanted, -1))
 
 
+def of_16_bits(pixels: NDArray[np.uint16]) -> bytes:
+    """Return a TIFF of four samples, the last one an alpha that nothing is multiplied with (TIFF 6.0, section 18)."""
+    height, width, samples = pixels.shape
+    body = pixels.astype("<u2").tobytes()
+    shorts = {258: 8, 256: width, 257: height, 259: 1, 262: 2, 277: samples, 278: height, 338: 2}
+    longs = {273: 16, 279: len(body)}
+    tags = sorted({**shorts, **longs})
+    count = {258: samples}
+    entries = (
+        struct.pack("<HHII", tag, 3 if tag in shorts else 4, count.get(tag, 1), {**shorts, **longs}[tag])
+        for tag in tags
+    )
+    bits = struct.pack("<4H", *[16] * samples)  # at 8, where tag 258 points
+    start = struct.pack("<2sHI", b"II", 42, 16 + len(body)) + bits
+    return start + body + struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4)
+
+
+def test_sixteen_bits_below_alpha_stay_as_stored_and_twelve_of_them_are_refused() -> None:
+    deep = np.dstack([RGB, np.full(GREY.shape, 100, np.uint8)]).astype(np.uint16)
+    assert np.array_equal(decode(of_16_bits(deep * 257)), RGB[:, :, ::-1])
+    with pytest.raises(ImageRefusedError, match="12 bits"):
+        decode(of_16_bits(deep * 16))
+
+
 def test_a_damaged_tiff_with_alpha_is_refused() -> None:
     data = tiff(np.dstack([RGB, np.full(GREY.shape, 9, np.uint8)]))
     with pytest.raises(ImageRefusedError):

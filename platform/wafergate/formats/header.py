@@ -33,6 +33,7 @@ BROKEN = (
 _WIDTH, _HEIGHT = 0x0100, 0x0101  # TIFF 6.0, section 8
 _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # section 4
 _EXTRA_SAMPLES, _STRAIGHT = 0x0152, 2  # section 18: unassociated alpha
+_BITS_A_SAMPLE = 0x0102
 _JPEG_TABLES = 0xDB  # of 64 steps of 8 bits, each under its number
 _JPEG_PLAIN = frozenset({0xE0, _JPEG_TABLES, 0xC4, 0xDD})  # JFIF, quantisation and Huffman tables, restart interval
 _JPEG_FRAMES = frozenset({0xC0, 0xC2})
@@ -90,7 +91,7 @@ class ImageHeader:
         orientation: EXIF value, 1..8; 1 is upright.
         body: byte offset at which the parser stopped: before the pixel data, after embedded thumbnails.
         white_is_zero: whether a TIFF counts grey from white to black.
-        straight_alpha: whether a TIFF has colours that its alpha is not yet multiplied with.
+        straight_alpha: whether a TIFF has colours of 8 bits that its alpha is not yet multiplied with.
     """
 
     kind: str
@@ -235,5 +236,5 @@ def read_header(data: bytes, *, name: str = "") -> ImageHeader:
         width, height = height, width
     body, tags = stream.tell(), image.tag_v2 if kind.name == "TIFF" else {}
     white_is_zero = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    straight = _STRAIGHT in tuple(tags.get(_EXTRA_SAMPLES, ()))
+    straight = _STRAIGHT in tuple(tags.get(_EXTRA_SAMPLES, ())) and set(tags.get(_BITS_A_SAMPLE, ())) == {8}
     return ImageHeader(kind.name, width, height, image.mode, frames, orientation, body, white_is_zero, straight)

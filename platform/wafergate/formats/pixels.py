@@ -82,7 +82,7 @@ def _by_pillow(data: bytes, opener: Callable[[io.BytesIO], ImageFile.ImageFile])
 
 def _decoded(data: bytes, header: ImageHeader) -> NDArray[np.generic]:
     if header.straight_alpha and header.mode == "RGBA":
-        # OpenCV multiplies such colours with their alpha, and of 8 bits alone: the values below it are lost.
+        # OpenCV multiplies such colours with their alpha, those of 8 bits alone: the values below it are lost.
         return np.ascontiguousarray(np.asarray(_by_pillow(data, TiffImageFile))[:, :, 2::-1])
     _silence_opencv()
     try:
