@@ -25,6 +25,7 @@ from tests.unit.small_line import line_of, parts_in, run_thread
 from wafergate.adapters.arrivals import Arrivals, stamp_of_file
 from wafergate.adapters.source import FolderSource
 from wafergate.domain.identity import digest_bytes
+from wafergate.domain.samples import Quarantined
 from wafergate.errors import SourceError
 from wafergate.jobs.follow import follow
 from wafergate.jobs.inspect_lot import Inspected, inspect_lot
@@ -254,8 +255,38 @@ def test_a_table_that_grows_is_read_up_to_its_last_whole_row(tmp_path: Path) -> 
         (b"name,lot\na.png,L", b"name,lot\n"),
         (b'name,lot\na.png,L1\nb.png,"two\n', b"name,lot\na.png,L1\n"),
         (b'name,lot\na.png,L1\nb.png,"two\nlines"\nc', b'name,lot\na.png,L1\nb.png,"two\nlines"\n'),
+        (b'name,lot\na.png,6" ring\nb.png,"a ""b"" c"\r\nc', b'name,lot\na.png,6" ring\nb.png,"a ""b"" c"\r\n'),
     ]:
         table.write_bytes(data)
         place = look()
         assert (place.read("metadata.csv"), place.open("metadata.csv").read()) == (seen, seen)
     assert look().read("metadata.csv") == data, "nobody writes any more"
+
+
+def test_what_is_wrong_with_a_table_that_grows_is_set_aside_once_it_stands_still(
+    champion: Parts, files: Files, tmp_path: Path
+) -> None:
+    lot, pictures = lot_of(files, 3)
+    names = sorted(name for name in pictures if "_golden" not in name)
+    (tmp_path / lot).mkdir()
+    for name, data in pictures.items():
+        (tmp_path / name).write_bytes(data)
+    table = tmp_path / "metadata.csv"
+    table.write_text(f"name,lot\n{names[0]},A\n{names[0]},again\n")
+
+    def grow() -> None:
+        with table.open("a") as file:
+            file.write(f"{names[1]},B\n")
+
+    def noted() -> int:
+        found = champion.facts.find(Quarantined, line="dies", path="metadata.csv")
+        return sum("row 3 names" in item.detail for item in found)
+
+    before = noted()
+    counts: list[int] = []
+    look = Arrivals(lambda: FolderSource(tmp_path), lambda name: stamp_of_file(tmp_path, name))
+    steps = [grow, grow, grow, lambda: counts.append(noted()), nothing]
+    done = follow(champion, line_of(), look, "images", pause=pauses(*steps))
+    assert counts == [before]
+    assert noted() == before + 1
+    assert [path for path, _ in done.aside] == ["metadata.csv"]

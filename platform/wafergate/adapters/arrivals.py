@@ -1,6 +1,7 @@
 """A place that files come into: what is there whole, as a source."""
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +73,17 @@ class Settled:
             raise SourceError(message)
 
 
+_CELL = re.compile(rb'(?:"[^"]*+(?:""[^"]*+)*+"[^,\n]*+|[^",\n][^,\n]*+)?([,\n])')
+"""A cell and what ends it. As for the module `csv`, a quote opens a cell only where it begins one."""
+
+
 def _whole_lines(table: bytes) -> bytes:
     """Return a CSV up to the last line break that stands in no quoted cell."""
-    end = table.rfind(b"\n") + 1
-    while table.count(b'"', 0, end) % 2:
-        end = table.rfind(b"\n", 0, end - 1) + 1
+    place = end = 0
+    while cell := _CELL.match(table, place):
+        place = cell.end()
+        if cell[1] == b"\n":
+            end = place
     return table[:end]
 
 

@@ -128,7 +128,17 @@ def _round(
         known.tried.add(key)
         return True
 
-    done = inspect_lot(parts, line, place, format_name, only=is_new, once=True, hands=hands, progress=progress)
+    done = inspect_lot(
+        parts,
+        line,
+        place,
+        format_name,
+        only=is_new,
+        growing=place.growing,
+        once=True,
+        hands=hands,
+        progress=progress,
+    )
     fresh = {key: detail for key, detail in done.aside.items() if key not in known.aside}
     known.aside.update(fresh)
     return replace(done, aside=fresh, waiting=len(waiting))

@@ -1,6 +1,6 @@
 """The champion over new images, chunk by chunk: what it found on each, in the store."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -141,6 +141,7 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     limit: int = 0,
     chunk: int = CHUNK,
     only: Callable[[RawSample], bool] | None = None,
+    growing: Collection[str] = frozenset(),
     once: bool = False,
     hands: Hands | None = None,
     progress: Progress = silent,
@@ -161,6 +162,7 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
         chunk: images saved at a time.
         only: tells of an image whether it is taken; all where not given. It is given of a place that more comes into:
             what is named there and missing is not set aside, and that nothing can be inspected yet is no error.
+        growing: files of such a place that are still being written: what is wrong with them may be so only for now.
         once: what an earlier champion has inspected is left as it is; else the champion looks at it anew.
         hands: work off the chunks elsewhere, with the same rows; without them all is done here.
         progress: told of every batch.
@@ -174,7 +176,7 @@ def inspect_lot(  # noqa: PLR0913 - each a choice of the caller, all but four wi
     released = released_in(parts, line.name, source)
     listed, told = read_source(line, source, format_name, limit=limit, released=released)
     found = [item for item in listed if only is None or only(item)]
-    refused = [item for item in told if only is None or item.reason not in _MAY_COME]
+    refused = [item for item in told if only is None or (item.reason not in _MAY_COME and item.path not in growing)]
     set_aside(parts, line.name, source, refused)
     chunks = [found[start : start + chunk] for start in range(0, len(found), chunk)]
     images: dict[tuple[str, str], str] = {}
