@@ -417,6 +417,14 @@ def test_equal_labels_in_the_folder_and_beside_the_image_are_its_labels() -> Non
     assert all(len(item.boxes) == 1 for item in reading.samples)
 
 
+@pytest.mark.parametrize("stray", ["0 .5 .5 .1 .1", "a note"])
+def test_a_stray_text_beside_an_image_takes_no_other_image_its_place_among_the_normal_ones(stray: str) -> None:
+    files: Files = {f"images/{number}.png": picture(level=number) for number in range(4)}
+    files |= {"labels/0.txt": "0 .5 .5 .1 .1", "images/0.txt": stray}
+    reading = READERS["yolo"](MemorySource(files), ReadOptions(classes=("pit",)))
+    assert [item.name for item in reading.samples if not item.boxes] == [f"images/{number}.png" for number in (1, 2, 3)]
+
+
 def test_yolo_takes_names_from_the_options_when_the_source_has_none() -> None:
     files: Files = {"images/a.png": picture(), "labels/a.txt": "1 .5 .5 .1 .1"}
     (sample,) = READERS["yolo"](MemorySource(files), ReadOptions(classes=("pit", "scratch"))).samples

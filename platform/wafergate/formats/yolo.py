@@ -51,6 +51,7 @@ class _Labels:
         self._layout = layout
         self._owners = Spool(layout.images, key=lambda image: _label_of(image).lower())
         self.left_open: Spool[str] = Spool(key=str)
+        self.folders = frozenset(posixpath.dirname(name).lower() for name in layout.with_suffix(".txt"))
 
     def near(self, image: str) -> list[str]:
         """List the files that may hold an image's labels."""
@@ -63,12 +64,14 @@ class _Labels:
 
     @cached_property
     def beside(self) -> frozenset[str]:
-        """Folders called `images` in which labels lie beside their images."""
+        """Folders called `images` in which labels lie beside their images, and in no folder of labels."""
         with_labels = ((image, name) for image in self._layout.images for name in self.near(image))
         return frozenset(
             posixpath.dirname(image)
             for image, name in with_labels
-            if len(_places(image)) > 1 and posixpath.dirname(name).lower() == posixpath.dirname(image).lower()
+            if len(_places(image)) > 1
+            and posixpath.dirname(name).lower() == posixpath.dirname(image).lower()
+            and posixpath.dirname(_label_of(image)).lower() not in self.folders
         )
 
 
@@ -170,7 +173,6 @@ def _samples(
     layout: Layout, labels: _Labels, names: Mapping[int, str], used: Spool[str], problems: Spool[Problem]
 ) -> Iterator[RawSample]:
     """Yield what can be read of each image; note the label files that were used, and what cannot be read."""
-    folders = frozenset(posixpath.dirname(name).lower() for name in layout.with_suffix(".txt"))
     for image in layout.images:
         found = labels.near(image)
         if labels.is_open(image, found):
@@ -181,7 +183,7 @@ def _samples(
                 continue
             found = []
         label = found[0] if found else _label_of(image)
-        by_format = _may_be_normal(label, folders) and posixpath.dirname(image) not in labels.beside
+        by_format = _may_be_normal(label, labels.folders) and posixpath.dirname(image) not in labels.beside
         if label in used and not layout.is_released(image, QuarantineReason.DUPLICATE):
             problems.append((image, QuarantineReason.DUPLICATE, f"another image of this name uses {label}"))
         elif not found and not layout.is_normal(image, by_format=by_format):
