@@ -53,7 +53,7 @@ def find_near_duplicates(line: LineFile, dataset_id: str) -> str:
     if row.look_alikes:
         say(
             f"  note: {row.look_alikes} images look like more others than [near_duplicates] max_views and are not "
-            "joined; name what tells parts apart in [split] group_by"
+            "joined; name what tells parts apart in [split] group_by or neighbour_key"
         )
     return done.id
 

@@ -75,6 +75,11 @@ class SplitPolicy:
     seed: int = 0
     time_limit_s: Annotated[float, Gt(0)] = 20.0
 
+    @property
+    def tells_parts_apart(self) -> bool:
+        """Whether the line names what one part is known by, so that others that look like it need not be joined."""
+        return bool(self.group_by or self.neighbour_key)
+
 
 @dataclass(frozen=True, slots=True)
 class SplitMember:

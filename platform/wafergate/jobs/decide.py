@@ -83,10 +83,7 @@ def _evidence(parts: Parts, line: LineFile, evaluation: Evaluation, progress: Pr
         validation_success=validation.success,
         taxonomy_signed=agreed(parts, dataset),
         leak=check_training_set(
-            parts,
-            line.near_duplicates,
-            model.training_set_id,
-            told_apart=bool(line.split.group_by or line.split.neighbour_key),
+            parts, line.near_duplicates, model.training_set_id, told_apart=line.split.tells_parts_apart
         ),
         split_mode=split.mode,
         split_warnings=split.warnings,

@@ -93,7 +93,7 @@ def _make(
     sides = assignment.sides
     items = [item_of_sample(sample, group) for sample, group in zip(samples, groups, strict=True)]
     train, validation, test = (_on(items, sides, side) for side in (Side.TRAIN, Side.VALIDATION, Side.TEST))
-    crowds = [] if line.split.group_by else known_crowds(parts, dataset_id, line.near_duplicates)
+    crowds = [] if line.split.tells_parts_apart else known_crowds(parts, dataset_id, line.near_duplicates)
     leak = check_leaks(train, validation, test, near_duplicates=same, crowds=crowds)
     require_clean(leak)
     row = Split(
