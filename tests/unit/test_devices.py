@@ -15,7 +15,7 @@ from tests.unit.small_line import line_of
 from wafergate.adapters.machine import Gpu, describe, find_machine, training_devices
 from wafergate.adapters.onnx.runtimes import loads_cuda
 from wafergate.adapters.training_group import group_environments
-from wafergate.adapters.ultralytics import UltralyticsTrainer, _precision, steady
+from wafergate.adapters.ultralytics import UltralyticsTrainer, _precision, keep_threads, steady
 from wafergate.cli.hardware import _declared
 from wafergate.domain.devices import card_numbers, device_names
 from wafergate.domain.models import Candidate, Channels, HardwareProfile
@@ -96,6 +96,20 @@ def test_a_card_computes_in_half_precision_only_where_it_need_not_emulate_it(
     monkeypatch.setattr(torch.cuda, "get_device_properties", asked.__getitem__)
     assert _precision("cuda:1") == precision
     assert _precision("cpu") is False
+
+
+def test_ultralytics_computes_with_the_threads_that_are_set() -> None:
+    from ultralytics.utils import torch_utils
+
+    before, own = torch.get_num_threads(), torch_utils.NUM_THREADS
+    try:
+        torch.set_num_threads(own + 2)
+        keep_threads()
+        torch_utils.select_device("cpu", verbose=False)
+        assert torch.get_num_threads() == own + 2
+    finally:
+        torch_utils.NUM_THREADS = own
+        torch.set_num_threads(before)
 
 
 def test_a_warm_up_steps_after_as_many_images_as_the_rest_of_a_training() -> None:

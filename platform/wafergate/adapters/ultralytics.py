@@ -77,6 +77,7 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
     from ultralytics.models.rtdetr.train import RTDETRTrainer
     from ultralytics.models.yolo.detect import DetectionTrainer
 
+    keep_threads()
     trainer = steady(RTDETRTrainer if queries else DetectionTrainer)(overrides=_arguments(job, data, device, scratch))
     trainer.add_callback("on_pretrain_routine_end", lambda ready: setattr(ready, "settled", True))
     trainer.add_callback("on_fit_epoch_end", _teller(job, data, report))
@@ -105,6 +106,14 @@ def train_here(job: TrainingJob, scratch: Path, report: Reporter) -> TrainedArte
         versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "onnx")},
         parity=parity,
     )
+
+
+def keep_threads() -> None:
+    """Let Ultralytics compute with the threads that are set; when it takes the processor it sets all cores but one."""
+    import torch
+    from ultralytics.utils import torch_utils
+
+    torch_utils.NUM_THREADS = torch.get_num_threads()
 
 
 def steady(own: type) -> type:
