@@ -124,16 +124,29 @@ def test_the_state_that_is_kept_has_the_best_weakest_class(
 
 
 @pytest.mark.parametrize(
-    ("images", "memory_mib", "kept"),
-    [(1000, 0, "ram"), (1000, 300, "ram"), (1000, 150, False), (25_000, 0, False), (10**5, 0, False)],
+    ("images", "memory_mib", "micro_batch", "kept"),
+    [
+        (1000, 0, 0, "ram"),
+        (1000, 0, 1, False),
+        (1000, 300, 0, False),
+        (25_000, 0, 0, False),
+        (10**5, 0, 0, False),
+    ],
 )
 def test_decoded_images_are_kept_only_where_they_leave_the_training_its_memory(
-    job: TrainingJob, images: int, memory_mib: float, kept: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob,
+    images: int,
+    memory_mib: float,
+    micro_batch: int,
+    kept: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A thousand images of 128 px are 47 MiB; no smaller batch would give them back."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=4 * 2**30))
     data = FittedData(tmp_path / "data.yaml", train=images - 100, validation=100, boxes=8)
-    told = _recipe(replace(job, image_size=128, memory_mib=float(memory_mib)), data, "cpu")
+    limited = replace(job, image_size=128, memory_mib=float(memory_mib), micro_batch=micro_batch)
+    told = _recipe(limited, data, "cpu")
     assert told["cache"] == kept
 
 
@@ -206,4 +219,6 @@ def test_yolov9_is_taught_alike(job: TrainingJob, tmp_path: Path) -> None:
 def test_a_training_whose_weakest_class_no_longer_improves_ends(job: TrainingJob, tmp_path: Path) -> None:
     stuck = replace(job, learning_rate=1e-9, epochs=6, teaching=replace(TEACHING, frozen=0, thawed=0, patience=1 / 6))
     artefact, states = train(replace(stuck, folder=tmp_path / "job"), tmp_path / "kept")
-    assert artefact.epochs == max(states) == 2
+    assert (artefact.epochs, max(states)) == (2, 1)
+    again, _ = train(replace(stuck, folder=tmp_path / "again", resume=states[1]), tmp_path / "kept again")
+    assert again.epochs == 2, "killed after it ended, it ends there again"

@@ -39,7 +39,10 @@ from wafergate.errors import TrainingError
 __all__ = ["LibreYoloTrainer", "published_at", "require_family", "train_here"]
 
 CACHE_BYTES = 2**31
-"""Decoded images kept in memory, at most, and at most a quarter of what a training may use."""
+"""Decoded images kept in memory, at most, and at most a quarter of the machine's.
+
+None where memory is limited or ran out: no smaller batch gives them back, and no probe has measured them.
+"""
 
 VALIDATIONS = 10
 """How often a training looks at validation: enough to keep the best state, without a third of the time going there."""
@@ -181,8 +184,9 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     colours = job.channels is Channels.IMAGE
     fresh = job.weights is None
     images = (data.train + data.validation) * job.image_size**2 * 3
-    room = min(CACHE_BYTES, (job.memory_mib * 2**20 or psutil.virtual_memory().total) / 4)
     batch, micro_batch = batch_sizes(job, data.train)
+    roomy = device == "cpu" and not job.memory_mib and micro_batch == batch
+    kept = roomy and images < min(CACHE_BYTES, psutil.virtual_memory().total / 4)
     recipe: dict[str, Any] = {
         "epochs": job.epochs,
         "batch": micro_batch,
@@ -191,11 +195,11 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
         "seed": job.seed,
         "workers": loader_workers(device),
         "amp": device != "cpu",
-        "patience": math.ceil(job.teaching.patience * job.epochs),
+        "patience": _patience(job),
         # validation picks the state that is kept; without validation images it is the last one
         "eval_interval": max(1, job.epochs // VALIDATIONS) if data.validation else 0,
         "save_period": 0,
-        "cache": "ram" if images < room and device == "cpu" else False,
+        "cache": "ram" if kept else False,
         # SGD, the default, learns next to nothing from random weights in the few hundred steps of a small set: on the
         # sample line recall of 0 to 0.8 by class, against 0.4 to 0.95 with AdamW in the same time
         "optimizer": "adamw",
@@ -223,6 +227,11 @@ def _recipe(job: TrainingJob, data: FittedData, device: str) -> dict[str, Any]:
     return recipe | family_of(job.candidate.architecture)[2].own(job)
 
 
+def _patience(job: TrainingJob) -> int:
+    """Return after how many epochs without a better one a training ends; 0 for never."""
+    return math.ceil(job.teaching.patience * job.epochs)
+
+
 class _Teller:
     """What LibreYOLO calls as it trains."""
 
@@ -248,7 +257,9 @@ class _Teller:
             raise TrainingError(message)
         map50 = event.val_metrics.get("metrics/mAP50") if event.validated else None
         self._report.epoch(EpochReport(event.epoch, job.epochs, event.train_loss, event.epoch_seconds, map50))
-        if event.epoch < job.epochs:
+        # none of the epoch that ends it for good: gone on from there, it would learn one more before it is asked again
+        ended = event.best_epoch and 0 < _patience(job) <= event.epoch - event.best_epoch
+        if event.epoch < job.epochs and not ended:
             states = Path(event.save_dir) / "weights"
             last, best = states / "last.pt", states / "best.pt"
             kept = keep_checkpoint(job.folder / CHECKPOINTS_NAME, event.epoch, last, best, best_is_new=event.is_best)
