@@ -11,6 +11,7 @@ from wafergate.domain.training import EpochReport
 from wafergate.domain.training_rows import TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, TrainingError
 from wafergate.jobs.augment import augment, samples_on
+from wafergate.jobs.choose import as_chosen
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score
 from wafergate.jobs.training import Told, train_items
@@ -72,7 +73,7 @@ def ablate(
     if not chosen or chosen[0] < 0 or chosen[-1] > 20:
         message = f"--factors needs whole numbers from 0 to 20, found {', '.join(map(str, factors)) or 'none'}"
         raise ConfigError(message)
-    line = on_version(parts, line, parts.facts.get(Split, split_id).dataset_id)
+    line = as_chosen(parts, on_version(parts, line, parts.facts.get(Split, split_id).dataset_id))
     start = choose_start(parts, line, weights=weights)
     work = _Work(parts, line, start, split_id, on_epoch, progress)
     runs = [_run(work, factor, epochs or line.models.epochs) for factor in chosen]

@@ -30,7 +30,7 @@ from wafergate.line import LineFile
 from wafergate.ports import Progress
 from wafergate.stages.choose import drop_misfits, halve, rung_epochs
 
-__all__ = ["AUTO", "ask_licences", "choose", "named", "with_winner"]
+__all__ = ["AUTO", "as_chosen", "ask_licences", "choose", "named", "with_winner"]
 
 _ONE_FAILS = (ConfigError, HardwareError, TrainingError)
 """What keeps one candidate from being trained here, and says nothing of the others."""
@@ -49,6 +49,24 @@ def named(parts: Parts, line: LineFile) -> Mapping[str, Candidate]:
     for candidate in chosen.values():
         trainer_of(parts, candidate)
     return chosen
+
+
+def as_chosen(parts: Parts, line: LineFile) -> LineFile:
+    """Return a line that leaves its candidate to the platform as if its file named the one that was chosen last.
+
+    Raises:
+        ConfigError: nothing was chosen yet.
+    """
+    if line.models.candidate != AUTO:
+        return line
+    newest = parts.facts.find(ModelChoice, line=line.name, limit=1)
+    if not newest:
+        message = (
+            f"[models] candidate is {AUTO!r}, and none was chosen for line {line.name!r} yet: run `wafergate retrain` "
+            "first, or name a candidate"
+        )
+        raise ConfigError(message)
+    return with_winner(line, newest[0].winner)
 
 
 def with_winner(line: LineFile, candidate: str) -> LineFile:

@@ -14,6 +14,7 @@ from wafergate.domain.training import EpochReport
 from wafergate.domain.training_rows import TrainingItem
 from wafergate.errors import ConfigError, NotFoundError, TrainingError
 from wafergate.jobs.augment import samples_on
+from wafergate.jobs.choose import as_chosen
 from wafergate.jobs.out_of_fold import cut_folds
 from wafergate.jobs.parts import Outcome, Parts, silent
 from wafergate.jobs.short_training import SCORE, judge_at_score, originals
@@ -128,7 +129,7 @@ def draw_curve(
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
     split = next(iter(parts.facts.find(Split, dataset_id=dataset_id, limit=1)), None)
-    line = on_version(parts, line, dataset_id)
+    line = as_chosen(parts, on_version(parts, line, dataset_id))
     courses, taught = _courses(parts, line, dataset_id, plan, split)
     work = _Work(parts, line, choose_start(parts, line, weights=weights), on_epoch, progress)
     runs = [(course.number, size, run) for course in courses for size, run in _runs(work, dataset_id, course)]

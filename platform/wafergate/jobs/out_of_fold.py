@@ -12,6 +12,7 @@ from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.training import EpochReport
 from wafergate.domain.words import counted
 from wafergate.formats.predictions import read_predictions, write_predictions
+from wafergate.jobs.choose import as_chosen
 from wafergate.jobs.detect import open_judge, run_detector
 from wafergate.jobs.drafts import draft_model
 from wafergate.jobs.near_duplicates import find_near_duplicates, known_pairs
@@ -100,7 +101,7 @@ def out_of_fold(
     """
     if epochs:
         line = line.model_copy(update={"models": replace(line.models, epochs=epochs)})
-    line = on_version(parts, line, dataset_id)
+    line = as_chosen(parts, on_version(parts, line, dataset_id))
     start = choose_start(parts, line, weights=weights)
     cut = cut_folds(parts, line, dataset_id, folds=folds)
     samples = cut.samples

@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 from tests.unit.choosing.weighed import NEEDS, Weighed, candidate
 from tests.unit.small_line import BlindTrainer, ContrastTrainer, open_contrast
 from wafergate.adapters.memory import MemoryFacts
+from wafergate.domain.ablation import Ablation
 from wafergate.domain.choice import BriefTraining, CandidateStanding, MemoryUse, ModelChoice, Probe, RungResult
 from wafergate.domain.evaluation import Detections
 from wafergate.domain.latency import Latency
+from wafergate.domain.learning_curve import LearningCurve
 from wafergate.domain.models import TrainProfile
+from wafergate.domain.out_of_fold import OutOfFold
 from wafergate.domain.samples import DatasetVersion, Sample
 from wafergate.domain.serving import ServeProfile
 from wafergate.domain.splits import Split, SplitMember
 from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError, TrainingError
+from wafergate.jobs.ablate import ablate
 from wafergate.jobs.choose import choose, with_winner
+from wafergate.jobs.curve import CurvePlan, draw_curve
+from wafergate.jobs.out_of_fold import out_of_fold
 from wafergate.jobs.parts import Outcome, Parts
 from wafergate.jobs.train import train
 from wafergate.jobs.training_job import choose_start
@@ -57,6 +63,26 @@ def test_the_best_on_validation_of_those_that_fit_is_chosen_and_every_other_says
     assert choose(parts, of, thread[1]) == (done.id, True)
     assert {name: trainer.runs for name, trainer in trainers.items()} == runs
     assert any("heavy is dropped by memory" in sentence for sentence in told)
+
+
+def test_what_is_measured_of_a_line_that_leaves_its_candidate_open_is_of_the_one_chosen_last(
+    thread: tuple[Parts, str], parts: Parts, line: Callable[..., LineFile]
+) -> None:
+    of = line("[hardware.train]\nmemory_mib = 4000")
+    split = parts.facts.get(TrainingSet, thread[1]).split_id
+    dataset = parts.facts.get(Split, split).dataset_id
+    asked: list[Callable[[], Outcome]] = [
+        lambda: out_of_fold(parts, of, dataset, folds=2, epochs=1),
+        lambda: draw_curve(parts, of, dataset, CurvePlan(sizes=(1, 2, 3)), epochs=1),
+        lambda: ablate(parts, of, split, factors=(0,), epochs=1),
+    ]
+    for ask in asked:
+        with pytest.raises(ConfigError, match=r"none was chosen for line .* run `wafergate retrain` first"):
+            ask()
+    choose(parts, of, thread[1])
+    for ask in asked:
+        ask()
+    assert {parts.facts.find(kind)[0].candidate for kind in (OutOfFold, LearningCurve, Ablation)} == {"contrast"}
 
 
 def open_loud(model: ModelVersion, onnx: Path) -> Detector:
