@@ -196,6 +196,19 @@ def test_a_hostile_file_is_refused_unrun_and_not_kept(
     assert not mine.facts.find(WeightFile)
 
 
+def test_a_hostile_file_is_refused_unrun_where_ultralytics_was_imported_without_its_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics.nn import tasks
+
+    monkeypatch.setattr(tasks, "SAFE_LOAD", False)
+    trace, file = tmp_path / "trace", tmp_path / "evil.pt"
+    file.write_bytes(saved({"model": Evil(trace)}))
+    with pytest.raises(ConfigError, match=r"evil\.pt .* refused"):
+        UltralyticsWeights().check(file)
+    assert not trace.exists()
+
+
 def test_both_backends_say_where_their_weights_lie() -> None:
     for backend, architecture in ((LibreYoloWeights(), "LibreYOLOXn"), (UltralyticsWeights(), "yolo11n")):
         assert backend.address(architecture).startswith("https://")

@@ -83,12 +83,13 @@ def readable_weights(weights: Path, scratch: Path) -> str:
     Raises:
         ConfigError: it is missing, damaged or carries anything but a model of known classes.
     """
-    from ultralytics.nn.tasks import load_checkpoint
+    from ultralytics.nn import tasks
 
+    tasks.SAFE_LOAD = True  # its switch is read at the first import, which may have been before this
     copy = scratch / "start.pt"
     try:
         shutil.copyfile(weights, copy)
-        load_checkpoint(copy)
+        tasks.load_checkpoint(copy)
     except OSError as error:
         message = f"the weight file {weights} cannot be read: {error}"
         raise ConfigError(message) from error
