@@ -202,6 +202,8 @@ COCO = [
          "bad.png", R.SIZE_MISMATCH, "80 x 30"),
 ]  # fmt: skip
 
+YOLO_BESIDE = {"images/own.png": picture(level=7), "images/own.txt": ""}
+
 YOLO = [
     Kind("YOLO, four numbers", "yolo", yolo_export("0 .5 .5 .1"), "images/bad.png", R.UNREADABLE_LABEL, "line 1"),
     Kind("YOLO, six numbers", "yolo", yolo_export("\n0 .5 .5 .1 .1 .9"), "images/bad.png",
@@ -228,10 +230,10 @@ YOLO = [
     Kind("YOLO, labels that differ from those beside the image", "yolo",
          yolo_export("") | {"images/bad.txt": "0 .5 .5 .1 .1"}, "images/bad.png", R.UNREADABLE_LABEL, "other labels"),
     Kind("YOLO, an image without labels where others have them beside", "yolo",
-         yolo_export("") | {"images/new.png": picture(), "images/bad.txt": ""}, "images/new.png",
+         yolo_export("") | YOLO_BESIDE | {"images/new.png": picture()}, "images/new.png",
          R.IMAGE_WITHOUT_LABEL, "no label file"),
     Kind("YOLO, labels of no image beside images", "yolo",
-         yolo_export("") | {"images/lost.txt": "", "images/bad.txt": ""}, "images/lost.txt",
+         yolo_export("") | YOLO_BESIDE | {"images/lost.txt": ""}, "images/lost.txt",
          R.LABEL_WITHOUT_IMAGE, "no image"),
     Kind("YOLO, names that are not YAML", "yolo",
          yolo_export("") | {"a.yaml": "x: [", "data.yaml": "a: 1", "z.yaml": "names: {0: pit}"},

@@ -64,15 +64,13 @@ class _Labels:
 
     @cached_property
     def beside(self) -> frozenset[str]:
-        """Folders called `images` in which labels lie beside their images, and in no folder of labels."""
-        with_labels = ((image, name) for image in self._layout.images for name in self.near(image))
-        return frozenset(
-            posixpath.dirname(image)
-            for image, name in with_labels
-            if len(_places(image)) > 1
-            and posixpath.dirname(name).lower() == posixpath.dirname(image).lower()
-            and posixpath.dirname(_label_of(image)).lower() not in self.folders
-        )
+        """Folders called `images` in which some image has its labels beside it alone."""
+        images = (image for image in self._layout.images if len(_places(image)) > 1)
+        return frozenset(posixpath.dirname(image) for image in images if self._has_them_beside(image))
+
+    def _has_them_beside(self, image: str) -> bool:
+        own = posixpath.dirname(image).lower()
+        return {posixpath.dirname(name).lower() for name in self.near(image)} == {own}
 
 
 def _parse_line(line: str, names: Mapping[int, str], size: tuple[int, int]) -> RawBox:
