@@ -30,7 +30,7 @@ from wafergate.domain.training import TrainedArtefact
 from wafergate.domain.training_rows import ModelVersion, TrainingItem, TrainingSet
 from wafergate.errors import ConfigError, HardwareError, LicenceError, OutOfMemoryError, TrainingError
 from wafergate.jobs.ablate import ablate
-from wafergate.jobs.choose import choose, with_winner
+from wafergate.jobs.choose import as_chosen, choose, with_winner
 from wafergate.jobs.curve import CurvePlan, draw_curve
 from wafergate.jobs.out_of_fold import out_of_fold
 from wafergate.jobs.parts import Outcome, Parts
@@ -71,17 +71,13 @@ def test_what_is_measured_of_a_line_that_leaves_its_candidate_open_is_of_the_one
     of = line("[hardware.train]\nmemory_mib = 4000")
     split = parts.facts.get(TrainingSet, thread[1]).split_id
     dataset = parts.facts.get(Split, split).dataset_id
-    asked: list[Callable[[], Outcome]] = [
-        lambda: out_of_fold(parts, of, dataset, folds=2, epochs=1),
-        lambda: draw_curve(parts, of, dataset, CurvePlan(sizes=(1, 2, 3)), epochs=1),
-        lambda: ablate(parts, of, split, factors=(0,), epochs=1),
-    ]
-    for ask in asked:
-        with pytest.raises(ConfigError, match=r"none was chosen for line .* run `wafergate retrain` first"):
-            ask()
+    another = of.model_copy(update={"line": of.line.model_copy(update={"name": "another"})})
+    with pytest.raises(ConfigError, match=r"none was chosen for line 'another' yet: run `wafergate retrain` first"):
+        as_chosen(parts, another)
     choose(parts, of, thread[1])
-    for ask in asked:
-        ask()
+    out_of_fold(parts, of, dataset, folds=2, epochs=1)
+    draw_curve(parts, of, dataset, CurvePlan(sizes=(1, 2, 3)), epochs=1)
+    ablate(parts, of, split, factors=(0,), epochs=1)
     assert {parts.facts.find(kind)[0].candidate for kind in (OutOfFold, LearningCurve, Ablation)} == {"contrast"}
 
 
