@@ -51,9 +51,8 @@ def follow(
     """Inspect what comes into a place until a pause says that it is over, or Ctrl-C.
 
     A part whose golden reference has not come yet is waited for; where the place holds a metadata table, so is an image
-    without a row in it. Each image is inspected as it comes, by the
-    champion of that time: what had been inspected before is not inspected again, whoever did it, when and with which
-    champion.
+    without a row in it. Each image is inspected as it comes, by the champion of that time: what had been inspected
+    before is not inspected again, whoever did it, when and with which champion.
 
     Args:
         parts: the real parts.

@@ -70,11 +70,9 @@ def sealed(parts: Parts, dataset: DatasetVersion) -> set[str]:
     splits += parts.facts.find(Split, dataset_id=dataset.id, limit=1)
     standings = _standings(parts, splits, _worn(splits, retired))
     judging = {image for image, standing in standings.items() if standing is Standing.TEST}
-    whole: set[str] = set()
-    for dataset_id in {split.dataset_id for split in splits}:
-        samples = parts.facts.find(Sample, dataset_id=dataset_id)
-        whole.update(sample.part.image for sample in samples if sample.part and sample.image in judging)
-    return judging | whole
+    datasets = sorted({split.dataset_id for split in splits})
+    tiles = parts.facts.find(Sample, dataset_id=datasets, image=sorted(judging)) if judging else []
+    return judging | {tile.part.image for tile in tiles if tile.part}
 
 
 def renewals(parts: Parts, line: str) -> list[Renewal]:

@@ -79,6 +79,7 @@ def loads_cuda() -> bool:
     return _CUDA in session.get_providers()
 
 
+@cache
 def _preload_cuda() -> None:
     """Load CUDA's libraries from where pip installs them; ONNX Runtime looks there only when it is asked to."""
     import onnxruntime
