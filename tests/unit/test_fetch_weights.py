@@ -190,8 +190,9 @@ def test_a_hostile_file_is_refused_unrun_and_not_kept(
     trace = tmp_path / "trace"
     line = line_with(tmp_path, publisher.at("evil.pt", saved({"model": Evil(trace)})))
     mine = parts_in(tmp_path / "mine", published={"contrast": backend}, download=download)
-    with pytest.raises(ConfigError, match=r"evil\.pt .* refused"):
+    with pytest.raises(ConfigError, match=r"evil\.pt .* refused") as refusal:
         fetch_weights(mine, line, "contrast", actor="Kim")
+    assert "weights_only" not in str(refusal.value), "nobody is told how to read it all the same"
     assert not trace.exists()
     assert not mine.facts.find(WeightFile)
 

@@ -151,6 +151,15 @@ def loader_workers(device: str) -> int:
     return 0 if device == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
 
 
+def _found(error: Exception) -> str:
+    """Return what PyTorch found in a file, without its advice on how to read such a one all the same."""
+    told = str(error).rpartition("WeightsUnpickler error:")[2]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Weights only load failed"):
+        del lines[0]
+    return (lines or [type(error).__name__])[0][:160]
+
+
 def read_tensors(path: Path) -> dict[str, "Tensor"]:
     """Read a state dict, plain or inside a checkpoint, without running code that the file may carry.
 
@@ -165,10 +174,7 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         message = f"the weight file {path} cannot be read: {error}"
         raise ConfigError(message) from error
     except Exception as error:  # a damaged file ends the reader in dozens of ways, and runs no code in any
-        message = (
-            f"the weight file {path.name} must hold nothing but tensors and was refused unread: "
-            f"{str(error).splitlines()[0][:160] if str(error) else type(error).__name__}"
-        )
+        message = f"the weight file {path.name} must hold nothing but tensors and was refused unread: {_found(error)}"
         raise ConfigError(message) from error
     for name in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
